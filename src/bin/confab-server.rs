@@ -1,0 +1,2 @@
+//! The embedded backend's binary.
+fn main() {}

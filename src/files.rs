@@ -1,0 +1,209 @@
+//! Files of our own: atomic replacement, bounded reads, private folders, and where everything lies.
+//!
+//! A file of ours is replaced whole (temporary file in the same folder, fsync, rename, fsync of the
+//! folder), never written in place; what is read back is bounded. Folders are 0700, files 0600.
+//!
+//! Deliberately absent: reading the environment. `main` reads it and hands the roots to
+//! [`Paths::new`].
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Where everything lies on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// `~/.confab`: state, logs and the embedded backend's data.
+    pub root: PathBuf,
+    /// `~/.confab/config.json`, or `CONFAB_CONFIG_PATH`.
+    pub config: PathBuf,
+    /// `~/.confab/sync`: one state, lock and inbox a session.
+    pub sync: PathBuf,
+    /// `~/.confab/kept`: what must be remembered of a session once its state is gone.
+    pub kept: PathBuf,
+    /// `~/.confab/logs`, or `CONFAB_LOG_DIR`.
+    pub logs: PathBuf,
+    /// Claude's folders, most specific first: `CLAUDE_CONFIG_DIR`, `CONFAB_CLAUDE_DIR`, `~/.claude`.
+    pub claude: Vec<PathBuf>,
+}
+
+/// The parts of the environment that decide [`Paths`]; an empty value counts as unset.
+#[derive(Debug, Clone, Default)]
+pub struct Roots {
+    /// The user's home directory.
+    pub home: PathBuf,
+    /// `CONFAB_CONFIG_PATH`.
+    pub config_path: Option<PathBuf>,
+    /// `CONFAB_LOG_DIR`.
+    pub log_dir: Option<PathBuf>,
+    /// `CLAUDE_CONFIG_DIR`.
+    pub claude_config_dir: Option<PathBuf>,
+    /// `CONFAB_CLAUDE_DIR`.
+    pub confab_claude_dir: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Derives all paths from the roots.
+    pub fn new(roots: Roots) -> Paths {
+        let set = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+        let root = roots.home.join(".confab");
+        let mut claude: Vec<PathBuf> = [set(roots.claude_config_dir), set(roots.confab_claude_dir)]
+            .into_iter()
+            .flatten()
+            .collect();
+        claude.push(roots.home.join(".claude"));
+        claude.dedup();
+        Paths {
+            config: set(roots.config_path).unwrap_or_else(|| root.join("config.json")),
+            sync: root.join("sync"),
+            kept: root.join("kept"),
+            logs: set(roots.log_dir).unwrap_or_else(|| root.join("logs")),
+            claude,
+            root,
+        }
+    }
+}
+
+/// What tells one file from another and one content from the next, as far as the file system knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Device number.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// Modification time in nanoseconds since 1970.
+    pub modified_nanos: i128,
+}
+
+impl Stamp {
+    /// The stamp of an open file or of what a path names.
+    pub fn of(metadata: &std::fs::Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified_nanos: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+        }
+    }
+
+    /// True when both stamps are of the same file, whatever it holds.
+    pub fn same_file(&self, other: &Stamp) -> bool {
+        self.device == other.device && self.inode == other.inode
+    }
+}
+
+/// Reads a whole file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// As `open` and `read`; `FileTooLarge` when the file is longer.
+pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > bytes_max {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// Replaces `path` by a file with these bytes, mode 0600, so that a reader sees the old content or
+/// the new one, also after a power cut. The folder must exist.
+///
+/// # Errors
+/// As the system calls; the old file is then untouched and the temporary one removed.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    // The process id makes the name unique among writers: a process writes a file from one thread.
+    let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    let written = write_new(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&temporary);
+        return Err(error);
+    }
+    sync_folder(folder)
+}
+
+/// Makes a folder with mode 0700, and its parents. An existing folder that is ours is closed to
+/// others.
+///
+/// # Errors
+/// As `mkdir` and `chmod`.
+pub fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let mode = std::fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Removes a file; one that is not there is as good as removed.
+///
+/// # Errors
+/// As `unlink`, but for "not found".
+pub fn remove_if_present(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Options that create a private file.
+pub fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = private_file().write(true).create(true).truncate(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a rename durable. Some file systems cannot sync a folder; that is no reason to fail.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_variables_count_as_unset() {
+        let roots = Roots {
+            home: "/h".into(),
+            config_path: Some("".into()),
+            claude_config_dir: Some("/c".into()),
+            ..Roots::default()
+        };
+        let paths = Paths::new(roots);
+        assert_eq!(paths.config, Path::new("/h/.confab/config.json"));
+        assert_eq!(paths.claude, [Path::new("/c"), Path::new("/h/.claude")]);
+    }
+
+    #[test]
+    fn replace_is_private_whole_and_leaves_no_temporary_file() {
+        let folder = std::env::temp_dir().join(format!("confab-files-{}", std::process::id()));
+        private_folder(&folder).unwrap();
+        let path = folder.join("a.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(read_bounded(&path, 3).unwrap(), b"two");
+        let error = read_bounded(&path, 2).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

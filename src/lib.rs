@@ -1,0 +1,28 @@
+//! confab uploads Claude Code sessions line by line, redacted, to a self-hosted backend.
+//!
+//! # The house
+//!
+//! A module uses modules of a strictly lower floor only; `tests/tidy.rs` holds this table and fails
+//! when code and table differ.
+//!
+//! | floor | module | what lives there |
+//! |---|---|---|
+//! | 0 | [`error`] | the one error that a human reads |
+//! | 0 | [`time`] | RFC 3339 and HTTP dates, pure |
+//! | 0 | [`schedule`] | when to act next: interval, jitter, backoff |
+//! | 0 | [`wire`] | every JSON type exchanged with a backend |
+//! | 0 | [`sys`] | all unsafe and libc |
+//! | 1 | [`files`] | atomic replacement, bounded reads, where everything lies |
+//! | 1 | [`redact`] | secrets out, every other byte untouched |
+//! | 1 | [`transcript`] | what one line tells us |
+
+pub mod error;
+pub mod files;
+pub mod redact;
+pub mod schedule;
+#[cfg(feature = "server")]
+pub mod server;
+pub mod sys;
+pub mod time;
+pub mod transcript;
+pub mod wire;

@@ -1,0 +1,2 @@
+//! The client binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Secrets out, every other byte untouched.

@@ -1,0 +1,316 @@
+//! Every JSON type that client and backend exchange; these docs are the protocol.
+//!
+//! The protocol is that of the existing PostgreSQL + S3 backend (reference §6, recorded exchanges in
+//! `fixtures/wire`). All paths start with `/api/v1`. Authorization is `Bearer cfb_…`. Lines of a file
+//! are numbered from 1, contiguously; blank lines count. Request bodies may be zstd-compressed on
+//! `/sync/*` and nowhere else. Limits count decompressed bytes.
+//!
+//! | request | body | answer |
+//! |---|---|---|
+//! | `POST /sync/init` | [`InitRequest`] | [`InitAnswer`] |
+//! | `POST /sync/chunk` | [`ChunkRequest`] | [`ChunkAnswer`] |
+//! | `POST /sync/event` | [`EventRequest`] | [`EventAnswer`] |
+//! | `PATCH /sessions/{external_id}/summary` | [`SummaryRequest`] | 200 |
+//! | `GET /capabilities` | | [`Capabilities`] |
+//! | `GET /auth/validate` | | [`Identity`] |
+//! | `GET /sessions/{id}/files` | | [`FilesAnswer`] |
+//!
+//! Deliberately absent: behaviour. The client streams a [`ChunkRequest`] by hand (`chunk`), so that
+//! memory does not grow with a request; the type says what it must look like.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The only provider that this client serves.
+pub const PROVIDER: &str = "claude-code";
+/// The providers that a backend stores.
+pub const PROVIDERS: [&str; 4] = ["claude-code", "codex", "opencode", "cursor"];
+
+/// Decompressed bytes of an init, event or summary body.
+pub const SMALL_BODY_BYTES_MAX: usize = 128 << 10;
+/// Decompressed bytes of a chunk body.
+pub const CHUNK_BODY_BYTES_MAX: usize = 16 << 20;
+/// Bytes of `external_id`.
+pub const EXTERNAL_ID_BYTES_MAX: usize = 512;
+/// Bytes of `transcript_path` and of `cwd`.
+pub const PATH_BYTES_MAX: usize = 8192;
+/// Bytes of `hostname` and of `username`.
+pub const HOST_BYTES_MAX: usize = 255;
+/// Bytes of `file_name`.
+pub const FILE_NAME_BYTES_MAX: usize = 512;
+/// Bytes of a summary.
+pub const SUMMARY_BYTES_MAX: usize = 2048;
+/// Bytes of `first_user_message`.
+pub const FIRST_MESSAGE_BYTES_MAX: usize = 8192;
+/// Bytes of `model`.
+pub const MODEL_BYTES_MAX: usize = 255;
+/// Entries of `git_info.remotes`.
+pub const REMOTES_MAX: usize = 50;
+/// Bytes of a remote's name and of `tracking_remote`.
+pub const REMOTE_NAME_BYTES_MAX: usize = 256;
+/// Bytes of a remote's URL.
+pub const REMOTE_URL_BYTES_MAX: usize = 2048;
+/// Chunks that a backend keeps of one file.
+pub const FILE_CHUNKS_MAX: u64 = 30_000;
+/// The highest line number.
+pub const LINE_NUMBER_MAX: u64 = 99_999_999;
+
+/// File type of a session's main transcript.
+pub const TYPE_TRANSCRIPT: &str = "transcript";
+/// File type of a sub-agent's transcript.
+pub const TYPE_AGENT: &str = "agent";
+/// File type of a workflow's journal; needs [`Capabilities::workflow_journal`].
+pub const TYPE_WORKFLOW_JOURNAL: &str = "workflow_journal";
+/// The one event type.
+pub const EVENT_SESSION_END: &str = "session_end";
+
+/// Opens or resumes a session. The metadata is sent whole each time: a backend overwrites `cwd`
+/// even with nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InitRequest {
+    /// One of [`PROVIDERS`]; absent means `claude-code`, empty is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// The agent's own session id.
+    pub external_id: String,
+    /// Absolute path of the transcript on the client.
+    pub transcript_path: String,
+    /// What is known of the session's surroundings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<InitMetadata>,
+    /// Deprecated place of `metadata.cwd`, read by backends only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Deprecated place of `metadata.git_info`, read by backends only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<GitInfo>,
+}
+
+/// Where a session runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InitMetadata {
+    /// Working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Repository of the working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<GitInfo>,
+    /// Name of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Account name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+}
+
+/// A git work tree. URLs carry no user info.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitInfo {
+    /// `remote.origin.url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo_url: Option<String>,
+    /// Current branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Commit of HEAD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_sha: Option<String>,
+    /// Subject of that commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commit_message: Option<String>,
+    /// `Name <mail>` of its author.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// Always on the wire.
+    pub is_dirty: bool,
+    /// All remotes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remotes: Vec<GitRemote>,
+    /// `branch.<branch>.remote`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking_remote: Option<String>,
+}
+
+/// One remote of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GitRemote {
+    /// Its name.
+    pub name: String,
+    /// Where it is fetched from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetch_url: Option<String>,
+    /// Where it is pushed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub push_url: Option<String>,
+}
+
+/// Answer to [`InitRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InitAnswer {
+    /// The backend's id of the session, a UUID.
+    pub session_id: String,
+    /// Echo of the provider; absent on old backends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// How far each file is stored.
+    #[serde(default)]
+    pub files: BTreeMap<String, FilePosition>,
+}
+
+/// How far one file is stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilePosition {
+    /// Number of the last stored line; 0 for none.
+    pub last_synced_line: u64,
+}
+
+/// Appends lines to a file. `first_line` must be the stored position plus one.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChunkRequest {
+    /// [`InitAnswer::session_id`].
+    pub session_id: String,
+    /// The backend's key of the file within the session.
+    pub file_name: String,
+    /// One of the `TYPE_…` constants; others are stored too.
+    pub file_type: String,
+    /// Number of the first line of this chunk.
+    pub first_line: i64,
+    /// The lines, without their newlines.
+    pub lines: Vec<String>,
+    /// Sent with transcripts only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<ChunkMetadata>,
+}
+
+/// What the lines of a transcript chunk say of the session.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChunkMetadata {
+    /// Of the first line that names a branch; replaces what is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<GitInfo>,
+    /// The last one wins; an empty one clears.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The first one ever received wins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_user_message: Option<String>,
+    /// Other providers only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest_message_at: Option<String>,
+    /// Other providers only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Codex sessions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub codex_rollout: Option<RawValueEq>,
+}
+
+/// Answer to [`ChunkRequest`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkAnswer {
+    /// Number of the last stored line.
+    pub last_synced_line: u64,
+}
+
+/// Says that a session has ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EventRequest {
+    /// [`InitAnswer::session_id`].
+    pub session_id: String,
+    /// [`EVENT_SESSION_END`].
+    pub event_type: String,
+    /// RFC 3339.
+    pub timestamp: String,
+    /// The hook's input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Box<RawValue>>,
+}
+
+/// Answer to [`EventRequest`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventAnswer {
+    /// Always true.
+    pub success: bool,
+}
+
+/// Sets the summary of an earlier session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SummaryRequest {
+    /// At most [`SUMMARY_BYTES_MAX`].
+    pub summary: String,
+}
+
+/// What a backend can store beyond transcripts and agents; 404 means none of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Capabilities {
+    /// Agent files of workflow runs.
+    pub workflow_files: bool,
+    /// Journals of workflow runs.
+    pub workflow_journal: bool,
+    /// Of another provider.
+    #[serde(alias = "opencode_subagent_files")]
+    pub opencode_subagents: bool,
+}
+
+/// Answer of `GET /auth/validate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// True for a usable key.
+    pub valid: bool,
+    /// The backend's number of the user.
+    pub user_id: i64,
+    /// Mail address or account name.
+    pub email: String,
+    /// Display name; may be null.
+    pub name: Option<String>,
+}
+
+/// Answer of `GET /sessions/{id}/files`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesAnswer {
+    /// All files of the session.
+    pub files: Vec<FileEntry>,
+}
+
+/// One file of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Key within the session.
+    pub file_name: String,
+    /// As uploaded.
+    pub file_type: String,
+    /// How many lines are stored.
+    pub last_synced_line: u64,
+    /// RFC 3339.
+    pub updated_at: String,
+}
+
+/// The body of most errors.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// For people; policy branches on the status.
+    pub error: String,
+}
+
+/// JSON kept as text, comparable.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RawValueEq(pub Box<RawValue>);
+
+impl PartialEq for RawValueEq {
+    fn eq(&self, other: &RawValueEq) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
