@@ -1,1 +1,4 @@
-//! Integration tests.
+//! Integration tests: real processes against a scripted backend.
+
+mod hook;
+mod support;
