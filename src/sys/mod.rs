@@ -1,1 +1,13 @@
-//! All unsafe code and all libc.
+//! All unsafe code and all libc: signals, process identity, detached daemons, descriptors.
+//!
+//! Every function here is safe to call; every unsafe block says why it is sound. What exists on
+//! Linux alone (`/proc`, pidfd, `close_range`) sits behind `cfg` with a plain fallback.
+//!
+//! Deliberately absent: policy. Nothing here logs, retries or decides.
+
+#![allow(unsafe_code)]
+
+pub mod daemon;
+pub mod input;
+pub mod process;
+pub mod signals;
