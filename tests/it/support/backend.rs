@@ -577,11 +577,10 @@ impl State {
 fn text<'a>(body: &'a Value, field: &str, bytes_max: usize) -> Result<&'a str, Answer> {
     let refusal = |why: String| Answer::json(400, &json!({ "error": why }));
     match body[field].as_str() {
-        Some(text) if text.is_empty() => Err(refusal(format!("{field} is required"))),
+        None | Some("") => Err(refusal(format!("{field} is required"))),
         Some(text) if text.len() > bytes_max => {
             Err(refusal(format!("{field} exceeds maximum length of {bytes_max} characters")))
         }
         Some(text) => Ok(text),
-        None => Err(refusal(format!("{field} is required"))),
     }
 }
