@@ -96,9 +96,9 @@ everything() {
 }
 
 case "${1-}" in
-    "") prepare && build ;;
-    test) prepare && prepare_lints && everything ;;
-    bench) prepare && cargo bench --locked --features server ;;
+    "") prepare; build ;;
+    test) prepare; prepare_lints; everything ;;
+    bench) prepare; cargo bench --locked --features server ;;
     help | -h | --help) help ;;
-    *) help >&2 && exit 2 ;;
+    *) help >&2; exit 2 ;;
 esac
