@@ -3,5 +3,9 @@
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
 
+mod content;
+mod daemon;
+mod delivery;
+mod files;
 mod hook;
 mod support;

@@ -44,6 +44,8 @@ pub struct Fault {
 pub enum Manner {
     /// This status, with further headers.
     Status(u16, Vec<(String, String)>),
+    /// 400 with the real backend's words for a body that is too large.
+    TooLarge,
     /// Never, until the backend is stopped or the client leaves.
     Hang,
     /// By closing the connection.
@@ -64,6 +66,11 @@ impl Fault {
     /// A status without storing anything.
     pub fn status(status: u16) -> Fault {
         Fault::new(Manner::Status(status, Vec::new()))
+    }
+
+    /// What the real backend says of a body that is too large, and of one that it cannot read.
+    pub fn invalid_body() -> Fault {
+        Fault::new(Manner::TooLarge)
     }
 
     /// A fault that strikes before anything is stored.
@@ -370,6 +377,7 @@ fn answer(shared: &Shared, mut connection: &TcpStream, request: Request) -> bool
     let answer = match fault.as_ref().map(|fault| &fault.manner) {
         None | Some(Manner::Slow | Manner::Half) => proper,
         Some(Manner::Status(status, headers)) => scripted(*status, headers),
+        Some(Manner::TooLarge) => Answer::json(400, &json!({ "error": "Invalid request body" })),
         Some(Manner::Garbage) => Answer::text(200, "<html>captive portal</html>"),
         Some(Manner::WrongShape) => Answer::json(200, &json!(["sorry", { "files": 5 }])),
         Some(Manner::Empty) => Answer::text(200, ""),
