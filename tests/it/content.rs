@@ -82,7 +82,7 @@ fn a_tail_that_was_sent_is_not_sent_again_on_resume() {
     assert_eq!(backend.transcript(ID), lines(ID, 1, 3));
 }
 
-/// Lines that are no JSON, blank, with CR or NUL or broken UTF-8 stop nothing and keep their number.
+/// Lines that are no JSON, blank, with NUL or broken UTF-8 stop nothing and keep their number.
 #[test]
 fn odd_lines_keep_their_numbers() {
     let odd: &[&[u8]] = &[

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod content;
+mod corpus;
 mod daemon;
 mod delivery;
 mod files;

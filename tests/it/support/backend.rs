@@ -278,11 +278,6 @@ impl Backend {
         eventually("the transcript is stored", || self.transcript(external_id) == expected);
     }
 
-    /// The external ids of all sessions.
-    pub fn external_ids(&self) -> Vec<String> {
-        self.state().sessions.values().map(|session| session.external_id.clone()).collect()
-    }
-
     /// The summaries that were set afterwards: external id and text.
     pub fn summaries(&self) -> Vec<(String, String)> {
         self.state().summaries.clone()
@@ -590,5 +585,117 @@ fn text<'a>(body: &'a Value, field: &str, bytes_max: usize) -> Result<&'a str, A
             Err(refusal(format!("{field} exceeds maximum length of {bytes_max} characters")))
         }
         Some(text) => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends one request over a connection of its own; status 0 when there was no answer.
+    fn ask(backend: &Backend, method: &str, path: &str, body: &[u8], zstd: bool) -> (u16, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", backend.port)).unwrap();
+        let encoding = if zstd { "content-encoding: zstd\r\n" } else { "" };
+        let (key, length) = (backend.key(), body.len());
+        let head = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\
+             user-agent: confab/0 (linux; amd64)\r\ncontent-type: application/json\r\n\
+             {encoding}content-length: {length}\r\nconnection: close\r\n\r\n",
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+        (status, body.into())
+    }
+
+    fn init(backend: &Backend) -> String {
+        let body = json!({ "external_id": "e", "transcript_path": "/e.jsonl" }).to_string();
+        let (status, body) = ask(backend, "POST", "/sync/init", body.as_bytes(), false);
+        assert_eq!(status, 200, "{body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        body["session_id"].as_str().unwrap().into()
+    }
+
+    fn chunk(id: &str, first_line: usize, lines: &[&str]) -> Vec<u8> {
+        json!({ "session_id": id, "file_name": "e.jsonl", "file_type": "transcript",
+            "first_line": first_line, "lines": lines })
+        .to_string()
+        .into_bytes()
+    }
+
+    #[test]
+    fn it_stores_what_is_contiguous_and_refuses_the_rest() {
+        let backend = Backend::start();
+        let id = init(&backend);
+        let send = |first, lines: &[&str]| {
+            ask(&backend, "POST", "/sync/chunk", &chunk(&id, first, lines), false).0
+        };
+        assert_eq!(send(1, &["a", ""]), 200);
+        for (first, lines) in [(1, &["a"][..]), (2, &["b"]), (4, &["d"]), (3, &[]), (3, &["c\n"])] {
+            assert_eq!(send(first, lines), 400, "{first} {lines:?}");
+        }
+        let packed = zstd::encode_all(chunk(&id, 3, &["c"]).as_slice(), 3).unwrap();
+        assert_eq!(ask(&backend, "POST", "/sync/chunk", &packed, true).0, 200);
+        assert_eq!(ask(&backend, "PATCH", "/sessions/e/summary", &packed, true).0, 400);
+        assert_eq!(backend.lines("e", "e.jsonl"), ["a", "", "c"]);
+        let long = "x".repeat(17 << 20);
+        let packed = zstd::encode_all(chunk(&id, 4, &[&long]).as_slice(), 3).unwrap();
+        assert_eq!(ask(&backend, "POST", "/sync/chunk", &packed, true).0, 400);
+        assert_eq!(backend.refused().len(), 7);
+        assert_eq!(init(&backend), id);
+    }
+
+    #[test]
+    fn faults_strike_in_order_and_as_told() {
+        let backend = Backend::start();
+        let id = init(&backend);
+        let manners = [
+            (Manner::Status(503, Vec::new()), 503),
+            (Manner::Drop, 0),
+            (Manner::Garbage, 200),
+            (Manner::WrongShape, 200),
+            (Manner::Empty, 200),
+            (Manner::TooLarge, 400),
+            (Manner::Half, 200),
+            (Manner::Slow, 200),
+        ];
+        for (manner, _) in &manners {
+            backend.fail(Endpoint::Chunk, Fault::new(manner.clone()).after_storing());
+        }
+        for (number, (manner, status)) in manners.iter().enumerate() {
+            let body = chunk(&id, number + 1, &["x"]);
+            let answer = ask(&backend, "POST", "/sync/chunk", &body, false);
+            assert_eq!(answer.0, *status, "{manner:?}");
+            let complete = answer.1.contains("last_synced_line") && answer.1.ends_with('}');
+            assert_eq!(complete, matches!(manner, Manner::Slow), "{manner:?}: {}", answer.1);
+            assert_eq!(backend.lines("e", "e.jsonl").len(), number + 1, "{manner:?}");
+        }
+        assert_eq!(backend.faults_left(), 0);
+        backend.fail(Endpoint::Chunk, Fault::status(500));
+        let body = chunk(&id, manners.len() + 1, &["x"]);
+        assert_eq!(ask(&backend, "POST", "/sync/chunk", &body, false).0, 500);
+        assert_eq!(backend.lines("e", "e.jsonl").len(), manners.len(), "not stored");
+    }
+
+    #[test]
+    fn it_hangs_stops_and_comes_back_with_what_it_had() {
+        let mut backend = Backend::start();
+        let id = init(&backend);
+        backend.fail(Endpoint::Chunk, Fault::new(Manner::Hang));
+        let body = chunk(&id, 1, &["x"]);
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| ask(&backend, "POST", "/sync/chunk", &body, false));
+            eventually("it hangs", || backend.count(Endpoint::Chunk) == 1);
+            assert!(!asking.is_finished());
+            backend.heal();
+            assert_eq!(asking.join().unwrap().0, 0);
+        });
+        backend.stop();
+        assert!(TcpStream::connect(("127.0.0.1", backend.port)).is_err());
+        backend.restart();
+        assert_eq!(init(&backend), id);
     }
 }

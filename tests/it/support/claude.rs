@@ -1,5 +1,5 @@
 //! Stand-ins for Claude Code: processes that look like it in /proc, run hooks through a shell as it
-//! does, and live until they are told to end or are killed.
+//! does, and live until they are killed.
 
 use std::fs;
 use std::io::Write;
@@ -26,7 +26,7 @@ pub enum Looks {
 /// A running stand-in. It is killed when it is dropped.
 pub struct Claude {
     child: Child,
-    commands: Option<ChildStdin>,
+    commands: ChildStdin,
     folder: PathBuf,
     calls: usize,
     /// Set `CLAUDE_PID` for hooks, as versions from 2.1.329 on do.
@@ -67,7 +67,7 @@ impl Claude {
         };
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let commands = child.stdin.take();
+        let commands = child.stdin.take().expect("a pipe");
         Some(Claude { child, commands, folder, calls: 0, tells_pid: false })
     }
 
@@ -94,24 +94,13 @@ impl Claude {
     }
 
     /// Runs one line of shell.
-    pub fn run(&mut self, line: &str) {
-        let commands = self.commands.as_mut().expect("not told to end yet");
-        writeln!(commands, "{line}").unwrap();
-    }
-
-    /// Ends it as if the user had typed `/exit`, but without any hook.
-    pub fn end(&mut self) {
-        self.commands = None;
-        self.wait();
+    fn run(&mut self, line: &str) {
+        writeln!(self.commands, "{line}").unwrap();
     }
 
     /// Ends it as the kernel does: `kill -9`.
     pub fn kill(&mut self) {
         processes::signal(self.pid(), "KILL");
-        self.wait();
-    }
-
-    fn wait(&mut self) {
         within(WAIT_MAX, "the stand-in ends", || self.child.try_wait().unwrap());
     }
 }

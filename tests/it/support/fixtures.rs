@@ -34,9 +34,9 @@ pub fn recordings() -> Vec<String> {
     names
 }
 
-/// Copies a recording's home directory into that of a sandbox.
-pub fn install(recording: &str, sandbox: &Sandbox) {
-    copy(&folder().join("transcripts").join(recording).join("home"), &sandbox.home());
+/// Copies a recording's home directory to `home`.
+pub fn install(recording: &str, home: &Path) {
+    copy(&folder().join("transcripts").join(recording).join("home"), home);
 }
 
 /// The hook calls of a recording, oldest first, paths changed to those of the sandbox.
@@ -98,38 +98,31 @@ fn names_session(bytes: &[u8], id: &str) -> bool {
 }
 
 /// Panics unless `stored` are the complete lines of `original`, in order, equal but for redaction.
-/// Returns how many are equal byte for byte.
 #[track_caller]
-pub fn check_lines(what: &str, original: &[u8], stored: &[String]) -> usize {
+pub fn check_lines(what: &str, original: &[u8], stored: &[String]) {
     let text = String::from_utf8_lossy(original);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(stored.len(), lines.len(), "{what}: number of lines");
-    let mut same = 0;
     for (number, (line, stored)) in lines.iter().zip(stored).enumerate() {
-        same += usize::from(line == stored);
         let position = number + 1;
         assert!(equal_but_for_redaction(line, stored), "{what}:{position}\n{line}\n{stored}");
     }
-    same
 }
 
 /// True when `stored` is `original` with some parts replaced by `[REDACTED:…]`.
 pub fn equal_but_for_redaction(original: &str, stored: &str) -> bool {
-    let mut parts = stored.split("[REDACTED:");
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = original.strip_prefix(first) else { return false };
-    let mut ends = first.len() == original.len();
-    for part in parts {
-        let Some((_, kept)) = part.split_once(']') else { return false };
-        let Some(at) = rest.find(kept) else { return false };
-        rest = &rest[at + kept.len()..];
-        ends = kept.is_empty() || rest.is_empty();
-        if !ends && stored.ends_with(part) && part.len() > kept.len() {
-            // The last kept part may occur earlier, too: what counts is that it stands at the end.
-            ends = rest.ends_with(kept);
-        }
-    }
-    ends
+    let mut kept = stored.split("[REDACTED:");
+    let first = kept.next().unwrap_or_default();
+    let mut kept: Vec<&str> =
+        kept.map(|part| part.split_once(']').map_or("", |(_, rest)| rest)).collect();
+    let Some(last) = kept.pop() else { return original == stored };
+    let middle = original.strip_prefix(first).and_then(|rest| rest.strip_suffix(last));
+    let Some(mut rest) = middle else { return false };
+    kept.into_iter().all(|part| {
+        let found = rest.split_once(part);
+        rest = found.map_or("", |(_, behind)| behind);
+        found.is_some()
+    })
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -150,4 +143,47 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markers_stand_for_anything_and_nothing_else_may_differ() {
+        let cases = [
+            ("abc", "abc", true),
+            ("abc", "abd", false),
+            ("a secret b", "a [REDACTED:X] b", true),
+            ("a secret b secret", "a [REDACTED:X] b [REDACTED:Y]", true),
+            ("a secret c", "a [REDACTED:X] b", false),
+            ("a secret b c", "a [REDACTED:X] b", false),
+            ("secret", "[REDACTED:X]", true),
+            ("1 a 2 b 3", "[REDACTED:X] b [REDACTED:X] a [REDACTED:X]", false),
+        ];
+        for (original, stored, expected) in cases {
+            assert_eq!(equal_but_for_redaction(original, stored), expected, "{stored}");
+        }
+    }
+
+    /// The corpus holds what its README promises: all three layouts, all versions.
+    #[test]
+    fn the_corpus_has_sessions_of_all_layouts() {
+        let mut agents_beside = 0;
+        let mut agents_inside = 0;
+        for recording in recordings() {
+            let sandbox = Sandbox::new(&format!("corpus-{recording}"));
+            install(&recording, &sandbox.home());
+            for (id, files) in sessions(&sandbox.home().join(".claude")) {
+                let agent = |name: &&String| name.starts_with("agent-");
+                let agents = files.keys().filter(agent).count();
+                let project = sandbox.home().join(".claude/projects/-home-dev-project");
+                match project.join(&id).join("subagents").is_dir() {
+                    true => agents_inside += agents,
+                    false => agents_beside += agents,
+                }
+            }
+        }
+        assert!(agents_beside > 10 && agents_inside > 10, "{agents_beside} {agents_inside}");
+    }
 }

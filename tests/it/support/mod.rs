@@ -7,4 +7,6 @@ pub mod eventually;
 pub mod fixtures;
 pub mod http;
 pub mod processes;
+pub mod replay;
 pub mod sandbox;
+pub mod server;

@@ -44,11 +44,6 @@ pub fn stat_field(pid: u32, number: usize) -> Option<String> {
     after_name.split_whitespace().nth(number - 3).map(Into::into)
 }
 
-/// True while the process exists and is not merely waiting to be collected.
-pub fn is_alive(pid: u32) -> bool {
-    stat_field(pid, 3).is_some_and(|state| state != "Z" && state != "X")
-}
-
 /// Bytes that a process has read so far, from files and otherwise.
 pub fn bytes_read(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;

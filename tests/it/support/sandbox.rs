@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -38,8 +38,6 @@ pub struct Outcome {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
-    /// From before the start until both output streams were closed by everyone.
-    pub elapsed: Duration,
 }
 
 impl Sandbox {
@@ -251,7 +249,6 @@ pub struct Running {
     stdout: UnixStream,
     stderr: UnixStream,
     writer: thread::JoinHandle<()>,
-    start: Instant,
 }
 
 impl Running {
@@ -262,14 +259,13 @@ impl Running {
         command.stdout(Stdio::from(OwnedFd::from(theirs)));
         let (stderr, theirs) = UnixStream::pair().unwrap();
         command.stderr(Stdio::from(OwnedFd::from(theirs)));
-        let start = Instant::now();
         let child = command.spawn().expect("start the program");
         // Our copies of the child's ends go with the command: only the child holds them now.
         drop(command);
         let (mut pipe, input) = (stdin.try_clone().unwrap(), input.to_vec());
         // A program may end without having read its input.
         let writer = thread::spawn(move || drop(pipe.write_all(&input)));
-        Running { child, stdin, stdout, stderr, writer, start }
+        Running { child, stdin, stdout, stderr, writer }
     }
 
     /// Waits for the end of the command and of everyone who holds its output streams.
@@ -295,9 +291,8 @@ fn finish(mut running: Running, stdin_ends: bool) -> Outcome {
     });
     let stdout = read(running.stdout);
     let stderr = stderr.join().unwrap();
-    let elapsed = running.start.elapsed();
     let status = within(WAIT_MAX, "the program ends", || running.child.try_wait().unwrap());
-    Outcome { status, stdout, stderr, elapsed }
+    Outcome { status, stdout, stderr }
 }
 
 /// Appends bytes to a file as Claude Code does, in one write; creates it and its folders.
