@@ -98,6 +98,7 @@ everything() {
 case "${1-}" in
     "") prepare; build ;;
     test) prepare; prepare_lints; everything ;;
+    run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     bench) prepare; cargo bench --locked --features server ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;

@@ -1,32 +1,19 @@
 //! Every recorded session of `fixtures/transcripts` happens again and arrives whole, at the
 //! scripted backend and at the real server.
 
-use std::sync::Mutex;
-use std::thread;
-
 use serde_json::json;
 
 use crate::support::backend::Backend;
 use crate::support::fixtures;
+use crate::support::parallel::each;
 use crate::support::replay::replay;
 use crate::support::sandbox::Sandbox;
 use crate::support::server::Server;
 
-/// Recordings that are played at the same time: they mostly wait.
-const PLAYERS: usize = 4;
-
 /// Plays all recordings. `name` tells the sandboxes of different tests apart.
 fn play_all(name: &str, play: impl Fn(&str, &Sandbox) + Sync) {
-    let waiting = Mutex::new(fixtures::recordings());
-    let next = || waiting.lock().unwrap().pop();
-    thread::scope(|scope| {
-        for _ in 0..PLAYERS {
-            scope.spawn(|| {
-                while let Some(recording) = next() {
-                    play(&recording, &Sandbox::new(&format!("{name}-{recording}")));
-                }
-            });
-        }
+    each(fixtures::recordings(), |recording| {
+        play(&recording, &Sandbox::new(&format!("{name}-{recording}")));
     });
 }
 

@@ -287,6 +287,18 @@ fn an_idle_daemon_does_not_read_the_transcript() {
     append(&sandbox.transcript(ID), &text);
     sandbox.session_start(ID);
     backend.eventually_holds(ID, &text);
+    check_idle(&sandbox, &text);
+    // Its successor may read the file once to find out where it is: W-19.
+    processes::signal(sandbox.daemon(), "KILL");
+    sandbox.daemons_end();
+    sandbox.prompt(ID);
+    let next = [text, line(ID, 5001)].concat();
+    append(&sandbox.transcript(ID), line(ID, 5001));
+    backend.eventually_holds(ID, &next);
+    check_idle(&sandbox, &next);
+}
+
+fn check_idle(sandbox: &Sandbox, text: &str) {
     let daemon = sandbox.daemon();
     let cycles = || fs::read_to_string(format!("/proc/{daemon}/status")).ok().and_then(switches);
     let (first, before) = (cycles().unwrap(), processes::bytes_read(daemon).unwrap());

@@ -46,6 +46,10 @@ pub enum Manner {
     Status(u16, Vec<(String, String)>),
     /// 400 with the real backend's words for a body that is too large.
     TooLarge,
+    /// 200 with a position that is not the one that was stored.
+    WrongPosition,
+    /// 400 with the real backend's words for a file that has all the chunks it may have.
+    TooManyChunks,
     /// Never, until the backend is stopped or the client leaves.
     Hang,
     /// By closing the connection.
@@ -373,6 +377,11 @@ fn answer(shared: &Shared, mut connection: &TcpStream, request: Request) -> bool
         None | Some(Manner::Slow | Manner::Half) => proper,
         Some(Manner::Status(status, headers)) => scripted(*status, headers),
         Some(Manner::TooLarge) => Answer::json(400, &json!({ "error": "Invalid request body" })),
+        Some(Manner::TooManyChunks) => {
+            let error = "File has too many chunks (limit: 30000)";
+            Answer::json(400, &json!({ "error": error }))
+        }
+        Some(Manner::WrongPosition) => Answer::json(200, &json!({ "last_synced_line": 99 })),
         Some(Manner::Garbage) => Answer::text(200, "<html>captive portal</html>"),
         Some(Manner::WrongShape) => Answer::json(200, &json!(["sorry", { "files": 5 }])),
         Some(Manner::Empty) => Answer::text(200, ""),

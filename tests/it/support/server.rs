@@ -75,20 +75,15 @@ impl Server {
     fn get(&self, path: &str) -> Option<Vec<u8>> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
-        let (address, key) = (&self.address, &self.key);
-        let head = format!(
-            "GET /api/v1{path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\
-             Connection: close\r\n\r\n",
-        );
+        let key = &self.key;
+        let head = format!("GET /api/v1{path} HTTP/1.0\r\nAuthorization: Bearer {key}\r\n\r\n",);
         stream.write_all(head.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
-        let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
-        let body = &answer[end + 4..];
+        let head = String::from_utf8_lossy(&answer[..end]);
         match head.split(' ').nth(1) {
-            Some("200") if head.contains("transfer-encoding: chunked") => Some(dechunk(body)),
-            Some("200") => Some(body.to_vec()),
+            Some("200") => Some(answer.split_off(end + 4)),
             Some("404") => None,
             _ => panic!("GET {path}: {head}"),
         }
@@ -99,19 +94,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         processes::signal(self.child.id(), "KILL");
         let _ = self.child.wait();
-    }
-}
-
-fn dechunk(mut body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    loop {
-        let end = body.windows(2).position(|window| window == b"\r\n").expect("a chunk size");
-        let size = std::str::from_utf8(&body[..end]).unwrap();
-        let size = usize::from_str_radix(size.trim(), 16).unwrap();
-        if size == 0 {
-            return out;
-        }
-        out.extend_from_slice(&body[end + 2..end + 2 + size]);
-        body = &body[end + 2 + size + 2..];
     }
 }
