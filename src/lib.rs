@@ -17,7 +17,9 @@
 //! | 1 | [`transcript`] | what one line tells us |
 
 pub mod chunk;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod error;
 pub mod files;
 pub mod git;
