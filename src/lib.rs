@@ -18,7 +18,9 @@
 //! | s | `server` | the embedded backend, behind the feature `server` |
 
 pub mod chunk;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod error;
 pub mod files;
 pub mod git;
