@@ -106,7 +106,9 @@ fn odd_lines_keep_their_numbers() {
     eventually("the next line", || backend.lines(ID, &name).len() == number + 1);
     let stored = backend.lines(ID, &name);
     let expected = String::from_utf8_lossy(&text);
-    for (number, (stored, expected)) in stored.iter().zip(expected.split('\n')).enumerate() {
+    for (number, (stored, expected)) in
+        stored.iter().zip(expected.split_terminator("\n")).enumerate()
+    {
         assert_eq!(stored, expected, "line {}", number + 1);
     }
     assert_eq!(format!("{}\n", stored.last().unwrap()), line(ID, 3));

@@ -79,7 +79,7 @@ fn check_good_inputs(event: &str) {
             assert!(outcome.status.success(), "{}: {}", case.name, outcome.status);
             let what = format!("{}: something follows the session", case.name);
             eventually(&what, || !sandbox.sync_files().is_empty());
-            sandbox.daemons().into_iter().for_each(|pid| processes::signal(pid, "KILL"));
+            processes::signal(sandbox.daemon(), "KILL");
             sandbox.daemons_end();
         }
     }

@@ -5,34 +5,52 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The pids of all live processes whose environment or arguments name `path`. A zombie has neither.
+/// The one program whose start is waited for.
+const CLIENT: &str = env!("CARGO_BIN_EXE_confab");
+/// A start takes well below a millisecond.
+const STARTING_LOOKS_MAX: usize = 10_000;
+
+/// The pids of all live processes whose environment or arguments name `path`.
 pub fn naming(path: &Path) -> Vec<u32> {
     let needle = path.as_os_str().as_encoded_bytes();
-    let mentions = |file: String| {
-        let bytes = fs::read(file).unwrap_or_default();
-        bytes.windows(needle.len()).any(|window| window == needle)
-    };
+    let names = |bytes: Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle);
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names
-        .filter_map(|name| name.parse().ok())
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    numbers
+        .filter_map(|number| number.parse().ok())
         .filter(|pid| *pid != std::process::id())
-        .filter(|pid: &u32| {
-            mentions(format!("/proc/{pid}/environ")) || mentions(format!("/proc/{pid}/cmdline"))
-        })
+        .filter(|pid| names(environment_bytes(*pid)) || names(read(*pid, "cmdline")))
         .collect()
+}
+
+/// The environment of a process. A zombie has none, and a process that is just being started does
+/// not have it yet: that is waited for.
+fn environment_bytes(pid: u32) -> Vec<u8> {
+    for _ in 0..STARTING_LOOKS_MAX {
+        let bytes = read(pid, "environ");
+        let is_client =
+            || fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == Path::new(CLIENT));
+        if !bytes.is_empty() || !is_client() {
+            return bytes;
+        }
+    }
+    Vec::new()
+}
+
+fn read(pid: u32, file: &str) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default()
 }
 
 /// The arguments of a process, without the program itself.
 pub fn arguments(pid: u32) -> Vec<String> {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let bytes = read(pid, "cmdline");
     let words = bytes.split(|byte| *byte == 0).skip(1).filter(|word| !word.is_empty());
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// The environment of a process, `NAME=value` each.
 pub fn environment(pid: u32) -> Vec<String> {
-    let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let bytes = environment_bytes(pid);
     let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
