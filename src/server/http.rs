@@ -357,7 +357,7 @@ mod tests {
         assert_eq!((head.path.as_str(), head.query.as_str()), ("/a%20b", "x=1"));
         assert_eq!(head.framing, Framing::Bytes(5));
         assert!(head.expects_continue && !head.keep_alive);
-        assert_eq!(length, 106);
+        assert_eq!(length, 100);
         let (head, _) = parse("GET / HTTP/1.0\r\n\r\n").unwrap().unwrap();
         assert!(!head.keep_alive);
     }

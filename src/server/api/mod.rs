@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::World;
-use super::auth::{bearer, hash};
-use super::connection::{Body, BodyError, Reservation};
-use super::http::{Head, Response, percent_decoded};
-use super::store::{Store, User};
 use crate::error::Error;
+use crate::server::World;
+use crate::server::auth::{bearer, hash};
+use crate::server::connection::{Body, BodyError, Reservation};
+use crate::server::http::{Head, Response, percent_decoded};
+use crate::server::store::{Store, User};
 use crate::wire::{Capabilities, ErrorBody, Identity};
 
 /// Answers requests.

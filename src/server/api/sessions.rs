@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::connection::Body;
-use super::super::http::{Head, Payload, Response, query_value};
-use super::super::json as body_json;
-use super::super::store::{Changed, Download, Store, User};
 use super::{Answer, Api, INVALID_BODY, Refused};
 use super::{check_length, read_body, refuse, session_not_found};
+use crate::server::connection::Body;
+use crate::server::http::{Head, Payload, Response, query_value};
+use crate::server::json as body_json;
+use crate::server::store::{Changed, Download, Store, User};
 use crate::wire::{self, FilesAnswer, SessionsAnswer, SummaryRequest};
 
 /// Sessions of a list when the request names no limit.
@@ -133,7 +133,7 @@ mod tests {
         let cases = [
             ("a b.jsonl", "a b.jsonl"),
             ("subagents/x.jsonl", "subagents_x.jsonl"),
-            ("../\"\r\n\u{0}é", ".._______"),
+            ("../\"\r\n\u{0}é", ".._____"),
         ];
         for (name, harmless) in cases {
             assert_eq!(harmless_name(name), harmless, "{name:?}");

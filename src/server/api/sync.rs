@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 
-use super::super::auth::new_uuid;
-use super::super::connection::{Body, Reservation};
-use super::super::http::{Head, Response};
-use super::super::json;
-use super::super::lines::Lines;
-use super::super::store::{Append, Appended, Changed, Opening, SessionUpdate, User};
 use super::{Answer, Api, INVALID_BODY, Refused};
 use super::{busy, check_length, read_body, refuse, session_not_found};
 use crate::error::Error;
+use crate::server::auth::new_uuid;
+use crate::server::connection::{Body, Reservation};
+use crate::server::http::{Head, Response};
+use crate::server::json;
+use crate::server::lines::Lines;
+use crate::server::store::{Append, Appended, Changed, Opening, SessionUpdate, User};
 use crate::time::parse_rfc3339;
 use crate::wire::{self, ChunkAnswer, ChunkMetadata, EventAnswer, EventRequest, GitInfo};
 use crate::wire::{InitAnswer, InitRequest};

@@ -1,0 +1,3 @@
+//! The embedded backend as a process.
+
+pub mod process;
