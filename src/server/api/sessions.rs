@@ -133,7 +133,7 @@ mod tests {
         let cases = [
             ("a b.jsonl", "a b.jsonl"),
             ("subagents/x.jsonl", "subagents_x.jsonl"),
-            ("../\"\r\n\u{0}é", ".._____"),
+            ("../\"\r\n\u{0}é", "..______"),
         ];
         for (name, harmless) in cases {
             assert_eq!(harmless_name(name), harmless, "{name:?}");

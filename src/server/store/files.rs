@@ -82,8 +82,12 @@ impl Store {
     /// # Errors
     /// When the database fails; nothing is stored then.
     pub fn append(&self, user: i64, append: &Append<'_>, now: SystemTime) -> Result<Appended> {
-        // Compressed before the database is locked. Wasted only when lines are repeated.
-        let blocks = append.lines.blocks(0, append.first_line)?;
+        // Compressed before the database is locked; in vain only when lines are repeated, and not
+        // at all for numbers that are refused in any case.
+        let blocks = match append.first_line <= LINE_NUMBER_MAX as i64 {
+            true => append.lines.blocks(0, append.first_line)?,
+            false => Vec::new(),
+        };
         self.write("append lines", |transaction| append_in(transaction, user, append, blocks, now))
     }
 

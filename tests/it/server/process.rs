@@ -55,10 +55,28 @@ impl Server {
     }
 
     /// SIGTERM; true when it ended with 0.
-    pub fn terminate(mut self) -> bool {
+    pub fn terminate(self) -> bool {
+        self.signal();
+        self.wait()
+    }
+
+    /// SIGTERM, without waiting.
+    pub fn signal(&self) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end; true when it ended with 0.
+    pub fn wait(mut self) -> bool {
         self.child.wait().unwrap().success()
+    }
+
+    /// The status of `/health`; `None` when the connection is refused or cut.
+    pub fn try_health(&self) -> Option<u16> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+        Response::read(&mut stream, false).map(|response| response.status)
     }
 
     /// Peak resident memory in KiB.
