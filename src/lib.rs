@@ -16,13 +16,23 @@
 //! | 1 | [`redact`] | secrets out, every other byte untouched |
 //! | 1 | [`transcript`] | what one line tells us |
 
+pub mod chunk;
+pub mod config;
 pub mod error;
 pub mod files;
+pub mod git;
+pub mod hook;
+pub mod logging;
 pub mod redact;
+pub mod remote;
 pub mod schedule;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod session;
+pub mod state;
+pub mod sync;
 pub mod sys;
+pub mod tail;
 pub mod time;
 pub mod transcript;
 pub mod wire;

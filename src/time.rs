@@ -1,14 +1,22 @@
 //! Dates as text: RFC 3339 out and in, and the HTTP date of a `Retry-After`. Pure: nothing here
-//! reads a clock.
+//! reads a clock; who needs one is given a [`Clock`].
 //!
 //! Deliberately absent: time zones other than a numeric offset, leap seconds (`:60` is read as the
 //! next second), years outside 1970 to 9999.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const DAY_SECONDS: u64 = 86_400;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Tells the time. `main` has the real one, tests have one that they turn themselves.
+pub trait Clock {
+    /// For deadlines.
+    fn now(&self) -> Instant;
+    /// For dates.
+    fn wall(&self) -> SystemTime;
+}
 
 /// `2026-02-01T10:00:00.123456789Z`; the fraction is left out when it is zero. A time before 1970
 /// is written as 1970.

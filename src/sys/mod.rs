@@ -9,5 +9,6 @@
 
 pub mod daemon;
 pub mod input;
+pub mod lock;
 pub mod process;
 pub mod signals;

@@ -41,13 +41,25 @@ pub fn wait() -> Signal {
 /// # Errors
 /// As `kill`: no such process, or not ours.
 pub fn wake(pid: u32) -> io::Result<()> {
+    send(pid, libc::SIGUSR1)
+}
+
+/// Sends SIGTERM to a process.
+///
+/// # Errors
+/// As `kill`: no such process, or not ours.
+pub fn stop(pid: u32) -> io::Result<()> {
+    send(pid, libc::SIGTERM)
+}
+
+fn send(pid: u32, signal: i32) -> io::Result<()> {
     let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     if pid <= 1 {
         // Zero and negative numbers name process groups, one is init.
         return Err(io::ErrorKind::InvalidInput.into());
     }
     // SAFETY: kill takes two numbers.
-    match unsafe { libc::kill(pid, libc::SIGUSR1) } {
+    match unsafe { libc::kill(pid, signal) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

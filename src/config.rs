@@ -1,0 +1,286 @@
+//! The user's configuration, `~/.confab/config.json`, in the format of the existing client (reference
+//! §7.1) plus `sync_interval`, `allow_insecure_http` and `ca_file`.
+//!
+//! Read whole and checked on load; unknown keys are left to others. Absent `redaction` means on: only
+//! an explicit `"enabled": false` turns it off. Deliberately absent: the environment, which `main`
+//! hands in as [`Overrides`].
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::{Context, Error, Result};
+use crate::files::{self, Paths};
+use crate::redact;
+use crate::schedule;
+
+/// Bytes of a configuration file.
+const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// The shortest API key.
+const API_KEY_BYTES_MIN: usize = 20;
+
+/// The configuration file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Address of the backend.
+    pub backend_url: String,
+    /// `cfb_…`.
+    pub api_key: String,
+    /// `debug`, `info`, `warn` or `error`.
+    pub log_level: String,
+    /// `"30s"`, `"500ms"`.
+    pub sync_interval: Option<String>,
+    /// Plain http to a host that is not this machine.
+    pub allow_insecure_http: bool,
+    /// PEM file with further certificate authorities.
+    pub ca_file: Option<PathBuf>,
+    /// What is cut out of what leaves the machine.
+    pub redaction: redact::Settings,
+}
+
+/// Where the backend is and who we are there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Without a slash at its end.
+    pub url: String,
+    /// API key. Not part of any debug output.
+    pub key: String,
+    /// Further certificate authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Environment variables that win over the file, as they were set.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `CONFAB_SYNC_INTERVAL_MS`.
+    pub interval_ms: Option<String>,
+    /// `CONFAB_SYNC_JITTER_MS`.
+    pub jitter_ms: Option<String>,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+/// Reads the configuration; a missing file is an empty one.
+///
+/// # Errors
+/// When the file cannot be read or is not what it should be; the message names it.
+pub fn load(paths: &Paths) -> Result<Config> {
+    let what = || format!("read config {}", paths.config.display());
+    let bytes = match files::read_bounded(&paths.config, CONFIG_BYTES_MAX) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
+        result => result.context(what)?,
+    };
+    parse(&bytes).context(what)
+}
+
+/// Reads the text of a configuration file.
+///
+/// # Errors
+/// Not JSON, or a value of the wrong type.
+pub fn parse(bytes: &[u8]) -> Result<Config> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        // serde's text quotes values, which may be secrets; the place is enough.
+        let place = format!("not valid at line {}, column {}", error.line(), error.column());
+        Error::new(place).with_hint("the file must be a JSON object as the README shows")
+    })
+}
+
+impl Config {
+    /// The backend and the key for it.
+    ///
+    /// # Errors
+    /// Missing or unusable address or key; each with a hint.
+    pub fn account(&self) -> Result<Account> {
+        if self.backend_url.is_empty() || self.api_key.is_empty() {
+            return Err(Error::new("no backend is configured")
+                .with_hint("set backend_url and api_key in ~/.confab/config.json"));
+        }
+        let url = self.backend_url.trim().trim_end_matches('/');
+        check_url(url, self.allow_insecure_http)?;
+        check_key(&self.api_key)?;
+        Ok(Account {
+            url: url.to_owned(),
+            key: self.api_key.clone(),
+            ca_file: self.ca_file.clone(),
+        })
+    }
+
+    /// Interval and jitter: the environment wins over the file, what cannot be read counts as unset.
+    pub fn interval(&self, overrides: &Overrides) -> (Duration, Duration) {
+        let milliseconds = |text: &Option<String>| {
+            let value = text.as_deref()?.trim().parse().ok()?;
+            let duration = Duration::from_millis(value);
+            (duration <= schedule::INTERVAL_MAX).then_some(duration)
+        };
+        let from_file = || self.sync_interval.as_deref().and_then(parse_duration);
+        let interval = milliseconds(&overrides.interval_ms)
+            .filter(|interval| !interval.is_zero())
+            .or_else(from_file)
+            .unwrap_or(schedule::INTERVAL);
+        (interval, milliseconds(&overrides.jitter_ms).unwrap_or(schedule::JITTER_MAX))
+    }
+
+    /// The log level; anything unknown is `info`.
+    pub fn level(&self) -> log::LevelFilter {
+        match self.log_level.trim().to_ascii_lowercase().as_str() {
+            "debug" => log::LevelFilter::Debug,
+            "warn" | "warning" => log::LevelFilter::Warn,
+            "error" => log::LevelFilter::Error,
+            _ => log::LevelFilter::Info,
+        }
+    }
+}
+
+/// `500ms`, `30s`, `2m`, `1h`: more than nothing and at most an hour.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let unit_at = text.find(|character: char| !character.is_ascii_digit())?;
+    let number: u64 = text[..unit_at].parse().ok()?;
+    let millis = match &text[unit_at..] {
+        "ms" => number,
+        "s" => number.checked_mul(1000)?,
+        "m" => number.checked_mul(60_000)?,
+        "h" => number.checked_mul(3_600_000)?,
+        _ => return None,
+    };
+    let duration = Duration::from_millis(millis);
+    (!duration.is_zero() && duration <= schedule::INTERVAL_MAX).then_some(duration)
+}
+
+fn check_url(url: &str, allow_insecure_http: bool) -> Result<()> {
+    let refuse = |why: &str, hint: &str| {
+        // The address may carry a password, so it is not repeated.
+        Err(Error::new(format!("backend_url {why}")).with_hint(hint))
+    };
+    let example = "use an address such as https://confab.example.org";
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return refuse("has no scheme", example);
+    };
+    if !matches!(scheme, "http" | "https") {
+        return refuse("is neither http nor https", example);
+    }
+    if rest.contains(['?', '#']) || rest.contains(char::is_whitespace) {
+        return refuse("is not a plain address", example);
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return refuse("has a user name in it", "put the key into api_key");
+    }
+    let host = host_of(authority);
+    if host.is_empty() {
+        return refuse("has no host", example);
+    }
+    if scheme == "https" && !cfg!(feature = "tls") {
+        return refuse("is https, and this build has no TLS", "use a build with the feature `tls`");
+    }
+    if scheme == "http" && !is_loopback(host) && !allow_insecure_http {
+        return refuse(
+            "is plain http to another machine: key and transcripts could be read on the way",
+            "use https, or set \"allow_insecure_http\": true in the config",
+        );
+    }
+    Ok(())
+}
+
+fn check_key(key: &str) -> Result<()> {
+    let plain = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.starts_with("cfb_") && key.len() >= API_KEY_BYTES_MIN && plain {
+        return Ok(());
+    }
+    Err(Error::new("api_key is not a key of confab")
+        .with_hint("a key starts with cfb_ and has at least 20 characters, without spaces"))
+}
+
+/// Host of `host:port` or `[v6]:port`.
+fn host_of(authority: &str) -> &str {
+    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(url: &str, extra: &str) -> Result<Account> {
+        let key = ["cfb_", &"a".repeat(40)].concat();
+        let text = format!(r#"{{"backend_url":"{url}","api_key":"{key}"{extra}}}"#);
+        parse(text.as_bytes()).unwrap().account()
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine_unless_allowed() {
+        let good =
+            ["http://localhost:8787/", "http://127.1.2.3", "http://[::1]:1//", "https://x.org/"];
+        for url in good {
+            let account = account(url, "").unwrap();
+            assert!(!account.url.ends_with('/'), "{url}");
+        }
+        let bad = [
+            "http://localhost.example.com",
+            "http://example.org",
+            "http://localhost@evil.org",
+            "http://127.0.0.1.evil.org",
+            "ftp://x",
+            "x.org",
+            "http://",
+            "https://x y",
+            "https://x?a",
+        ];
+        for url in bad {
+            let error = account(url, "").unwrap_err();
+            assert!(error.hint().is_some(), "{url}");
+        }
+        assert!(account("http://example.org", r#","allow_insecure_http":true"#).is_ok());
+    }
+
+    #[test]
+    fn redaction_is_on_unless_switched_off() {
+        assert!(parse(b"{}").unwrap().redaction.enabled);
+        assert!(parse(br#"{"redaction":{}}"#).unwrap().redaction.enabled);
+        assert!(!parse(br#"{"redaction":{"enabled":false}}"#).unwrap().redaction.enabled);
+    }
+
+    #[test]
+    fn errors_never_quote_values() {
+        let secret = ["hunter", "2"].concat();
+        let error =
+            parse(format!(r#"{{"allow_insecure_http":"{secret}"}}"#).as_bytes()).unwrap_err();
+        assert!(!error.to_string().contains(&secret));
+    }
+
+    #[test]
+    fn intervals() {
+        let cases = [
+            ("30s", None, None, 30_000, 5000),
+            ("500ms", None, Some("0"), 500, 0),
+            ("500ms", Some("70"), Some("x"), 70, 5000),
+            ("0s", Some("0"), Some("-1"), 30_000, 5000),
+            ("2 s", Some("3600001"), Some("3600001"), 30_000, 5000),
+            ("2h", Some(""), None, 30_000, 5000),
+            ("1h", None, Some("7"), 3_600_000, 7),
+        ];
+        for (file, interval_ms, jitter_ms, interval, jitter) in cases {
+            let config = Config { sync_interval: Some(file.into()), ..Config::default() };
+            let overrides = Overrides {
+                interval_ms: interval_ms.map(str::to_owned),
+                jitter_ms: jitter_ms.map(str::to_owned),
+            };
+            let expected = (Duration::from_millis(interval), Duration::from_millis(jitter));
+            assert_eq!(config.interval(&overrides), expected, "{file} {interval_ms:?}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! What Claude Code runs: stdin, lock, spawn or note, stdout, in about a millisecond.
+//!
+//! A hook never fails towards Claude Code: whatever happens, the answer is the same and the exit
+//! status 0. It never waits for the daemon, and touches no network, regex, TLS, transcript, git,
+//! configuration or log.
+//!
+//! Two paths reach a daemon. Nobody holds the session's lock: the hook takes it and hands it over to
+//! a new daemon. Somebody holds it: the hook leaves a note in the inbox, which is read before the
+//! holder lets go.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::error::{Context, Error, Result};
+use crate::files::Paths;
+use crate::state::{self, Attempt, HookInput, Kept, Loaded, Lock, Note, NoteKind, SessionId};
+use crate::sys::{self, process::Process};
+
+/// Bytes of one hook input: the largest seen carried a 12 MB prompt.
+const INPUT_BYTES_MAX: usize = 64 << 20;
+/// Bytes read at once.
+const READ_BYTES: usize = 64 << 10;
+/// What a daemon keeps of the environment. All else stays behind: Claude's holds keys and tokens.
+const ENVIRONMENT_KEPT: [&str; 28] = [
+    "HOME",
+    "PATH",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "CLAUDE_CONFIG_DIR",
+    "CONFAB_CLAUDE_DIR",
+    "CONFAB_CONFIG_PATH",
+    "CONFAB_LOG_DIR",
+    "CONFAB_SYNC_INTERVAL_MS",
+    "CONFAB_SYNC_JITTER_MS",
+    "CONFAB_DISABLE_LINK_FROM_GITHUB",
+    "RUST_BACKTRACE",
+    "XDG_DATA_HOME",
+    "XDG_CONFIG_HOME",
+];
+
+/// The hooks that this program answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A session was started or resumed.
+    SessionStart,
+    /// A session has ended.
+    SessionEnd,
+    /// The user sent a prompt.
+    UserPromptSubmit,
+}
+
+impl Event {
+    /// The one line that goes to standard output, whatever happens.
+    pub fn answer(self) -> &'static str {
+        match self {
+            Event::SessionStart | Event::SessionEnd => {
+                "{\"continue\":true,\"stopReason\":\"\",\"suppressOutput\":false}\n"
+            }
+            Event::UserPromptSubmit => {
+                "{\"continue\":true,\"stopReason\":\"\",\"suppressOutput\":true}\n"
+            }
+        }
+    }
+}
+
+/// What surrounds a hook; `main` fills it in.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// Where everything lies.
+    pub paths: &'a Paths,
+    /// This program, to be started as the daemon.
+    pub executable: &'a Path,
+    /// The whole environment; the daemon gets a part of it.
+    pub environment: Vec<(OsString, OsString)>,
+    /// `CLAUDE_PID`.
+    pub claude_pid: Option<u32>,
+    /// The time of the event.
+    pub now: SystemTime,
+}
+
+/// Reads one JSON object by `read`, which fills a buffer and returns 0 at the end. Stops behind the
+/// object: Claude Code may leave the stream open.
+///
+/// # Errors
+/// As `read`; `FileTooLarge` behind 64 MiB.
+pub fn read_input(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut scanner = ObjectEnd::default();
+    loop {
+        let start = bytes.len();
+        if start >= INPUT_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        bytes.resize(start + READ_BYTES, 0);
+        let n_bytes = match read(&mut bytes[start..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Ok(0) => {
+                bytes.truncate(start);
+                return Ok(bytes);
+            }
+            result => result?,
+        };
+        bytes.truncate(start + n_bytes);
+        if let Some(end) = scanner.feed(&bytes[start..]) {
+            bytes.truncate(start + end);
+            return Ok(bytes);
+        }
+    }
+}
+
+/// Does what the event asks for.
+///
+/// # Errors
+/// Input that cannot be used, or a system call that failed. The caller answers all the same.
+pub fn handle(event: Event, input: &[u8], surroundings: &Surroundings<'_>) -> Result<()> {
+    let paths = surroundings.paths;
+    let input: HookInput = serde_json::from_slice(input).context(|| "read hook input".into())?;
+    let id = SessionId::new(&input.session_id)
+        .ok_or_else(|| Error::new("session_id of the hook input is not a session id"))?;
+    check_transcript_path(Path::new(&input.transcript_path), paths)?;
+    if Kept::is_deleted(paths, &id) {
+        return Ok(());
+    }
+    let parent = sys::process::claude(surroundings.claude_pid);
+    let what = || format!("reach the daemon of session {id}");
+    match event {
+        Event::SessionStart | Event::UserPromptSubmit => {
+            if let Attempt::Taken(lock) = state::try_lock(paths, &id).context(what)? {
+                return start(lock, &id, &input, parent, event, surroundings);
+            }
+            leave_note(NoteKind::Start, &id, &input, parent, surroundings).context(what)?;
+        }
+        Event::SessionEnd => {
+            leave_note(NoteKind::SessionEnd, &id, &input, parent, surroundings).context(what)?;
+        }
+    }
+    // The holder may have let go while the note was written; then nobody would read it.
+    match state::try_lock(paths, &id).context(what)? {
+        Attempt::Taken(lock) => start(lock, &id, &input, parent, event, surroundings),
+        Attempt::Busy => {
+            if let (Event::SessionEnd, Some(daemon)) = (event, state::holder(paths, &id)) {
+                // A daemon that ends in this moment has read the note or left it for the next.
+                let _ = sys::signals::wake(daemon.pid);
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Accepts an absolute path of a `.jsonl` file without `..` below a `projects` folder of Claude's.
+fn check_transcript_path(path: &Path, paths: &Paths) -> Result<()> {
+    let refuse = |why: &str| {
+        let what = format!("transcript_path {} of the hook input {why}", path.display());
+        Err(Error::new(what).with_hint(
+            "set CLAUDE_CONFIG_DIR or CONFAB_CLAUDE_DIR when Claude's folder is not ~/.claude",
+        ))
+    };
+    if path.as_os_str().is_empty() || !path.is_absolute() {
+        return refuse("is not absolute");
+    }
+    if path.components().any(|part| part == Component::ParentDir) {
+        return refuse("goes through a parent folder");
+    }
+    if path.extension().is_none_or(|extension| extension != "jsonl") {
+        return refuse("is not a .jsonl file");
+    }
+    let projects: Vec<PathBuf> = paths.claude.iter().map(|root| root.join("projects")).collect();
+    if projects.iter().any(|folder| path.starts_with(folder)) {
+        return Ok(());
+    }
+    // The same folder may be named through a link.
+    let resolved = path.ancestors().skip(1).find_map(|folder| folder.canonicalize().ok());
+    let below = |folder: &PathBuf| match (&resolved, folder.canonicalize()) {
+        (Some(resolved), Ok(folder)) => resolved.starts_with(folder),
+        _ => false,
+    };
+    if projects.iter().any(below) {
+        Ok(())
+    } else {
+        refuse("is not below Claude's projects folder")
+    }
+}
+
+fn leave_note(
+    kind: NoteKind,
+    id: &SessionId,
+    input: &HookInput,
+    parent: Option<Process>,
+    surroundings: &Surroundings<'_>,
+) -> io::Result<()> {
+    crate::files::private_folder(&surroundings.paths.sync)?;
+    state::append(surroundings.paths, id, &Note::new(kind, input, parent, surroundings.now))
+}
+
+/// Starts the daemon and hands the lock over to it, unless one of the existing client serves the
+/// session already.
+fn start(
+    mut lock: Lock,
+    id: &SessionId,
+    input: &HookInput,
+    parent: Option<Process>,
+    event: Event,
+    surroundings: &Surroundings<'_>,
+) -> Result<()> {
+    let loaded = state::load(surroundings.paths, id).unwrap_or(Loaded::Damaged);
+    if let Loaded::Foreign { daemon, inbox } = loaded {
+        if event == Event::SessionEnd {
+            let note = Note::new(NoteKind::SessionEnd, input, parent, surroundings.now);
+            state::append_foreign(&inbox, &note).context(|| format!("end session {id}"))?;
+            let _ = sys::signals::stop(daemon.pid);
+        }
+        return lock.remove().context(|| format!("leave session {id} to its daemon"));
+    }
+    // No stale name of an earlier holder may be left: hooks would wake a stranger.
+    lock.clear_holder().context(|| format!("lock session {id}"))?;
+    let arguments = [
+        "daemon".into(),
+        "--session".into(),
+        id.as_str().into(),
+        "--transcript".into(),
+        OsString::from(&input.transcript_path),
+        "--cwd".into(),
+        OsString::from(&input.cwd),
+        "--parent".into(),
+        parent.map_or("0:0".into(), |parent| format!("{}:{}", parent.pid, parent.start).into()),
+    ];
+    let kept = |name: &OsString| ENVIRONMENT_KEPT.iter().any(|kept| name == kept);
+    let environment: Vec<(OsString, OsString)> =
+        surroundings.environment.iter().filter(|(name, _)| kept(name)).cloned().collect();
+    sys::daemon::spawn(surroundings.executable, &arguments, &environment, lock.into_file())
+        .context(|| format!("start the daemon of session {id}"))?;
+    Ok(())
+}
+
+/// Finds the end of a JSON object in a stream of bytes.
+#[derive(Debug, Default)]
+struct ObjectEnd {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl ObjectEnd {
+    /// How many of these bytes belong to the object, once its end is among them. Bytes that begin
+    /// something else than an object end it at once, to be refused by the parser.
+    fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (index, byte) in bytes.iter().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.escaped => self.escaped = false,
+                    b'\\' => self.escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' if self.depth > 0 => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Some(index + 1);
+                    }
+                }
+                _ if self.depth == 0 && !byte.is_ascii_whitespace() => return Some(index + 1),
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads `text` in pieces of `size` and returns what was taken and how much was left unread.
+    fn read_in_pieces(text: &str, size: usize) -> (String, usize) {
+        let mut rest = text.as_bytes();
+        let input = read_input(|buffer| {
+            let n_bytes = size.min(rest.len()).min(buffer.len());
+            buffer[..n_bytes].copy_from_slice(&rest[..n_bytes]);
+            rest = &rest[n_bytes..];
+            Ok(n_bytes)
+        });
+        (String::from_utf8(input.unwrap()).unwrap(), rest.len())
+    }
+
+    #[test]
+    fn input_ends_with_the_object_and_not_with_the_stream() {
+        let object = r#" {"a":"}\"{","b":[{},"\\"],"c":{"d":1}}"#;
+        for size in 1..object.len() + 4 {
+            let (input, left) = read_in_pieces(&format!("{object}\n{{}}"), size);
+            assert_eq!(input, object, "pieces of {size}");
+            assert!(left + size >= 3, "read on behind the object");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_ends_at_once() {
+        for text in ["x", "12", "\"a\"", "]", "  null"] {
+            assert!(read_in_pieces(text, 1).0.len() <= text.len());
+        }
+        assert_eq!(read_in_pieces("", 1).0, "");
+        assert_eq!(read_in_pieces("{\"cut", 2).0, "{\"cut");
+    }
+
+    #[test]
+    fn transcript_paths() {
+        let roots = crate::files::Roots {
+            home: "/h".into(),
+            claude_config_dir: Some("/work/claude".into()),
+            ..Default::default()
+        };
+        let paths = Paths::new(roots);
+        let cases = [
+            ("/h/.claude/projects/-x/a.jsonl", true),
+            ("/work/claude/projects/-x/a.jsonl", true),
+            ("/h/.claude/projects/-x/../../a.jsonl", false),
+            ("/h/.claude/projects/-x/a.txt", false),
+            ("/h/.claude/projects/-x/jsonl", false),
+            ("/h/.claude/other/a.jsonl", false),
+            ("/h/.claude/projectsx/a.jsonl", false),
+            (".claude/projects/-x/a.jsonl", false),
+            ("/etc/passwd", false),
+            ("", false),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(check_transcript_path(Path::new(path), &paths).is_ok(), expected, "{path}");
+        }
+    }
+}

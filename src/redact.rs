@@ -1,1 +1,0 @@
-//! Secrets out, every other byte untouched.

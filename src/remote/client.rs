@@ -1,0 +1,253 @@
+//! The backend over HTTP.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::http::{Method, Request, Response, header};
+use ureq::{Agent, Body};
+
+use crate::config::Account;
+use crate::error::{Error, Result};
+use crate::remote::{Backend, Failure, Network, Verdict};
+use crate::time::{self, Clock};
+use crate::wire::{
+    Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, SummaryRequest,
+};
+
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of the header of an answer.
+const ANSWER_HEADER_BYTES_MAX: usize = 32 << 10;
+/// Bytes of an error's text that are shown.
+const ERROR_TEXT_BYTES_MAX: usize = 256;
+/// Time for looking up a name, and for a connection with its TLS handshake.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+/// Buffers of a connection.
+const BUFFER_BYTES: usize = 16 << 10;
+
+/// Speaks to one backend. Connections are kept while the client lives.
+pub struct Client {
+    agent: Agent,
+    url: String,
+    authorization: String,
+    user_agent: String,
+    clock: Arc<dyn Clock + Send + Sync>,
+}
+
+impl Client {
+    /// A client for this account.
+    ///
+    /// # Errors
+    /// A certificate file or a proxy address that cannot be used.
+    pub fn new(
+        account: &Account,
+        network: &Network,
+        clock: Arc<dyn Clock + Send + Sync>,
+    ) -> Result<Client> {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(network.proxy_for(&account.url)?)
+            .timeout_resolve(Some(CONNECT_TIME_MAX))
+            .timeout_connect(Some(CONNECT_TIME_MAX))
+            .max_response_header_size(ANSWER_HEADER_BYTES_MAX)
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .max_idle_connections(1)
+            .max_idle_connections_per_host(1);
+        #[cfg(feature = "tls")]
+        let config = config.tls_config(super::roots::tls_config(account, network)?);
+        Ok(Client {
+            agent: config.build().new_agent(),
+            url: account.url.clone(),
+            authorization: format!("Bearer {}", account.key),
+            user_agent: user_agent(),
+            clock,
+        })
+    }
+
+    /// One exchange. `compressed` bodies are zstd, which the backend takes on `/sync/*` alone.
+    fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+        compressed: bool,
+        time_max: Duration,
+    ) -> Result<Vec<u8>, Failure> {
+        let what = format!("{method} {path}");
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::USER_AGENT, &self.user_agent)
+            .header(header::ACCEPT_ENCODING, "identity");
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if compressed {
+            request = request.header(header::CONTENT_ENCODING, "zstd");
+        }
+        let failed = |error: ureq::Error| Failure {
+            timed_out: matches!(error, ureq::Error::Timeout(_)),
+            ..Failure::retry(Error::new(what.clone()).caused_by(error))
+        };
+        let sent = if body.is_empty() {
+            request.body(()).map(|request| {
+                self.agent.run(
+                    self.agent.configure_request(request).timeout_global(Some(time_max)).build(),
+                )
+            })
+        } else {
+            request.body(body).map(|request| {
+                self.agent.run(
+                    self.agent.configure_request(request).timeout_global(Some(time_max)).build(),
+                )
+            })
+        };
+        let mut response = sent
+            .map_err(|error| Failure::retry(Error::new(what.clone()).caused_by(error)))?
+            .map_err(failed)?;
+        let answer = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        if response.status().is_success() {
+            return answer.map_err(failed);
+        }
+        Err(self.refusal(&what, &response, &answer.unwrap_or_default()))
+    }
+
+    fn refusal(&self, what: &str, response: &Response<Body>, answer: &[u8]) -> Failure {
+        let status = response.status().as_u16();
+        let verdict = match status {
+            401 | 403 => Verdict::SignIn,
+            404 => Verdict::Gone,
+            400 | 409 | 411 | 413..=415 | 422 => Verdict::Reject,
+            _ => {
+                let after = response.headers().get(header::RETRY_AFTER);
+                let after = after.and_then(|value| value.to_str().ok());
+                Verdict::Retry(after.and_then(|value| retry_after(value, self.clock.wall())))
+            }
+        };
+        let text = String::from_utf8_lossy(answer);
+        let text = text.trim();
+        let shown = &text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)];
+        let error = match status {
+            300..=399 => {
+                Error::new(format!("{what}: status {status}, a redirect, which is refused"))
+                    .with_hint("set backend_url to the address that the redirect names")
+            }
+            401 | 403 => Error::new(format!("{what}: status {status}: {shown}"))
+                .with_hint("check api_key in ~/.confab/config.json"),
+            _ => Error::new(format!("{what}: status {status}: {shown}")),
+        };
+        Failure { verdict, timed_out: matches!(status, 408 | 504), error }
+    }
+
+    fn post<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        request: &Q,
+        time_max: Duration,
+    ) -> Result<A, Failure> {
+        let body = serde_json::to_vec(request).map_err(|error| {
+            Failure::retry(Error::new(format!("write {path}")).caused_by(error))
+        })?;
+        decode(path, &self.exchange(Method::POST, path, &body, false, time_max)?)
+    }
+}
+
+impl Backend for Client {
+    fn init(&mut self, request: &InitRequest, time_max: Duration) -> Result<InitAnswer, Failure> {
+        self.post("/api/v1/sync/init", request, time_max)
+    }
+
+    fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure> {
+        let path = "/api/v1/sync/chunk";
+        decode(path, &self.exchange(Method::POST, path, body, true, time_max)?)
+    }
+
+    fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure> {
+        self.post("/api/v1/sync/event", request, time_max).map(|_: EventAnswer| ())
+    }
+
+    fn capabilities(&mut self, time_max: Duration) -> Result<Capabilities, Failure> {
+        let path = "/api/v1/capabilities";
+        match self.exchange(Method::GET, path, b"", false, time_max) {
+            Ok(answer) => decode(path, &answer),
+            // An older backend does not know the question.
+            Err(failure) if failure.verdict == Verdict::Gone => Ok(Capabilities::default()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn summarise(
+        &mut self,
+        external_id: &str,
+        summary: &str,
+        time_max: Duration,
+    ) -> Result<(), Failure> {
+        let path = format!("/api/v1/sessions/{external_id}/summary");
+        let body = serde_json::to_vec(&SummaryRequest { summary: summary.to_owned() })
+            .map_err(|error| Failure::retry(Error::new("write summary").caused_by(error)))?;
+        self.exchange(Method::PATCH, &path, &body, false, time_max).map(|_| ())
+    }
+}
+
+/// A 2xx answer that is not what was asked for comes from something else than a backend, a captive
+/// portal perhaps: it acknowledges nothing.
+fn decode<A: DeserializeOwned>(path: &str, answer: &[u8]) -> Result<A, Failure> {
+    serde_json::from_slice(answer).map_err(|_| {
+        Failure::retry(
+            Error::new(format!("{path}: the answer is not that of a confab backend"))
+                .with_hint("check backend_url; a proxy or a login page may be in between"),
+        )
+    })
+}
+
+/// Seconds or an HTTP date (RFC 9110, 10.2.3).
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    Some(time::parse_http_date(value)?.duration_since(now).unwrap_or_default())
+}
+
+/// Names as the existing client writes them.
+fn user_agent() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        other => other,
+    };
+    let machine = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    };
+    format!("confab/{} ({system}; {machine})", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let now = UNIX_EPOCH + Duration::from_secs(910_342_100);
+        let cases = [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Fri, 06 Nov 1998 08:49:37 GMT", Some(77)),
+            ("Fri, 06 Nov 1998 08:00:00 GMT", Some(0)),
+            ("-1", None),
+            ("soon", None),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(retry_after(value, now), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The backend as the engine sees it, and why it refused.
+
+mod client;
+#[cfg(feature = "tls")]
+mod roots;
+mod route;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use client::Client;
+pub use route::Network;
+
+use crate::error::Error;
+use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest};
+
+/// What the engine asks of a backend. Each call ends within `time_max`, retries nothing, follows no
+/// redirect and reads a bounded answer.
+pub trait Backend {
+    /// Opens or resumes a session.
+    fn init(&mut self, request: &InitRequest, time_max: Duration) -> Result<InitAnswer, Failure>;
+    /// Appends a chunk, given as the zstd-compressed body of the request.
+    fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure>;
+    /// Reports an event.
+    fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure>;
+    /// Asks what the backend can store; none of it when it does not know the question.
+    fn capabilities(&mut self, time_max: Duration) -> Result<Capabilities, Failure>;
+    /// Sets the summary of a session by Claude's id.
+    fn summarise(
+        &mut self,
+        external_id: &str,
+        summary: &str,
+        time_max: Duration,
+    ) -> Result<(), Failure>;
+}
+
+/// What follows from a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Later, perhaps. With what the backend asked for in `Retry-After`.
+    Retry(Option<Duration>),
+    /// The key is not accepted: read the configuration again.
+    SignIn,
+    /// The session is unknown to the backend.
+    Gone,
+    /// The backend will not take this request, however often it is sent.
+    Reject,
+}
+
+/// A request that did not succeed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What follows from it.
+    pub verdict: Verdict,
+    /// The time was over before the answer came: smaller requests may get through.
+    pub timed_out: bool,
+    /// For people. Holds nothing of what was sent.
+    pub error: Error,
+}
+
+impl Failure {
+    /// A failure that may pass.
+    pub fn retry(error: Error) -> Failure {
+        Failure { verdict: Verdict::Retry(None), timed_out: false, error }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}

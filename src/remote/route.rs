@@ -1,0 +1,128 @@
+//! Which proxy leads to the backend, if any.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use ureq::Proxy;
+
+use crate::error::{Error, Result};
+
+/// What the environment says of the network; `main` reads it.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// `https_proxy`, `HTTPS_PROXY`.
+    pub https_proxy: Option<String>,
+    /// `http_proxy`, `HTTP_PROXY`.
+    pub http_proxy: Option<String>,
+    /// `all_proxy`, `ALL_PROXY`.
+    pub all_proxy: Option<String>,
+    /// `no_proxy`, `NO_PROXY`.
+    pub no_proxy: Option<String>,
+    /// `SSL_CERT_FILE`.
+    pub certificate_file: Option<PathBuf>,
+    /// `SSL_CERT_DIR`.
+    pub certificate_folder: Option<PathBuf>,
+}
+
+impl Network {
+    /// The proxy for an address, unless its host is this machine or excepted.
+    ///
+    /// # Errors
+    /// A proxy address that cannot be used; it is not repeated, as it may hold a password.
+    pub fn proxy_for(&self, url: &str) -> Result<Option<Proxy>> {
+        let own = if url.starts_with("https://") { &self.https_proxy } else { &self.http_proxy };
+        let set = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
+        let Some(proxy) = set(own).or_else(|| set(&self.all_proxy)) else { return Ok(None) };
+        if is_excepted(url, self.no_proxy.as_deref().unwrap_or_default()) {
+            return Ok(None);
+        }
+        Proxy::new(proxy.trim()).map(Some).map_err(|_| {
+            Error::new("the proxy of the environment cannot be used")
+                .with_hint("set HTTPS_PROXY to an address such as http://proxy.example.org:3128")
+        })
+    }
+}
+
+/// `NO_PROXY` as curl and Go read it: `*`, a host with all below it, an address, a range.
+fn is_excepted(url: &str, no_proxy: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, _)) => host,
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    let address: Option<IpAddr> = host.parse().ok();
+    if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+        return true;
+    }
+    no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| {
+        let (entry, port) = match entry.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port),
+            _ => (entry.as_str(), ""),
+        };
+        if !port.is_empty() && !authority.ends_with(&format!(":{port}")) {
+            return false;
+        }
+        let name = entry.trim_start_matches('*').trim_start_matches('.');
+        match (entry, address) {
+            ("", _) => false,
+            ("*", _) => true,
+            (range, Some(IpAddr::V4(address))) if range.contains('/') => in_range(address, range),
+            (entry, Some(address)) => entry.parse() == Ok(address),
+            _ => host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.')),
+        }
+    })
+}
+
+fn in_range(address: Ipv4Addr, range: &str) -> bool {
+    let Some((network, bits)) = range.split_once('/') else { return false };
+    match (network.parse::<Ipv4Addr>(), bits.parse::<u32>()) {
+        (Ok(network), Ok(bits @ 0..=32)) => {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions() {
+        let cases = [
+            ("https://a.example.org/x", "example.org", true),
+            ("https://example.org", ".example.org", true),
+            ("https://example.org", "*.example.org", true),
+            ("https://badexample.org", "example.org", false),
+            ("https://example.org:8443", "example.org:8443", true),
+            ("https://example.org:8443", "example.org:443", false),
+            ("https://10.1.2.3", "192.168.0.0/16, 10.0.0.0/8", true),
+            ("https://11.1.2.3", "10.0.0.0/8", false),
+            ("https://10.1.2.3", "10.1.2.3", true),
+            ("https://example.org", "*", true),
+            ("https://example.org", "", false),
+            ("http://127.0.0.1:1", "", true),
+            ("http://[::1]:1", "", true),
+            ("http://localhost", "", true),
+        ];
+        for (url, no_proxy, expected) in cases {
+            assert_eq!(is_excepted(url, no_proxy), expected, "{url} {no_proxy}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_decides_and_passwords_are_not_repeated() {
+        let secret = ["se", "cret"].concat();
+        let network = Network {
+            https_proxy: Some(format!("http://u:{secret}@proxy:3128")),
+            http_proxy: Some(format!("ftp://{secret}")),
+            ..Network::default()
+        };
+        assert!(network.proxy_for("https://example.org").unwrap().is_some());
+        let error = network.proxy_for("http://example.org").unwrap_err();
+        assert!(!error.to_string().contains(&secret));
+        assert!(network.proxy_for("http://localhost").unwrap().is_none());
+    }
+}

@@ -1,0 +1,217 @@
+//! Notes from hooks to the daemon of a session.
+//!
+//! A note is one JSON line, appended under the inbox's own short lock. Whoever removes the inbox does
+//! so under that lock and only when no unread note is in it, and an appender that waited checks that
+//! the path still names its file: so a note is read, or its writer sees that the daemon is gone.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::files::{self, Paths, Stamp};
+use crate::state::{Lock, SessionId, record};
+use crate::sys::{self, process::Process};
+
+/// How long the inbox may be held by another before a hook gives up.
+const LOCK_WAIT_MAX: Duration = Duration::from_millis(300);
+/// How often an inbox may vanish under an appender.
+const ATTEMPTS_MAX: usize = 8;
+/// Bytes read of an inbox; what lies beyond is read after the first part was consumed.
+const INBOX_BYTES_MAX: u64 = 1 << 20;
+
+/// What Claude Code told a hook; unknown keys and values of other types are dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HookInput {
+    /// Claude's id of the session.
+    #[serde(deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub session_id: String,
+    /// Absolute path of the transcript, which may not exist yet.
+    #[serde(deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub transcript_path: String,
+    /// Working directory of the session.
+    #[serde(deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub cwd: String,
+    /// `default`, `plan`, …
+    #[serde(deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub permission_mode: String,
+    /// `SessionEnd`, …
+    #[serde(deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub hook_event_name: String,
+    /// Why the session ended.
+    #[serde(deserialize_with = "text_or_nothing", skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// What a note says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    /// The session is in use: follow it, at this path, until this parent ends.
+    Start,
+    /// The session has ended.
+    SessionEnd,
+    /// Written by a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One line of an inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What it says.
+    #[serde(rename = "type")]
+    pub kind: NoteKind,
+    /// When it was written, RFC 3339.
+    pub timestamp: String,
+    /// What Claude Code said.
+    pub hook_input: HookInput,
+    /// The Claude Code process, 0 when unknown.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub parent_pid: u32,
+    /// Start time of that process.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub parent_start: u64,
+}
+
+impl Note {
+    /// A note of a hook that runs below this Claude Code process.
+    pub fn new(
+        kind: NoteKind,
+        input: &HookInput,
+        parent: Option<Process>,
+        now: SystemTime,
+    ) -> Note {
+        Note {
+            kind,
+            timestamp: crate::time::rfc3339(now),
+            hook_input: input.clone(),
+            parent_pid: parent.map_or(0, |process| process.pid),
+            parent_start: parent.map_or(0, |process| process.start),
+        }
+    }
+
+    /// The Claude Code process, when it was known.
+    pub fn parent(&self) -> Option<Process> {
+        (self.parent_pid > 1).then_some(Process { pid: self.parent_pid, start: self.parent_start })
+    }
+}
+
+/// Appends a note to a session's inbox.
+///
+/// # Errors
+/// As the system calls; `TimedOut` when somebody sits on the inbox.
+pub fn append(paths: &Paths, id: &SessionId, note: &Note) -> io::Result<()> {
+    let mut line = serde_json::to_vec(note)?;
+    line.push(b'\n');
+    for _ in 0..ATTEMPTS_MAX {
+        let mut file = open(paths, id)?;
+        sys::lock::within(&file, LOCK_WAIT_MAX)?;
+        if names(paths, id, &file) {
+            return file.write_all(&line);
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Appends a note to the inbox of a daemon of the existing client, which reads it when it is told
+/// to stop.
+///
+/// # Errors
+/// As the system calls.
+pub fn append_foreign(inbox: &Path, note: &Note) -> io::Result<()> {
+    let mut line = serde_json::to_vec(note)?;
+    line.push(b'\n');
+    files::private_file().append(true).create(true).open(inbox)?.write_all(&line)
+}
+
+/// The notes of a session's inbox and how many bytes they take; lines that cannot be read are
+/// counted in the bytes and skipped. An absent inbox is empty.
+///
+/// # Errors
+/// As the system calls.
+pub fn read(paths: &Paths, id: &SessionId) -> io::Result<(Vec<Note>, u64)> {
+    let file = match File::open(path(paths, id)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((Vec::new(), 0)),
+        file => file?,
+    };
+    sys::lock::within(&file, LOCK_WAIT_MAX)?;
+    let mut bytes = Vec::new();
+    file.take(INBOX_BYTES_MAX).read_to_end(&mut bytes)?;
+    let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
+    let notes = bytes[..whole]
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
+    Ok((notes, whole as u64))
+}
+
+/// Takes the first `bytes` out of a session's inbox: they were acted upon.
+///
+/// # Errors
+/// As the system calls.
+pub fn consume(paths: &Paths, id: &SessionId, bytes: u64) -> io::Result<()> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    let mut file = open(paths, id)?;
+    sys::lock::within(&file, LOCK_WAIT_MAX)?;
+    let mut rest = Vec::new();
+    file.seek(SeekFrom::Start(bytes))?;
+    (&mut file).take(INBOX_BYTES_MAX).read_to_end(&mut rest)?;
+    file.set_len(0)?;
+    // The file is open for appending, so this lands at its new end, which is its start.
+    file.write_all(&rest)
+}
+
+/// Ends a session: removes state, line hashes, inbox and lock, unless more notes than `bytes` are in
+/// the inbox. Gives the lock back in that case.
+///
+/// # Errors
+/// As the system calls; the lock is then free.
+pub fn finish(paths: &Paths, id: &SessionId, lock: Lock, bytes: u64) -> io::Result<Option<Lock>> {
+    let file = open(paths, id)?;
+    sys::lock::within(&file, LOCK_WAIT_MAX)?;
+    if file.metadata()?.len() > bytes {
+        return Ok(Some(lock));
+    }
+    record::remove(paths, id)?;
+    files::remove_if_present(&path(paths, id))?;
+    // Last, so that a hook that finds the lock free finds nothing else of this session. The inbox
+    // lock is still held: an appender that waits for it will see that its file is gone.
+    lock.remove()?;
+    Ok(None)
+}
+
+fn open(paths: &Paths, id: &SessionId) -> io::Result<File> {
+    files::private_file().read(true).append(true).create(true).open(path(paths, id))
+}
+
+fn path(paths: &Paths, id: &SessionId) -> PathBuf {
+    paths.sync.join(format!("{id}.inbox.jsonl"))
+}
+
+fn names(paths: &Paths, id: &SessionId, file: &File) -> bool {
+    match (std::fs::metadata(path(paths, id)), file.metadata()) {
+        (Ok(named), Ok(open)) => Stamp::of(&named).same_file(&Stamp::of(&open)),
+        _ => false,
+    }
+}
+
+/// One odd value must not cost the whole input (a number as `reason`, say).
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Value {
+        Text(String),
+        Other(IgnoredAny),
+    }
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Text(text) => text,
+        Value::Other(_) => String::new(),
+    })
+}

@@ -1,0 +1,32 @@
+//! What is kept on disk of a session while it is followed: state, lock, inbox and line hashes.
+//!
+//! | file in `~/.confab/sync` | what for |
+//! |---|---|
+//! | `<id>.json` | where the session is and how far each file was acknowledged; for people, hooks and the next daemon |
+//! | `<id>.lock` | single instance: an exclusive `flock` that the daemon holds for life; names its process |
+//! | `<id>.inbox.jsonl` | notes from hooks to the daemon |
+//! | `<id>.<key>.lines` | a hash for each acknowledged line of a file, to find where a rewritten file parts |
+//!
+//! All of them go when everything was acknowledged. What must outlive them is in `~/.confab/kept`.
+//! The state file is never a lock and is distrusted when read back: a damaged one costs a question
+//! to the backend. The format is that of the existing client (reference §4.5, §4.6) plus `version`
+//! and `files`, so that hooks and daemons of either respect each other.
+
+mod id;
+mod inbox;
+mod kept;
+mod lines;
+mod lock;
+mod record;
+
+pub use id::SessionId;
+pub use inbox::{HookInput, Note, NoteKind, append, append_foreign, consume, finish, read};
+pub use kept::Kept;
+pub use lines::LineHashes;
+pub use lock::{Attempt, Lock, holder, try_lock};
+pub use record::{FileRecord, LastError, Loaded, Record, Status, load, remove, save, sessions};
+
+/// For serde: values that a reader would assume anyway are left out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

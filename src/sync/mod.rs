@@ -1,0 +1,495 @@
+//! One pass over a session's files: what is new goes to the backend, in order, once.
+//!
+//! The backend's count of lines is the truth; the checkpoint in the state file only saves reading.
+//! A position moves on acknowledgement alone, and is forgotten after every error but "gone", to be
+//! asked of the backend again. Files are taken breadth first, each at most once a pass; what one file
+//! cannot do does not keep the others from being sent.
+//!
+//! Deliberately absent: waiting. The daemon decides when a pass is made and how long it may take.
+
+mod links;
+mod metadata;
+mod progress;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use crate::chunk::{self, Builder, Contents, Header};
+use crate::error::{Context, Error, Result};
+use crate::files::{Paths, Stamp};
+use crate::redact::Redactor;
+use crate::remote::{Backend, Failure, Verdict};
+use crate::session::{Session, Source, Workflows};
+use crate::state::{FileRecord, HookInput, LineHashes, SessionId};
+use crate::tail::{self, Tail};
+use crate::time::Clock;
+use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_TRANSCRIPT};
+
+pub use metadata::Surroundings;
+use progress::Progress;
+
+/// The longest that one request may take; the backend's own limit is the same.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+/// The shortest time in which a request is worth starting.
+const REQUEST_TIME_MIN: Duration = Duration::from_millis(50);
+/// Rounds of discovery in one pass.
+const ROUNDS_MAX: usize = 10;
+/// Refused requests for one file in one pass: enough to halve 4 MiB down to one line.
+const REFUSALS_MAX: usize = 40;
+/// Time between two checkpoints of a long pass.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// What a pass works with; made for the pass and dropped after it, so that an idle daemon is small.
+pub struct Tools<'a> {
+    /// The backend.
+    pub backend: &'a mut dyn Backend,
+    /// What is cut out.
+    pub redactor: &'a Redactor,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// No request is started or waited for behind this.
+    pub deadline: Instant,
+    /// True when the pass shall end early.
+    pub interrupted: &'a mut dyn FnMut() -> bool,
+    /// Called now and then with an engine whose records are worth saving.
+    pub checkpoint: &'a mut dyn FnMut(&Engine),
+}
+
+/// What came of a pass.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Lines that the backend has acknowledged.
+    pub n_lines: u64,
+    /// The failure that policy must look at: the first of the most serious kind.
+    pub failure: Option<Failure>,
+    /// Files that could not be read, as text for people. They are tried again in the next pass.
+    pub file_errors: Vec<Error>,
+    /// The pass ended early.
+    pub interrupted: bool,
+}
+
+/// Follows one session.
+#[derive(Debug)]
+pub struct Engine {
+    paths: Paths,
+    session: Session,
+    surroundings: Surroundings,
+    backend_id: Option<String>,
+    /// What the backend said of its capabilities.
+    workflows: Option<Workflows>,
+    files: BTreeMap<String, Progress>,
+    request_bytes: usize,
+    bytes_read: u64,
+    lasting: bool,
+}
+
+impl Engine {
+    /// An engine for a session, with what the state file remembers of its files.
+    pub fn new(
+        paths: &Paths,
+        session: Session,
+        surroundings: Surroundings,
+        records: BTreeMap<String, FileRecord>,
+    ) -> Engine {
+        let files = records.into_iter().map(|(name, record)| (name, Progress::new(record)));
+        Engine {
+            paths: paths.clone(),
+            session,
+            surroundings,
+            backend_id: None,
+            workflows: None,
+            files: files.collect(),
+            request_bytes: chunk::REQUEST_BYTES_TARGET,
+            bytes_read: 0,
+            lasting: true,
+        }
+    }
+
+    /// The session's files.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> &SessionId {
+        self.session.id()
+    }
+
+    /// The working directory that Claude Code named last.
+    pub fn set_cwd(&mut self, cwd: &str) {
+        if !cwd.is_empty() {
+            self.surroundings.cwd = cwd.to_owned();
+        }
+    }
+
+    /// The backend's id of the session, once it has told it.
+    pub fn backend_id(&self) -> Option<&str> {
+        self.backend_id.as_deref()
+    }
+
+    /// How far each file was acknowledged.
+    pub fn records(&self) -> BTreeMap<String, FileRecord> {
+        self.files.iter().map(|(name, progress)| (name.clone(), progress.record.clone())).collect()
+    }
+
+    /// Bytes read from files of the session so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
+    /// True when a file exists that has changed since it was sent whole. Looks at names, sizes and
+    /// times alone.
+    pub fn has_news(&mut self) -> bool {
+        self.session.find_transcript();
+        let workflows = self.workflows.unwrap_or(Workflows { agents: true, journals: true });
+        let sources = self.session.sources(workflows);
+        sources.iter().any(|source| !self.is_settled(source))
+    }
+
+    /// True when every file was sent whole, as far as the file system tells.
+    pub fn is_complete(&mut self) -> bool {
+        !self.has_news()
+    }
+
+    /// What the files look like now, to find out when they have stopped changing.
+    pub fn stamps(&mut self) -> Vec<(PathBuf, Option<Stamp>)> {
+        self.session.find_transcript();
+        let sources = self.session.sources(Workflows { agents: true, journals: true });
+        sources
+            .into_iter()
+            .map(|source| {
+                let stamp = stamp(&source);
+                (source.path, stamp)
+            })
+            .collect()
+    }
+
+    /// Sends what is new. With `last`, also a last line without newline, when it is whole JSON.
+    pub fn pass(&mut self, tools: &mut Tools<'_>, last: bool) -> Report {
+        let mut report = Report::default();
+        let mut done = BTreeSet::new();
+        self.session.find_transcript();
+        for _ in 0..ROUNDS_MAX {
+            let sources: Vec<Source> = self
+                .session
+                .sources(self.workflows.unwrap_or_default())
+                .into_iter()
+                .filter(|source| !done.contains(&source.name))
+                .collect();
+            let is_new = !sources.is_empty();
+            for source in sources {
+                done.insert(source.name.clone());
+                if self.is_settled(&source) && !last {
+                    continue;
+                }
+                if let Err(failure) = self.send_file(&source, tools, last, &mut report) {
+                    report.failure = Some(failure);
+                    return report;
+                }
+                if report.interrupted {
+                    return report;
+                }
+            }
+            let asked = match self.ask_capabilities(tools) {
+                Ok(asked) => asked,
+                Err(failure) => {
+                    // Asked again in the next pass; all other files went through.
+                    report.failure.get_or_insert(failure);
+                    return report;
+                }
+            };
+            if !is_new && !asked {
+                break;
+            }
+        }
+        report
+    }
+
+    /// Reports the end of the session, once everything is sent.
+    ///
+    /// # Errors
+    /// As the backend.
+    pub fn send_end(
+        &mut self,
+        timestamp: &str,
+        input: &HookInput,
+        tools: &mut Tools<'_>,
+    ) -> Result<(), Failure> {
+        let session_id = self.open(tools)?;
+        let payload = metadata::end_payload(input, tools.redactor)
+            .map_err(|error| Failure::retry(Error::new("write session_end").caused_by(error)))?;
+        let request = EventRequest {
+            session_id,
+            event_type: EVENT_SESSION_END.to_owned(),
+            timestamp: timestamp.to_owned(),
+            payload: Some(payload),
+        };
+        let time_max = time_left(tools)?;
+        tools.backend.event(&request, time_max).inspect_err(|failure| self.forget(failure))
+    }
+
+    fn is_settled(&self, source: &Source) -> bool {
+        self.files.get(&source.name).is_some_and(|progress| progress.is_settled(stamp(source)))
+    }
+
+    /// Asks the backend where everything stands, unless that is known.
+    fn open(&mut self, tools: &mut Tools<'_>) -> Result<String, Failure> {
+        if let Some(id) = &self.backend_id {
+            return Ok(id.clone());
+        }
+        let request = InitRequest {
+            provider: Some(PROVIDER.to_owned()),
+            external_id: self.session.id().to_string(),
+            transcript_path: metadata::wire_path(self.session.transcript(), tools.redactor),
+            metadata: Some(self.surroundings.init_metadata(tools.redactor)),
+            ..InitRequest::default()
+        };
+        let time_max = time_left(tools)?;
+        let answer = tools.backend.init(&request, time_max).map_err(|failure| Failure {
+            // A session cannot be gone before it was opened: the address is wrong, perhaps.
+            verdict: match failure.verdict {
+                Verdict::Gone | Verdict::Reject => Verdict::Retry(None),
+                verdict => verdict,
+            },
+            ..failure
+        })?;
+        for progress in self.files.values_mut() {
+            progress.server_line = Some(0);
+        }
+        for (name, position) in answer.files {
+            self.files.entry(name).or_default().server_line = Some(position.last_synced_line);
+        }
+        self.backend_id = Some(answer.session_id.clone());
+        Ok(answer.session_id)
+    }
+
+    /// After an error the backend is asked where everything stands. Not when it does not know the
+    /// session: opening it again would bring a deleted session back.
+    fn forget(&mut self, failure: &Failure) {
+        if failure.verdict == Verdict::Gone {
+            return;
+        }
+        self.backend_id = None;
+        for progress in self.files.values_mut() {
+            progress.server_line = None;
+            progress.settled = None;
+        }
+    }
+
+    /// Asks what the backend can store when a workflow run has left files; true when it answered
+    /// just now.
+    fn ask_capabilities(&mut self, tools: &mut Tools<'_>) -> Result<bool, Failure> {
+        if self.workflows.is_some() || !self.session.has_workflows() {
+            return Ok(false);
+        }
+        let time_max = time_left(tools)?;
+        let capabilities = tools.backend.capabilities(time_max)?;
+        self.workflows = Some(Workflows {
+            agents: capabilities.workflow_files,
+            journals: capabilities.workflow_journal,
+        });
+        Ok(true)
+    }
+
+    /// Sends what is new in one file. A file that cannot be read is reported and left for later.
+    fn send_file(
+        &mut self,
+        source: &Source,
+        tools: &mut Tools<'_>,
+        last: bool,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let mut sending = Sending { source, last, stand_in: false, n_refused: 0 };
+        loop {
+            match self.send_chunks(&mut sending, tools, report) {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => {
+                    warn!("{error}");
+                    report.file_errors.push(error);
+                    return Ok(());
+                }
+                Err(failure) => {
+                    self.forget(&failure);
+                    if failure.timed_out {
+                        self.request_bytes = (self.request_bytes / 2).max(chunk::REQUEST_BYTES_MIN);
+                    }
+                    sending.n_refused += 1;
+                    if failure.verdict != Verdict::Reject || sending.n_refused > REFUSALS_MAX {
+                        return Err(failure);
+                    }
+                    warn!("{} was refused and will be sent otherwise: {failure}", source.name);
+                    self.shrink_after_refusal(&mut sending, tools, failure)?;
+                }
+            }
+        }
+    }
+
+    /// A request was refused. Either the backend stands elsewhere than we thought: then we go on from
+    /// there. Or it stands where we thought: then the body was the reason, and a smaller one is tried,
+    /// down to a stand-in for a single line.
+    fn shrink_after_refusal(
+        &mut self,
+        sending: &mut Sending<'_>,
+        tools: &mut Tools<'_>,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        let progress = self.files.entry(sending.source.name.clone()).or_default();
+        let before = progress.record.last_synced_line;
+        let n_lines = std::mem::take(&mut progress.n_lines_tried);
+        self.open(tools)?;
+        let progress = self.files.entry(sending.source.name.clone()).or_default();
+        if progress.server_line != Some(before) {
+            return Ok(());
+        }
+        match n_lines {
+            0 | 1 if sending.stand_in => Err(failure),
+            0 | 1 => {
+                sending.stand_in = true;
+                Ok(())
+            }
+            _ => {
+                self.request_bytes = (self.request_bytes / 2).max(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends chunk after chunk. The inner result is about the file, the outer about the backend.
+    fn send_chunks(
+        &mut self,
+        sending: &mut Sending<'_>,
+        tools: &mut Tools<'_>,
+        report: &mut Report,
+    ) -> Result<Result<()>, Failure> {
+        let source = sending.source;
+        let session_id = self.open(tools)?;
+        let hashes = LineHashes::new(&self.paths, self.session.id(), &source.name);
+        let progress = self.files.entry(source.name.clone()).or_default();
+        progress.record.path.clone_from(&source.path);
+        progress.record.file_type = source.file_type.to_owned();
+        let located = match progress.locate(&source.path, &hashes) {
+            Ok(located) => located,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.bytes_read += located.bytes_read;
+        let mut tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
+        let mut checkpoint_at = tools.clock.now() + CHECKPOINT_INTERVAL;
+        loop {
+            let progress = self.files.entry(source.name.clone()).or_default();
+            let header = Header {
+                session_id: &session_id,
+                file_name: &source.name,
+                file_type: source.file_type,
+                first_line: progress.record.last_synced_line + 1,
+            };
+            let filled = fill(header, tools.redactor, self.request_bytes, &mut tail, sending);
+            let builder = match filled {
+                Ok(builder) => builder,
+                Err(error) => return Ok(Err(error)),
+            };
+            if builder.contents().n_lines == 0 {
+                break;
+            }
+            let metadata = (source.file_type == TYPE_TRANSCRIPT)
+                .then(|| self.surroundings.chunk_metadata(builder.contents(), tools.redactor));
+            let progress = self.files.entry(source.name.clone()).or_default();
+            progress.n_lines_tried = builder.contents().n_lines;
+            let (body, contents) = match builder.finish(metadata.as_ref()) {
+                Ok(finished) => finished,
+                Err(error) => return Ok(Err(Error::new("compress a request").caused_by(error))),
+            };
+            let time_max = time_left(tools)?;
+            let answer = tools.backend.append(&body, time_max)?;
+            drop(body);
+            let expected = progress.record.last_synced_line + contents.n_lines;
+            if answer.last_synced_line != expected {
+                let what = format!(
+                    "{}: the backend acknowledged line {} instead of {expected}",
+                    source.name, answer.last_synced_line
+                );
+                return Err(Failure {
+                    verdict: Verdict::Reject,
+                    timed_out: false,
+                    error: Error::new(what),
+                });
+            }
+            progress.acknowledge(&contents, &hashes);
+            report.n_lines += contents.n_lines;
+            self.request_bytes = (self.request_bytes * 2).min(chunk::REQUEST_BYTES_TARGET);
+            sending.stand_in = false;
+            self.after_chunk(source, contents, tools);
+            if tools.clock.now() >= checkpoint_at {
+                (tools.checkpoint)(self);
+                checkpoint_at = tools.clock.now() + CHECKPOINT_INTERVAL;
+            }
+            if (tools.interrupted)() {
+                report.interrupted = true;
+                self.bytes_read += tail.bytes_read();
+                return Ok(Ok(()));
+            }
+        }
+        self.bytes_read += tail.bytes_read();
+        let progress = self.files.entry(source.name.clone()).or_default();
+        progress.settle(tail.reader(), located.stamp);
+        Ok(Ok(()))
+    }
+
+    /// What the lines of an acknowledged chunk lead to.
+    fn after_chunk(&mut self, source: &Source, contents: Contents, tools: &mut Tools<'_>) {
+        self.session.mention(contents.agent_ids);
+        if source.file_type != TYPE_TRANSCRIPT {
+            return;
+        }
+        for (leaf, summary) in contents.links {
+            let Some(id) = links::session_of_line(&source.path, &leaf) else { continue };
+            let Ok(time_max) = time_left(tools) else { return };
+            // A lost link costs a title, and the line itself is stored.
+            match tools.backend.summarise(&id, metadata::summary(&summary).as_ref(), time_max) {
+                Ok(()) => info!("the summary of session {id} was set"),
+                Err(failure) => warn!("the summary of session {id} could not be set: {failure}"),
+            }
+        }
+    }
+}
+
+/// What is to be sent of one file.
+struct Sending<'a> {
+    source: &'a Source,
+    last: bool,
+    /// The next line was refused even alone.
+    stand_in: bool,
+    n_refused: usize,
+}
+
+fn fill<'a>(
+    header: Header<'_>,
+    redactor: &'a Redactor,
+    request_bytes: usize,
+    tail: &mut Tail<File>,
+    sending: &Sending<'_>,
+) -> Result<Builder<'a>> {
+    let what = || format!("read {}", sending.source.path.display());
+    let mut builder = Builder::new(header, redactor, request_bytes).context(what)?;
+    builder.fill(tail, sending.stand_in).context(what)?;
+    if sending.last && builder.contents().n_lines == 0 {
+        builder.fill_unterminated(tail).context(what)?;
+    }
+    Ok(builder)
+}
+
+fn time_left(tools: &Tools<'_>) -> Result<Duration, Failure> {
+    let left = tools.deadline.saturating_duration_since(tools.clock.now());
+    if left < REQUEST_TIME_MIN {
+        let error = Error::new("the time for this pass is over");
+        return Err(Failure { timed_out: false, ..Failure::retry(error) });
+    }
+    Ok(left.min(REQUEST_TIME_MAX))
+}
+
+fn stamp(source: &Source) -> Option<Stamp> {
+    std::fs::metadata(&source.path).ok().map(|metadata| Stamp::of(&metadata))
+}
