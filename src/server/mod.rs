@@ -233,8 +233,7 @@ fn start_connection(stream: TcpStream, address: IpAddr, shared: &Arc<Shared>) {
 
 /// Says that there are too many connections, if that can be said without waiting.
 fn turn_away(stream: &TcpStream) {
-    let response =
-        Response::text(503, "503 too many connections\n").with_header("Retry-After", "1");
+    let response = Response::empty(503).with_header("Retry-After", "1");
     if stream.set_nonblocking(true).is_ok() {
         let _ = (&mut &*stream).write(response.head(false).as_bytes());
     }
