@@ -390,3 +390,79 @@ fn read(mut stream: &TcpStream, into: &mut [u8], time: io::Result<Duration>) -> 
 fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    fn surroundings() -> Surroundings {
+        Surroundings { monotonic: Instant::now, bodies_bytes: AtomicUsize::new(0) }
+    }
+
+    /// Reads the body of a request that announces 8 bytes and sends `sent`.
+    fn read_body(
+        sent: &str,
+        time: Duration,
+        bytes_max: usize,
+        surroundings: &Surroundings,
+    ) -> Result<Vec<u8>, BodyError> {
+        let (mut client, server) = pair();
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n";
+        client.write_all(head.as_bytes()).unwrap();
+        client.write_all(sent.as_bytes()).unwrap();
+        let mut connection = Connection::new(&server, surroundings);
+        let head = connection.head(Instant::now() + Duration::from_secs(60)).unwrap();
+        let deadline = connection.now() + time;
+        let mut body = Body::new(&mut connection, &head, deadline);
+        body.read_all(bytes_max).map(|(body, _)| body)
+    }
+
+    #[test]
+    fn a_body_is_read_whole_in_time_within_limits() {
+        let minute = Duration::from_secs(60);
+        let free = surroundings();
+        assert_eq!(read_body("12345678", minute, 8, &free), Ok(b"12345678".to_vec()));
+        assert_eq!(read_body("12345678", minute, 7, &free), Err(BodyError::TooLarge));
+        // Half of it arrives, and the time is over.
+        assert_eq!(read_body("1234", Duration::from_millis(50), 8, &free), Err(BodyError::Lost));
+        assert_eq!(free.bodies_bytes.load(Ordering::Relaxed), 0, "all is given back");
+        let full = surroundings();
+        full.bodies_bytes.store(BODIES_BYTES_MAX, Ordering::Relaxed);
+        assert_eq!(read_body("12345678", minute, 8, &full), Err(BodyError::Busy));
+    }
+
+    #[test]
+    fn a_head_that_does_not_come_in_time_is_refused() {
+        let (mut client, server) = pair();
+        client.write_all(b"GET / HT").unwrap();
+        let free = surroundings();
+        let mut connection = Connection::new(&server, &free);
+        let refusal = connection.head(Instant::now()).unwrap_err().unwrap();
+        assert_eq!(refusal.status, 408);
+        drop(client);
+        assert!(connection.head(Instant::now() + Duration::from_secs(60)).is_err());
+    }
+
+    #[test]
+    fn reservations_never_exceed_the_whole_and_are_given_back() {
+        let used = AtomicUsize::new(0);
+        let (mut one, mut two) = (Reservation::new(&used), Reservation::new(&used));
+        assert!(one.resize(BODIES_BYTES_MAX - 1));
+        assert!(two.resize(1));
+        assert!(!two.resize(2));
+        assert!(one.resize(5));
+        assert!(two.resize(BODIES_BYTES_MAX - 5));
+        assert!(!one.resize(6));
+        assert_eq!(used.load(Ordering::Relaxed), BODIES_BYTES_MAX);
+        drop(two);
+        assert_eq!(used.load(Ordering::Relaxed), 5);
+    }
+}

@@ -112,11 +112,11 @@ impl Head {
             Some(value) if value.eq_ignore_ascii_case("100-continue") => version == 1,
             Some(_) => return Err(Refusal { status: 417, text: "417 expectation failed\n" }),
         };
-        let asks = |token: &str| {
-            let mut tokens = self.all("connection").flat_map(|value| value.split(','));
-            tokens.any(|word| word.trim().eq_ignore_ascii_case(token))
-        };
-        self.keep_alive = if version == 1 { !asks("close") } else { asks("keep-alive") };
+        let close = self
+            .all("connection")
+            .flat_map(|value| value.split(','))
+            .any(|option| option.trim().eq_ignore_ascii_case("close"));
+        self.keep_alive = version == 1 && !close;
         Ok(self)
     }
 
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(head.framing, Framing::Bytes(5));
         assert!(head.expects_continue && !head.keep_alive);
         assert_eq!(length, 100);
-        let (head, _) = parse("GET / HTTP/1.0\r\n\r\n").unwrap().unwrap();
+        let (head, _) = parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap().unwrap();
         assert!(!head.keep_alive);
     }
 

@@ -181,7 +181,10 @@ fn check_git_info(git_info: &GitInfo) -> Result<(), Refused> {
         check_length(&field(".push_url"), push, wire::REMOTE_URL_BYTES_MAX)?;
     }
     let tracking = git_info.tracking_remote.as_deref().unwrap_or("");
-    check_length("git_info.tracking_remote", tracking, wire::REMOTE_NAME_BYTES_MAX)
+    check_length("git_info.tracking_remote", tracking, wire::REMOTE_NAME_BYTES_MAX)?;
+    // The protocol limits only some of its texts; together they must fit where an init does.
+    let whole = serde_json::to_string(git_info).expect("git info has string keys");
+    check_length("git_info", &whole, wire::SMALL_BODY_BYTES_MAX)
 }
 
 fn check_chunk(chunk: &json::Chunk) -> Result<(), Refused> {

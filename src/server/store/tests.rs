@@ -258,3 +258,48 @@ fn two_stores_on_one_file_do_not_mix_lines() {
     assert_eq!(append(&other, user, 2, &["b"]), Appended::Stored(2));
     assert_eq!(whole(&store, user), "a\nb\n");
 }
+
+#[test]
+fn a_full_disk_refuses_an_append_and_loses_nothing() {
+    let (_folder, store, user) = with_session();
+    assert_eq!(append(&store, user, 1, &["a"]), Appended::Stored(1));
+    // SQLite's own limit: the same error as a full disk, from the same place.
+    let pages: i64 =
+        lock(&store.writer).pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    execute(&store, &format!("PRAGMA max_page_count = {pages}"));
+    let mut random = 1_u32;
+    let noise: String = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + (random >> 24) as u8 % 90)
+    })
+    .take(100_000)
+    .collect();
+    let mut lines = Lines::default();
+    lines.push(&noise);
+    let large = Append {
+        session: "s",
+        file_name: "f",
+        file_type: "transcript",
+        first_line: 2,
+        lines: &lines,
+        codex_metadata: false,
+        update: SessionUpdate { summary: Some("new".into()), ..SessionUpdate::default() },
+    };
+    let error = store.append(user, &large, NOW).unwrap_err();
+    assert_eq!(error.to_string(), "append lines: database or disk is full");
+    assert_eq!(whole(&store, user), "a\n");
+    assert_eq!(store.session(user, "s").unwrap().unwrap().summary, None);
+    execute(&store, "PRAGMA max_page_count = 1000000");
+    assert_eq!(store.append(user, &large, NOW).unwrap(), Appended::Stored(2));
+    assert_eq!(whole(&store, user), format!("a\n{noise}\n"));
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let folder = Folder::new();
+    private_folder(&folder.0).unwrap();
+    std::fs::write(folder.0.join("confab.db"), "no database".repeat(1000)).unwrap();
+    let error = Store::open(&folder.0).unwrap_err().to_string();
+    assert!(error.starts_with("open database /"), "{error}");
+    assert!(error.ends_with("confab.db: file is not a database"), "{error}");
+}
