@@ -13,6 +13,8 @@
 //! | `PATCH /sessions/{external_id}/summary` | [`SummaryRequest`] | 200 |
 //! | `GET /capabilities` | | [`Capabilities`] |
 //! | `GET /auth/validate` | | [`Identity`] |
+//! | `GET /sessions?limit=N` | | [`SessionsAnswer`] |
+//! | `GET /sessions/{id}` | | [`SessionDetail`] |
 //! | `GET /sessions/{id}/files` | | [`FilesAnswer`] |
 //!
 //! Deliberately absent: behaviour. The client streams a [`ChunkRequest`] by hand (`chunk`), so that
@@ -295,6 +297,94 @@ pub struct FileEntry {
     pub last_synced_line: u64,
     /// RFC 3339.
     pub updated_at: String,
+}
+
+/// Answer of `GET /sessions`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionsAnswer {
+    /// The caller's sessions, the most recently synced first.
+    pub sessions: Vec<SessionEntry>,
+}
+
+/// One session in a list. Times are RFC 3339.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionEntry {
+    /// [`InitAnswer::session_id`].
+    pub id: String,
+    /// The agent's own session id.
+    pub external_id: String,
+    /// One of [`PROVIDERS`].
+    pub provider: String,
+    /// Absent when never set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Absent when never set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_user_message: Option<String>,
+    /// Working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Name of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Account name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// When it was opened first.
+    pub first_seen: String,
+    /// When it was opened or appended to last.
+    pub last_sync_at: String,
+    /// Newest timestamp in its transcript.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_message_at: Option<String>,
+    /// How many files it has.
+    pub total_files: u64,
+    /// How many lines they have.
+    pub total_lines: u64,
+}
+
+/// Answer of `GET /sessions/{id}`. Times are RFC 3339.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SessionDetail {
+    /// [`InitAnswer::session_id`].
+    pub id: String,
+    /// The agent's own session id.
+    pub external_id: String,
+    /// One of [`PROVIDERS`].
+    pub provider: String,
+    /// Absent when never set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Absent when never set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_user_message: Option<String>,
+    /// When it was opened first.
+    pub first_seen: String,
+    /// Working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Absolute path of the transcript on the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transcript_path: Option<String>,
+    /// Repository of the working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_info: Option<GitInfo>,
+    /// When it was opened or appended to last.
+    pub last_sync_at: String,
+    /// All files of the session.
+    pub files: Vec<FileEntry>,
+    /// Name of the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Account name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// True when the caller uploaded it.
+    pub is_owner: bool,
+    /// Who uploaded it.
+    pub owner_email: String,
 }
 
 /// The body of most errors.

@@ -1,2 +1,84 @@
-//! The embedded backend's binary.
-fn main() {}
+//! The embedded backend's binary: arguments, environment, clock and randomness enter here.
+
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use confab::error::{Context, Error, Result};
+use confab::server::command::{self, Command};
+use confab::server::{Server, Store, World, hash, new_key};
+use confab::sys::signals::{self, Signal};
+
+/// For requests in flight when the server is told to stop.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    // Before any thread: threads inherit the mask.
+    signals::block();
+    let command = match command::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(error) => return fail(&error, ExitCode::from(2)),
+    };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, ExitCode::FAILURE),
+    }
+}
+
+fn fail(error: &Error, code: ExitCode) -> ExitCode {
+    eprintln!("confab-server: error: {error}");
+    if let Some(hint) = error.hint() {
+        eprintln!("hint: {hint}");
+    }
+    code
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Help => say(command::HELP.trim_end()),
+        Command::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION"))),
+        Command::Serve { listen, data } => serve(&listen, data),
+        Command::KeyCreate { user, name, data } => {
+            let store = Store::open(&data_folder(data)?)?;
+            let key = new_key(random).context(|| "read /dev/urandom".into())?;
+            store.create_key(&user, &name, &hash(&key), SystemTime::now())?;
+            say(&key)
+        }
+    }
+}
+
+fn serve(listen: &str, data: Option<PathBuf>) -> Result<()> {
+    env_logger::Builder::new().filter_level(log::LevelFilter::Info).init();
+    let store = Store::open(&data_folder(data)?)?;
+    let listener = TcpListener::bind(listen).map_err(|error| {
+        Error::new(format!("listen on {listen}"))
+            .caused_by(error)
+            .with_hint("`--listen 127.0.0.1:0` takes a free port")
+    })?;
+    let world = World { now: SystemTime::now, monotonic: Instant::now, random };
+    let server = Server::start(listener, store, world)?;
+    say(&format!("listening on http://{}", server.address()))?;
+    while signals::wait() != Signal::Stop {}
+    server.stop(STOP_TIME_MAX)
+}
+
+fn data_folder(data: Option<PathBuf>) -> Result<PathBuf> {
+    match (data, home::home_dir()) {
+        (Some(folder), _) => Ok(folder),
+        (None, Some(home)) => Ok(home.join(".confab").join("server")),
+        (None, None) => {
+            Err(Error::new("find the home folder").with_hint("set HOME or use --data DIR"))
+        }
+    }
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context(|| "write to stdout".into())
+}
+
+fn random(bytes: &mut [u8]) -> io::Result<()> {
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}

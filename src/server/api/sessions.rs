@@ -1,0 +1,142 @@
+//! What a user asks about stored sessions. A session of another user is as if it were not there.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Answer, Api, INVALID_BODY, Refused};
+use super::{check_length, read_body, refuse, session_not_found};
+use crate::server::connection::Body;
+use crate::server::http::{Head, Payload, Response, query_value};
+use crate::server::json as body_json;
+use crate::server::store::{Changed, Download, Store, User};
+use crate::wire::{self, FilesAnswer, SessionsAnswer, SummaryRequest};
+
+/// Sessions of a list when the request names no limit.
+const LIST_DEFAULT: u32 = 100;
+/// Sessions of a list.
+const LIST_MAX: u32 = 1000;
+
+impl Api {
+    pub(super) fn sessions(&self, user: &User, head: &Head) -> Answer {
+        let limit = match query_value(&head.query, "limit") {
+            None => LIST_DEFAULT,
+            Some(text) => match text.parse::<u32>() {
+                Ok(limit @ 1..) => limit.min(LIST_MAX),
+                _ => return Err(refuse(400, "limit must be a positive integer")),
+            },
+        };
+        let sessions = self
+            .store
+            .sessions(user.id, limit)
+            .map_err(|error| Refused::Failed("Failed to list sessions", error))?;
+        Ok(Response::json(200, &SessionsAnswer { sessions }))
+    }
+
+    pub(super) fn session(&self, user: &User, id: &str) -> Answer {
+        let detail = self
+            .store
+            .session(user.id, id)
+            .map_err(|error| Refused::Failed("Failed to get session", error))?;
+        Ok(Response::json(200, &detail.ok_or_else(session_not_found)?))
+    }
+
+    pub(super) fn files(&self, user: &User, id: &str) -> Answer {
+        let files = self
+            .store
+            .files(user.id, id)
+            .map_err(|error| Refused::Failed("Failed to list files", error))?;
+        Ok(Response::json(200, &FilesAnswer { files: files.ok_or_else(session_not_found)? }))
+    }
+
+    pub(super) fn download(&self, user: &User, id: &str, head: &Head) -> Answer {
+        let name = query_value(&head.query, "file_name").filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| refuse(400, "Missing file_name query parameter"))?;
+        let download = self
+            .store
+            .download(user.id, id, &name)
+            .map_err(|error| Refused::Failed("Failed to read file", error))?
+            .ok_or_else(session_not_found)?
+            .ok_or_else(|| refuse(404, "File not found"))?;
+        let disposition = format!("attachment; filename=\"{}\"", harmless_name(&name));
+        Ok(Response {
+            status: 200,
+            headers: vec![
+                ("Content-Type", "text/plain; charset=utf-8".into()),
+                ("Content-Disposition", disposition),
+                // The lines are the user's own text, never a page of this origin.
+                ("X-Content-Type-Options", "nosniff".into()),
+            ],
+            payload: streamed(Arc::clone(&self.store), download),
+        })
+    }
+
+    pub(super) fn by_external_id(&self, user: &User, external_id: &str) -> Answer {
+        let session_id = self
+            .store
+            .session_by_external_id(user.id, external_id)
+            .map_err(|error| Refused::Failed("Failed to look up session", error))?
+            .ok_or_else(session_not_found)?;
+        Ok(Response::json(200, &json!({ "session_id": session_id })))
+    }
+
+    pub(super) fn summary(
+        &self,
+        user: &User,
+        external_id: &str,
+        body: &mut Body<'_, '_>,
+    ) -> Answer {
+        let (body, _reservation) = read_body(body, wire::SMALL_BODY_BYTES_MAX)?;
+        let request: SummaryRequest =
+            body_json::small(body).map_err(|body_json::Malformed| refuse(400, INVALID_BODY))?;
+        check_length("summary", &request.summary, wire::SUMMARY_BYTES_MAX)?;
+        let changed = self
+            .store
+            .set_summary(user.id, external_id, &request.summary)
+            .map_err(|error| Refused::Failed("Failed to update summary", error))?;
+        match changed {
+            Changed::Done => Ok(Response::json(200, &json!({"status": "ok"}))),
+            Changed::NoSession => Err(session_not_found()),
+            Changed::Denied => Err(refuse(403, "Access denied")),
+        }
+    }
+}
+
+/// A file's lines, one block in memory at a time.
+fn streamed(store: Arc<Store>, download: Download) -> Payload {
+    let mut line = 1;
+    Payload::Stream(
+        download.bytes,
+        Box::new(move || {
+            if line > download.last_line {
+                return Ok(None);
+            }
+            let (text, next) = store.lines_from(download.file, line)?;
+            line = next;
+            Ok(Some(text))
+        }),
+    )
+}
+
+/// A name that fits between quotes in a header and is one file in any folder.
+fn harmless_name(name: &str) -> String {
+    let harmless = |c: char| matches!(c, ' '..='~') && !matches!(c, '/' | '\\' | '"');
+    name.chars().map(|c| if harmless(c) { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_name_is_plain() {
+        let cases = [
+            ("a b.jsonl", "a b.jsonl"),
+            ("subagents/x.jsonl", "subagents_x.jsonl"),
+            ("../\"\r\n\u{0}é", "..______"),
+        ];
+        for (name, harmless) in cases {
+            assert_eq!(harmless_name(name), harmless, "{name:?}");
+        }
+    }
+}

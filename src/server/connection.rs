@@ -1,0 +1,468 @@
+//! One connection: requests in, responses out, each phase with an absolute deadline.
+//!
+//! Invariant: after a body that was not read to its end, or not understood, the connection is
+//! closed; what follows would be taken for the next request.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::http::{Framing, HEAD_BYTES_MAX, Head, Payload, Refusal, Response, chunk_size};
+use crate::error::Context;
+
+/// From a head's first byte to its last.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+/// From a request's first byte to its last.
+pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
+/// Between two requests.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
+/// For each piece of a response.
+const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
+/// For a body that nobody wants, after the response.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a body that nobody wants.
+const DRAIN_BYTES_MAX: usize = 32 << 20;
+/// Bytes of bodies that are in memory at once, over all connections.
+pub const BODIES_BYTES_MAX: usize = 512 << 20;
+/// A chunk's size with its extensions, or a trailer.
+const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Trailers behind the last chunk; they are ignored.
+const TRAILERS_MAX: usize = 16;
+/// How much is read, written and reserved at once.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// The monotonic clock.
+    pub monotonic: fn() -> Instant,
+    /// Bytes of bodies in memory.
+    pub bodies_bytes: AtomicUsize,
+}
+
+/// A part of [`BODIES_BYTES_MAX`], given back when dropped.
+#[derive(Debug)]
+pub struct Reservation<'a> {
+    used: &'a AtomicUsize,
+    bytes: usize,
+}
+
+impl<'a> Reservation<'a> {
+    fn new(used: &'a AtomicUsize) -> Reservation<'a> {
+        Reservation { used, bytes: 0 }
+    }
+
+    /// Makes it so large. False, and unchanged, when there is not as much left.
+    pub fn resize(&mut self, bytes: usize) -> bool {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_sub(self.bytes).saturating_add(bytes) <= BODIES_BYTES_MAX;
+        let given_back = if fits { std::mem::replace(&mut self.bytes, bytes) } else { bytes };
+        self.used.fetch_sub(given_back, Ordering::Relaxed);
+        fits
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A connection and what was read from it ahead.
+pub struct Connection<'a> {
+    stream: &'a TcpStream,
+    surroundings: &'a Surroundings,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Connection<'a> {
+    /// A fresh connection.
+    pub fn new(stream: &'a TcpStream, surroundings: &'a Surroundings) -> Connection<'a> {
+        Connection { stream, surroundings, buffer: Vec::with_capacity(HEAD_BYTES_MAX) }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> Instant {
+        (self.surroundings.monotonic)()
+    }
+
+    /// Waits for the first byte of a request. False when the client has closed or says nothing.
+    pub fn wait(&mut self, deadline: Instant) -> bool {
+        !self.buffer.is_empty() || matches!(self.fill(deadline), Ok(1..))
+    }
+
+    /// Reads a head.
+    ///
+    /// # Errors
+    /// What to answer before closing; `None` when nobody is left to read it.
+    pub fn head(&mut self, deadline: Instant) -> Result<Head, Option<Refusal>> {
+        loop {
+            if let Some((head, length)) = Head::parse(&self.buffer)? {
+                self.buffer.drain(..length);
+                return Ok(head);
+            }
+            match self.fill(deadline) {
+                Ok(1..) => {}
+                Err(error) if is_timeout(&error) => {
+                    return Err(Some(Refusal { status: 408, text: "408 request timeout\n" }));
+                }
+                Ok(_) | Err(_) => return Err(None),
+            }
+        }
+    }
+
+    /// Sends a response. `with_body` is false for HEAD, which shows the head alone.
+    ///
+    /// # Errors
+    /// When the client reads too slowly or has gone, or the body's source fails.
+    pub fn send(
+        &mut self,
+        response: Response,
+        keep_alive: bool,
+        with_body: bool,
+    ) -> crate::error::Result<()> {
+        let mut first = response.head(keep_alive).into_bytes();
+        let length = response.length();
+        let (mut pieces, mut left) = match response.payload {
+            Payload::Bytes(bytes) => {
+                if with_body {
+                    first.extend_from_slice(&bytes);
+                }
+                return self.write(&first).context(|| "send a response".into());
+            }
+            Payload::Stream(_, pieces) => (pieces, if with_body { length } else { 0 }),
+        };
+        self.write(&first).context(|| "send a response".into())?;
+        while left > 0 {
+            let Some(mut piece) = pieces()? else {
+                return Err(crate::error::Error::new("send a response: its source is short"));
+            };
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= piece.len() as u64;
+            self.write(&piece).context(|| "send a response".into())?;
+        }
+        Ok(())
+    }
+
+    /// True when everything that was received is used.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Reads and drops what the client may still be sending: closing with unread bytes would
+    /// destroy the response on its way.
+    pub fn linger(&mut self) {
+        let deadline = self.now() + DRAIN_TIME_MAX;
+        let mut drained = 0;
+        if self.stream.shutdown(Shutdown::Write).is_err() {
+            return;
+        }
+        while drained < DRAIN_BYTES_MAX {
+            self.buffer.clear();
+            match self.fill(deadline) {
+                Ok(count @ 1..) => drained += count,
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
+        let time = self.remaining(deadline);
+        let end = self.buffer.len();
+        self.buffer.resize(end + HEAD_BYTES_MAX, 0);
+        let result = read(self.stream, &mut self.buffer[end..], time);
+        self.buffer.truncate(end + *result.as_ref().unwrap_or(&0));
+        result
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        for piece in bytes.chunks(PIECE_BYTES) {
+            let deadline = self.now() + WRITE_TIME_MAX;
+            let mut rest = piece;
+            while !rest.is_empty() {
+                self.stream.set_write_timeout(Some(self.remaining(deadline)?))?;
+                match (&mut &*self.stream).write(rest) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(count) => rest = &rest[count..],
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The time left; none is an error.
+    fn remaining(&self, deadline: Instant) -> io::Result<Duration> {
+        let left = deadline.saturating_duration_since(self.now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than allowed.
+    TooLarge,
+    /// Too much is in memory already.
+    Busy,
+    /// Its framing is broken.
+    Malformed,
+    /// It did not arrive in time, or the client has gone.
+    Lost,
+}
+
+enum Left {
+    Nothing,
+    Bytes(u64),
+    /// The next thing is a chunk's size.
+    ChunkSize,
+    ChunkBytes(u64),
+}
+
+/// The body of the request that a connection is at.
+pub struct Body<'c, 'a> {
+    connection: &'c mut Connection<'a>,
+    left: Left,
+    deadline: Instant,
+    /// The client waits for leave to send.
+    leave_due: bool,
+    broken: bool,
+}
+
+impl<'c, 'a> Body<'c, 'a> {
+    /// The body that follows `head`, to be read before `deadline`.
+    pub fn new(connection: &'c mut Connection<'a>, head: &Head, deadline: Instant) -> Self {
+        let left = match head.framing {
+            Framing::Bytes(0) => Left::Nothing,
+            Framing::Bytes(count) => Left::Bytes(count),
+            Framing::Chunked => Left::ChunkSize,
+        };
+        let leave_due = head.expects_continue && !matches!(left, Left::Nothing);
+        Body { connection, left, deadline, leave_due, broken: false }
+    }
+
+    /// Reads all of it. Memory grows with what has arrived, not with what is announced.
+    ///
+    /// # Errors
+    /// [`BodyError`]; longer than `bytes_max` is one.
+    pub fn read_all(&mut self, bytes_max: usize) -> Result<(Vec<u8>, Reservation<'a>), BodyError> {
+        if let Left::Bytes(count) = self.left
+            && count > bytes_max as u64
+        {
+            return Err(BodyError::TooLarge);
+        }
+        let mut reservation = Reservation::new(&self.connection.surroundings.bodies_bytes);
+        let mut body = Vec::new();
+        loop {
+            if body.len() > bytes_max {
+                return Err(BodyError::TooLarge);
+            }
+            if !reservation.resize(body.len() + PIECE_BYTES) {
+                return Err(BodyError::Busy);
+            }
+            if self.next_piece(&mut body)? == 0 {
+                return Ok((body, reservation));
+            }
+        }
+    }
+
+    /// True when the next request begins right behind this body: reads what is left of it, within
+    /// limits.
+    pub fn finish(mut self) -> bool {
+        if self.leave_due || self.broken {
+            return false;
+        }
+        self.deadline = self.deadline.min(self.connection.now() + DRAIN_TIME_MAX);
+        let (mut piece, mut drained) = (Vec::new(), 0);
+        while drained <= DRAIN_BYTES_MAX {
+            piece.clear();
+            match self.next_piece(&mut piece) {
+                Ok(0) => return true,
+                Ok(count) => drained += count,
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
+    /// Appends at most [`PIECE_BYTES`] of the body; 0 at its end.
+    fn next_piece(&mut self, into: &mut Vec<u8>) -> Result<usize, BodyError> {
+        let result = self.framed_piece(into);
+        self.broken |= result.is_err();
+        result
+    }
+
+    fn framed_piece(&mut self, into: &mut Vec<u8>) -> Result<usize, BodyError> {
+        if std::mem::take(&mut self.leave_due) {
+            let leave = self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n");
+            leave.map_err(|_| BodyError::Lost)?;
+        }
+        if let Left::ChunkSize = self.left {
+            let size = chunk_size(&self.line()?).ok_or(BodyError::Malformed)?;
+            if size == 0 {
+                self.skip_trailers()?;
+                self.left = Left::Nothing;
+                return Ok(0);
+            }
+            self.left = Left::ChunkBytes(size);
+        }
+        let (Left::Bytes(left) | Left::ChunkBytes(left)) = self.left else { return Ok(0) };
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let count = self.take(into, wanted)?;
+        let left = left - count as u64;
+        self.left = match self.left {
+            Left::Bytes(_) if left == 0 => Left::Nothing,
+            Left::Bytes(_) => Left::Bytes(left),
+            _ if left > 0 => Left::ChunkBytes(left),
+            _ => {
+                if !self.line()?.is_empty() {
+                    return Err(BodyError::Malformed);
+                }
+                Left::ChunkSize
+            }
+        };
+        Ok(count)
+    }
+
+    /// Appends up to `wanted` bytes, at least one.
+    fn take(&mut self, into: &mut Vec<u8>, wanted: usize) -> Result<usize, BodyError> {
+        let connection = &mut *self.connection;
+        if !connection.buffer.is_empty() {
+            let count = wanted.min(connection.buffer.len());
+            into.extend(connection.buffer.drain(..count));
+            return Ok(count);
+        }
+        let end = into.len();
+        into.resize(end + wanted, 0);
+        let time = connection.remaining(self.deadline);
+        let result = read(connection.stream, &mut into[end..], time);
+        into.truncate(end + *result.as_ref().unwrap_or(&0));
+        match result {
+            Ok(count @ 1..) => Ok(count),
+            Ok(_) | Err(_) => Err(BodyError::Lost),
+        }
+    }
+
+    /// The next line without its CRLF.
+    fn line(&mut self) -> Result<Vec<u8>, BodyError> {
+        loop {
+            let buffer = &mut self.connection.buffer;
+            let searched = &buffer[..buffer.len().min(CHUNK_LINE_BYTES_MAX)];
+            if let Some(newline) = memchr::memchr(b'\n', searched) {
+                let line: Vec<u8> = buffer.drain(..=newline).collect();
+                let line = line.strip_suffix(b"\r\n").ok_or(BodyError::Malformed)?;
+                return Ok(line.to_vec());
+            }
+            if searched.len() == CHUNK_LINE_BYTES_MAX {
+                return Err(BodyError::Malformed);
+            }
+            match self.connection.fill(self.deadline) {
+                Ok(1..) => {}
+                Ok(_) | Err(_) => return Err(BodyError::Lost),
+            }
+        }
+    }
+
+    fn skip_trailers(&mut self) -> Result<(), BodyError> {
+        for _ in 0..=TRAILERS_MAX {
+            if self.line()?.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(BodyError::Malformed)
+    }
+}
+
+/// One read that takes no longer than `time`.
+fn read(mut stream: &TcpStream, into: &mut [u8], time: io::Result<Duration>) -> io::Result<usize> {
+    let time = time?;
+    loop {
+        stream.set_read_timeout(Some(time))?;
+        match stream.read(into) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0)
+    }
+
+    fn surroundings() -> Surroundings {
+        Surroundings { monotonic: Instant::now, bodies_bytes: AtomicUsize::new(0) }
+    }
+
+    /// Reads the body of a request that announces 8 bytes and sends `sent`.
+    fn read_body(
+        sent: &str,
+        time: Duration,
+        bytes_max: usize,
+        surroundings: &Surroundings,
+    ) -> Result<Vec<u8>, BodyError> {
+        let (mut client, server) = pair();
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n";
+        client.write_all(head.as_bytes()).unwrap();
+        client.write_all(sent.as_bytes()).unwrap();
+        let mut connection = Connection::new(&server, surroundings);
+        let head = connection.head(Instant::now() + Duration::from_secs(60)).unwrap();
+        let deadline = connection.now() + time;
+        let mut body = Body::new(&mut connection, &head, deadline);
+        body.read_all(bytes_max).map(|(body, _)| body)
+    }
+
+    #[test]
+    fn a_body_is_read_whole_in_time_within_limits() {
+        let minute = Duration::from_secs(60);
+        let free = surroundings();
+        assert_eq!(read_body("12345678", minute, 8, &free), Ok(b"12345678".to_vec()));
+        assert_eq!(read_body("12345678", minute, 7, &free), Err(BodyError::TooLarge));
+        // Half of it arrives, and the time is over.
+        assert_eq!(read_body("1234", Duration::from_millis(50), 8, &free), Err(BodyError::Lost));
+        assert_eq!(free.bodies_bytes.load(Ordering::Relaxed), 0, "all is given back");
+        let full = surroundings();
+        full.bodies_bytes.store(BODIES_BYTES_MAX, Ordering::Relaxed);
+        assert_eq!(read_body("12345678", minute, 8, &full), Err(BodyError::Busy));
+    }
+
+    #[test]
+    fn a_head_that_does_not_come_in_time_is_refused() {
+        let (mut client, server) = pair();
+        client.write_all(b"GET / HT").unwrap();
+        let free = surroundings();
+        let mut connection = Connection::new(&server, &free);
+        let refusal = connection.head(Instant::now()).unwrap_err().unwrap();
+        assert_eq!(refusal.status, 408);
+        drop(client);
+        assert!(connection.head(Instant::now() + Duration::from_secs(60)).is_err());
+    }
+
+    #[test]
+    fn reservations_never_exceed_the_whole_and_are_given_back() {
+        let used = AtomicUsize::new(0);
+        let (mut one, mut two) = (Reservation::new(&used), Reservation::new(&used));
+        assert!(one.resize(BODIES_BYTES_MAX - 1));
+        assert!(two.resize(1));
+        assert!(!two.resize(2));
+        assert!(one.resize(5));
+        assert!(two.resize(BODIES_BYTES_MAX - 5));
+        assert!(!one.resize(6));
+        assert_eq!(used.load(Ordering::Relaxed), BODIES_BYTES_MAX);
+        drop(two);
+        assert_eq!(used.load(Ordering::Relaxed), 5);
+    }
+}

@@ -1,0 +1,226 @@
+//! Everything that the backend remembers: one SQLite file.
+//!
+//! WAL with `synchronous=FULL`, so that what was answered survives a power cut. One connection
+//! writes, behind a mutex and in immediate transactions, which also hold against other processes
+//! on the same file; readers have connections of their own. Times are microseconds since 1970.
+//!
+//! Deliberately absent: what a request or an answer looks like (`api`).
+
+mod files;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+
+pub use self::files::{Append, Appended, Download};
+pub use self::sessions::{Changed, Opening, SessionUpdate};
+use super::auth::KeyHash;
+use crate::error::{Context, Error, Result};
+use crate::files::{private_file, private_folder};
+
+/// How long a statement waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Idle reading connections that are kept.
+const READERS_MAX: usize = 8;
+/// Larger than the default: blocks are blobs of hundreds of KB.
+const PAGE_BYTES: i64 = 8192;
+/// The write-ahead log is cut back to this after a checkpoint.
+const LOG_BYTES_MAX: i64 = 64 << 20;
+
+/// Step N leads from schema version N to N + 1. Published steps never change.
+const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+
+/// What goes wrong within a transaction.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The database.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+/// A user whose key was presented.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Number of the user.
+    pub id: i64,
+    /// Mail address or account name.
+    pub email: String,
+    /// Display name.
+    pub name: String,
+}
+
+impl Store {
+    /// Opens the database in a folder; makes both, private, when they are not there.
+    ///
+    /// # Errors
+    /// When the file system refuses, or the database is damaged or of a newer version.
+    pub fn open(folder: &Path) -> Result<Store> {
+        private_folder(folder).context(|| format!("make folder {}", folder.display()))?;
+        let path = folder.join("confab.db");
+        // SQLite would create it with the umask's mode; its log files take the mode of this one.
+        private_file()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .context(|| format!("open database {}", path.display()))?;
+        let mut writer = connect(&path)?;
+        migrate(&mut writer).context(|| format!("open database {}", path.display()))?;
+        Ok(Store { path, writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+    }
+
+    /// Stores a key of a user, who is created when new. A key of the same user and name is
+    /// replaced. The part of `email` before an `@` is the display name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn create_key(
+        &self,
+        email: &str,
+        key_name: &str,
+        hash: &KeyHash,
+        now: SystemTime,
+    ) -> Result<()> {
+        let name = email.split('@').next().unwrap_or(email);
+        self.write("store a key", |transaction| {
+            transaction.execute(
+                "INSERT INTO users (email, name, created_at) VALUES (?, ?, ?)
+                 ON CONFLICT (email) DO NOTHING",
+                (email, name, micros(now)),
+            )?;
+            transaction.execute(
+                "INSERT INTO keys (user_id, name, hash, created_at)
+                 SELECT id, ?, ?, ? FROM users WHERE email = ?
+                 ON CONFLICT (user_id, name)
+                 DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
+                (key_name, hash, micros(now), email),
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Whose key this is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn user_of_key(&self, hash: &KeyHash) -> Result<Option<User>> {
+        self.read("look a key up", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT users.id, users.email, users.name FROM keys
+                 JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
+            )?;
+            let user = statement.query_row([hash], |row| {
+                Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)? })
+            });
+            Ok(user.optional()?)
+        })
+    }
+
+    /// Moves the write-ahead log into the database, so that one file holds everything.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn checkpoint(&self) -> Result<()> {
+        lock(&self.readers).clear();
+        lock(&self.writer)
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .context(|| "checkpoint the database".into())
+    }
+
+    /// Runs a transaction that may write. It is durable when this returns.
+    fn write<T>(
+        &self,
+        what: &str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let mut writer = lock(&self.writer);
+        let run = || -> Result<T, Failure> {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = act(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        run().context(|| what.into())
+    }
+
+    /// Runs queries that see one state of the database.
+    fn read<T>(
+        &self,
+        what: &str,
+        act: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let idle = lock(&self.readers).pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => connect(&self.path)?,
+        };
+        let run = || -> Result<T, Failure> {
+            let transaction = reader.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            act(&transaction)
+        };
+        let value = run().context(|| what.into())?;
+        let mut readers = lock(&self.readers);
+        if readers.len() < READERS_MAX {
+            readers.push(reader);
+        }
+        Ok(value)
+    }
+}
+
+/// A mutex whose holder panicked is used on: a transaction that did not commit is rolled back.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)?;
+        Ok(connection)
+    };
+    open().context(|| format!("open database {}", path.display()))
+}
+
+/// Brings the schema to the version of this program.
+fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    let Some(steps) = MIGRATIONS.get(done..) else {
+        let what = format!("its version {version} is newer than {}", MIGRATIONS.len());
+        return Err(Error::new(what).with_hint("use a newer confab-server").into());
+    };
+    for step in steps {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", MIGRATIONS.len() as i64)?;
+    Ok(transaction.commit()?)
+}
+
+fn micros(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn text_time(micros: i64) -> String {
+    let since = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+    crate::time::rfc3339(UNIX_EPOCH + since)
+}
+
+/// Line numbers are at most [`crate::wire::LINE_NUMBER_MAX`].
+fn line_number(line: i64) -> u64 {
+    u64::try_from(line).unwrap_or(0)
+}

@@ -1,0 +1,314 @@
+//! Sessions: opening, what is known of them, their ends.
+
+use std::time::SystemTime;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+
+use super::{Failure, Store, files, line_number, micros, text_time};
+use crate::error::Result;
+use crate::wire::{FilePosition, GitInfo, SessionDetail, SessionEntry};
+
+/// A session to open, validated.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// One of [`crate::wire::PROVIDERS`].
+    pub provider: String,
+    /// The agent's id of the session.
+    pub external_id: String,
+    /// Where the client reads it.
+    pub transcript_path: String,
+    /// Replaces what is stored, even when empty.
+    pub cwd: String,
+    /// An empty one keeps what is stored.
+    pub hostname: String,
+    /// An empty one keeps what is stored.
+    pub username: String,
+    /// `None` keeps what is stored.
+    pub git_info: Option<GitInfo>,
+}
+
+/// An opened session.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its id, new or as before.
+    pub session_id: String,
+    /// How far its files are stored.
+    pub files: std::collections::BTreeMap<String, FilePosition>,
+}
+
+/// What a chunk says of its session. `None` leaves what is stored.
+#[derive(Debug, Default)]
+pub struct SessionUpdate {
+    /// Replaces, even when empty.
+    pub summary: Option<String>,
+    /// Counts when nothing is stored.
+    pub first_user_message: Option<String>,
+    /// Replaces.
+    pub git_info: Option<GitInfo>,
+    /// Replaces.
+    pub model: Option<String>,
+    /// Counts when newer than what is stored.
+    pub last_message_at: Option<SystemTime>,
+}
+
+/// What became of a change to a session that the caller named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// Done.
+    Done,
+    /// There is no such session.
+    NoSession,
+    /// It is another user's.
+    Denied,
+}
+
+impl Store {
+    /// Opens a user's session: the one of this provider and external id, or a new one with the id
+    /// `new_id`.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn open_session(
+        &self,
+        user: i64,
+        opening: &Opening,
+        new_id: &str,
+        now: SystemTime,
+    ) -> Result<Opened> {
+        self.write("open a session", |transaction| {
+            let (id, session_id) = transaction
+                .prepare_cached(
+                    "INSERT INTO sessions (uuid, user_id, provider, external_id, transcript_path,
+                         cwd, hostname, username, git_info, first_seen, last_sync_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+                     ON CONFLICT (user_id, external_id, provider) DO UPDATE SET
+                         transcript_path = excluded.transcript_path,
+                         cwd = excluded.cwd,
+                         hostname = coalesce(nullif(excluded.hostname, ''), hostname),
+                         username = coalesce(nullif(excluded.username, ''), username),
+                         git_info = coalesce(excluded.git_info, git_info),
+                         last_sync_at = excluded.last_sync_at
+                     RETURNING id, uuid",
+                )?
+                .query_row(
+                    (
+                        new_id,
+                        user,
+                        &opening.provider,
+                        &opening.external_id,
+                        &opening.transcript_path,
+                        &opening.cwd,
+                        &opening.hostname,
+                        &opening.username,
+                        git_text(opening.git_info.as_ref())?,
+                        micros(now),
+                    ),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?;
+            Ok(Opened { session_id, files: files::positions(transaction, id)? })
+        })
+    }
+
+    /// Stores an event of a user's session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn record_event(
+        &self,
+        user: i64,
+        session: &str,
+        event: (&str, SystemTime, Option<&str>),
+        now: SystemTime,
+    ) -> Result<Changed> {
+        let (event_type, timestamp, payload) = event;
+        self.write("store an event", |transaction| {
+            let Some((session, owner, _)) = found(transaction, session)? else {
+                return Ok(Changed::NoSession);
+            };
+            if owner != user {
+                return Ok(Changed::Denied);
+            }
+            transaction
+                .prepare_cached(
+                    "INSERT INTO events (session_id, type, timestamp, payload, received_at)
+                     VALUES (?, ?, ?, ?, ?)",
+                )?
+                .execute((session, event_type, micros(timestamp), payload, micros(now)))?;
+            Ok(Changed::Done)
+        })
+    }
+
+    /// Sets the summary of all sessions of a user with this external id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_summary(&self, user: i64, external_id: &str, summary: &str) -> Result<Changed> {
+        self.write("set a summary", |transaction| {
+            let changed = transaction
+                .prepare_cached(
+                    "UPDATE sessions SET summary = ? WHERE user_id = ? AND external_id = ?",
+                )?
+                .execute((summary, user, external_id))?;
+            if changed > 0 {
+                return Ok(Changed::Done);
+            }
+            let others: bool = transaction
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM sessions WHERE external_id = ?)")?
+                .query_row([external_id], |row| row.get(0))?;
+            Ok(if others { Changed::Denied } else { Changed::NoSession })
+        })
+    }
+
+    /// The id of a user's newest session with this external id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn session_by_external_id(&self, user: i64, external_id: &str) -> Result<Option<String>> {
+        self.read("look a session up", |connection| {
+            let id = connection
+                .prepare_cached(
+                    "SELECT uuid FROM sessions WHERE user_id = ? AND external_id = ?
+                     ORDER BY id DESC LIMIT 1",
+                )?
+                .query_row((user, external_id), |row| row.get(0));
+            Ok(id.optional()?)
+        })
+    }
+
+    /// A user's sessions, the most recently synced first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sessions(&self, user: i64, limit: u32) -> Result<Vec<SessionEntry>> {
+        self.read("list sessions", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT uuid, external_id, provider, summary, first_user_message, cwd, hostname,
+                     username, first_seen, last_sync_at, last_message_at,
+                     (SELECT count(*) FROM files WHERE session_id = sessions.id),
+                     (SELECT coalesce(sum(last_line), 0) FROM files WHERE session_id = sessions.id)
+                 FROM sessions WHERE user_id = ? ORDER BY last_sync_at DESC, id DESC LIMIT ?",
+            )?;
+            let entries = statement.query_map((user, limit), read_entry)?;
+            Ok(entries.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Everything about a user's session but its lines.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn session(&self, user: i64, session: &str) -> Result<Option<SessionDetail>> {
+        self.read("read a session", |connection| {
+            let Some((id, _)) = owned(connection, user, session)? else {
+                return Ok(None);
+            };
+            let mut statement = connection.prepare_cached(
+                "SELECT uuid, external_id, provider, summary, first_user_message, first_seen, cwd,
+                     transcript_path, git_info, last_sync_at, hostname, username, users.email
+                 FROM sessions JOIN users ON users.id = user_id WHERE sessions.id = ?",
+            )?;
+            let mut detail = statement.query_row([id], read_detail)?;
+            detail.files = files::entries(connection, id)?;
+            Ok(Some(detail))
+        })
+    }
+}
+
+/// Row, owner and provider of a session.
+pub(super) fn found(
+    connection: &Connection,
+    session: &str,
+) -> rusqlite::Result<Option<(i64, i64, String)>> {
+    connection
+        .prepare_cached("SELECT id, user_id, provider FROM sessions WHERE uuid = ?")?
+        .query_row([session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()
+}
+
+/// Row and provider of a session that must be the user's.
+pub(super) fn owned(
+    connection: &Connection,
+    user: i64,
+    session: &str,
+) -> rusqlite::Result<Option<(i64, String)>> {
+    let session = found(connection, session)?;
+    Ok(session.filter(|(_, owner, _)| *owner == user).map(|(id, _, provider)| (id, provider)))
+}
+
+/// Applies what a chunk says.
+pub(super) fn update(
+    transaction: &Transaction<'_>,
+    session: i64,
+    update: &SessionUpdate,
+    now: SystemTime,
+) -> Result<(), Failure> {
+    transaction
+        .prepare_cached(
+            "UPDATE sessions SET
+                 last_sync_at = ?2,
+                 summary = coalesce(?3, summary),
+                 first_user_message = coalesce(first_user_message, ?4),
+                 git_info = coalesce(?5, git_info),
+                 model = coalesce(?6, model),
+                 last_message_at = max(coalesce(last_message_at, ?7), coalesce(?7, last_message_at))
+             WHERE id = ?1",
+        )?
+        .execute((
+            session,
+            micros(now),
+            &update.summary,
+            &update.first_user_message,
+            git_text(update.git_info.as_ref())?,
+            &update.model,
+            update.last_message_at.map(micros),
+        ))?;
+    Ok(())
+}
+
+fn git_text(git_info: Option<&GitInfo>) -> serde_json::Result<Option<String>> {
+    git_info.map(serde_json::to_string).transpose()
+}
+
+fn filled(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn read_entry(row: &Row<'_>) -> rusqlite::Result<SessionEntry> {
+    Ok(SessionEntry {
+        id: row.get(0)?,
+        external_id: row.get(1)?,
+        provider: row.get(2)?,
+        summary: row.get(3)?,
+        first_user_message: row.get(4)?,
+        cwd: filled(row.get(5)?),
+        hostname: filled(row.get(6)?),
+        username: filled(row.get(7)?),
+        first_seen: text_time(row.get(8)?),
+        last_sync_at: text_time(row.get(9)?),
+        last_message_at: row.get::<_, Option<i64>>(10)?.map(text_time),
+        total_files: line_number(row.get(11)?),
+        total_lines: line_number(row.get(12)?),
+    })
+}
+
+/// All but the files.
+fn read_detail(row: &Row<'_>) -> rusqlite::Result<SessionDetail> {
+    let git_info: Option<String> = row.get(8)?;
+    Ok(SessionDetail {
+        id: row.get(0)?,
+        external_id: row.get(1)?,
+        provider: row.get(2)?,
+        summary: row.get(3)?,
+        first_user_message: row.get(4)?,
+        first_seen: text_time(row.get(5)?),
+        cwd: filled(row.get(6)?),
+        transcript_path: filled(row.get(7)?),
+        git_info: git_info.and_then(|text| serde_json::from_str(&text).ok()),
+        last_sync_at: text_time(row.get(9)?),
+        files: Vec::new(),
+        hostname: filled(row.get(10)?),
+        username: filled(row.get(11)?),
+        is_owner: true,
+        owner_email: row.get(12)?,
+    })
+}

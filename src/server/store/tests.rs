@@ -1,0 +1,305 @@
+//! Tests of the database below HTTP.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::server::lines::Lines;
+use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("confab-store-{}-{number}", std::process::id());
+        Folder(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const NOW: SystemTime = UNIX_EPOCH;
+const HASH: KeyHash = [7; 32];
+
+/// A store with one user and one session.
+fn with_session() -> (Folder, Store, i64) {
+    let folder = Folder::new();
+    let store = Store::open(&folder.0).unwrap();
+    store.create_key("a@b", "k", &HASH, NOW).unwrap();
+    let user = store.user_of_key(&HASH).unwrap().unwrap().id;
+    let opening =
+        Opening { provider: "claude-code".into(), external_id: "e".into(), ..Opening::default() };
+    store.open_session(user, &opening, "s", NOW).unwrap();
+    (folder, store, user)
+}
+
+fn append_with(
+    store: &Store,
+    user: i64,
+    first_line: i64,
+    texts: &[&str],
+    update: SessionUpdate,
+) -> Appended {
+    let mut lines = Lines::default();
+    texts.iter().for_each(|text| lines.push(text));
+    let append = Append {
+        session: "s",
+        file_name: "f",
+        file_type: "transcript",
+        first_line,
+        lines: &lines,
+        codex_metadata: false,
+        update,
+    };
+    store.append(user, &append, NOW).unwrap()
+}
+
+fn append(store: &Store, user: i64, first_line: i64, texts: &[&str]) -> Appended {
+    append_with(store, user, first_line, texts, SessionUpdate::default())
+}
+
+fn whole(store: &Store, user: i64) -> String {
+    let download = store.download(user, "s", "f").unwrap().unwrap().unwrap();
+    let (mut text, mut line) = (Vec::new(), 1);
+    while line <= download.last_line {
+        let (piece, next) = store.lines_from(download.file, line).unwrap();
+        text.extend(piece);
+        line = next;
+    }
+    assert_eq!(text.len() as u64, download.bytes);
+    String::from_utf8(text).unwrap()
+}
+
+fn execute(store: &Store, sql: &str) {
+    lock(&store.writer).execute_batch(sql).unwrap();
+}
+
+#[test]
+fn what_is_repeated_must_equal_what_is_stored() {
+    let (_folder, store, user) = with_session();
+    assert_eq!(append(&store, user, 2, &["b"]), Appended::NotContiguous(1));
+    assert_eq!(append(&store, user, 1, &["a", "b"]), Appended::Stored(2));
+    assert_eq!(append(&store, user, 3, &["c"]), Appended::Stored(3));
+    // first line, lines, answer, file afterwards
+    let cases: [(i64, &[&str], Appended, &str); 9] = [
+        (1, &["a", "b", "c"], Appended::Stored(3), "a\nb\nc\n"),
+        (1, &["a"], Appended::Stored(3), "a\nb\nc\n"),
+        (2, &["b", "c"], Appended::Stored(3), "a\nb\nc\n"),
+        (2, &["b", "x"], Appended::NotContiguous(4), "a\nb\nc\n"),
+        (1, &["x", "b", "c", "d"], Appended::NotContiguous(4), "a\nb\nc\n"),
+        (3, &["c "], Appended::NotContiguous(4), "a\nb\nc\n"),
+        (5, &["e"], Appended::NotContiguous(4), "a\nb\nc\n"),
+        (2, &["b", "c", "d", "e"], Appended::Stored(5), "a\nb\nc\nd\ne\n"),
+        (6, &["", "\u{0}"], Appended::Stored(7), "a\nb\nc\nd\ne\n\n\u{0}\n"),
+    ];
+    for (first_line, texts, answer, file) in cases {
+        assert_eq!(append(&store, user, first_line, texts), answer, "{first_line} {texts:?}");
+        assert_eq!(whole(&store, user), file, "{first_line} {texts:?}");
+    }
+}
+
+#[test]
+fn blocks_may_be_divided_in_any_way() {
+    let (_folder, store, user) = with_session();
+    for line in 1..=4 {
+        append(&store, user, line, &[&format!("line {line}")]);
+    }
+    let mut merged = Lines::default();
+    (2..=3).for_each(|line| merged.push(&format!("line {line}")));
+    let block = merged.blocks(0, 2).unwrap().remove(0);
+    execute(&store, "DELETE FROM blocks WHERE first_line IN (2, 3)");
+    lock(&store.writer)
+        .execute(
+            "INSERT INTO blocks (file_id, first_line, last_line, raw_bytes, codec, data)
+             VALUES (1, 2, 3, ?, 0, ?)",
+            (block.raw_bytes as i64, &block.data),
+        )
+        .unwrap();
+    assert_eq!(whole(&store, user), "line 1\nline 2\nline 3\nline 4\n");
+    let repeated = ["line 3", "line 4", "line 5"];
+    assert_eq!(append(&store, user, 3, &repeated), Appended::Stored(5));
+    execute(&store, "DELETE FROM blocks WHERE first_line = 2");
+    let error = store.lines_from(1, 2).unwrap_err();
+    assert_eq!(error.to_string(), "read lines: line 2 of file 1 is missing");
+}
+
+#[test]
+fn limits_of_a_file() {
+    let (_folder, store, user) = with_session();
+    append(&store, user, 1, &["a"]);
+    execute(&store, &format!("UPDATE files SET chunks = {FILE_CHUNKS_MAX}"));
+    assert_eq!(append(&store, user, 2, &["b"]), Appended::TooManyChunks);
+    // A repeat stores nothing, so it is no further chunk.
+    assert_eq!(append(&store, user, 1, &["a"]), Appended::Stored(1));
+    execute(&store, &format!("UPDATE files SET chunks = 1, last_line = {LINE_NUMBER_MAX}"));
+    let next = LINE_NUMBER_MAX as i64 + 1;
+    assert_eq!(append(&store, user, next, &["b"]), Appended::TooManyLines);
+    assert_eq!(append(&store, user, i64::MAX, &["b"]), Appended::NotContiguous(next as u64));
+}
+
+#[test]
+fn limits_of_a_session() {
+    let (_folder, store, user) = with_session();
+    let fill = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})
+         INSERT INTO files (session_id, name, type, last_line, raw_bytes, chunks, updated_at)
+         SELECT 1, 'file ' || i, 'agent', 1, 1, 1, 0 FROM n",
+        files::SESSION_FILES_MAX
+    );
+    execute(&store, &fill);
+    assert_eq!(append(&store, user, 1, &["a"]), Appended::TooManyFiles);
+}
+
+#[test]
+fn what_chunks_say_of_a_session() {
+    let (_folder, store, user) = with_session();
+    let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+    let first = SessionUpdate {
+        summary: Some("one".into()),
+        first_user_message: Some("hello".into()),
+        last_message_at: at(20),
+        ..SessionUpdate::default()
+    };
+    append_with(&store, user, 1, &["a"], first);
+    let second = SessionUpdate {
+        first_user_message: Some("later".into()),
+        last_message_at: at(10),
+        ..SessionUpdate::default()
+    };
+    append_with(&store, user, 2, &["b"], second);
+    let entry = store.sessions(user, 10).unwrap().remove(0);
+    assert_eq!(entry.summary.as_deref(), Some("one"));
+    assert_eq!(entry.first_user_message.as_deref(), Some("hello"));
+    assert_eq!(entry.last_message_at.as_deref(), Some("1970-01-01T00:00:20Z"));
+    let cleared = SessionUpdate {
+        summary: Some(String::new()),
+        last_message_at: at(30),
+        ..SessionUpdate::default()
+    };
+    append_with(&store, user, 3, &["c"], cleared);
+    let entry = store.sessions(user, 10).unwrap().remove(0);
+    assert_eq!(entry.summary.as_deref(), Some(""));
+    assert_eq!(entry.last_message_at.as_deref(), Some("1970-01-01T00:00:30Z"));
+    assert_eq!((entry.total_files, entry.total_lines), (1, 3));
+}
+
+#[test]
+fn a_second_opening_keeps_what_it_does_not_know_but_for_cwd() {
+    let (_folder, store, user) = with_session();
+    let opening = |cwd: &str, hostname: &str, branch: Option<&str>| Opening {
+        provider: "claude-code".into(),
+        external_id: "e".into(),
+        transcript_path: "/t".into(),
+        cwd: cwd.into(),
+        hostname: hostname.into(),
+        username: String::new(),
+        git_info: branch.map(|branch| crate::wire::GitInfo {
+            branch: Some(branch.into()),
+            ..crate::wire::GitInfo::default()
+        }),
+    };
+    store.open_session(user, &opening("/w", "box", Some("main")), "other", NOW).unwrap();
+    let opened = store.open_session(user, &opening("", "", None), "other", NOW).unwrap();
+    assert_eq!(opened.session_id, "s");
+    let detail = store.session(user, "s").unwrap().unwrap();
+    assert_eq!(detail.hostname.as_deref(), Some("box"));
+    assert_eq!(detail.git_info.unwrap().branch.as_deref(), Some("main"));
+    assert_eq!(detail.cwd, None);
+}
+
+#[test]
+fn a_new_key_replaces_the_one_of_the_same_user_and_name() {
+    let (_folder, store, user) = with_session();
+    let new = [8; 32];
+    store.create_key("a@b", "k", &new, NOW).unwrap();
+    assert_eq!(store.user_of_key(&HASH).unwrap(), None);
+    let expected = User { id: user, email: "a@b".into(), name: "a".into() };
+    assert_eq!(store.user_of_key(&new).unwrap(), Some(expected));
+    store.create_key("a@b", "other", &HASH, NOW).unwrap();
+    assert!(store.user_of_key(&HASH).unwrap().is_some());
+    assert!(store.user_of_key(&new).unwrap().is_some());
+}
+
+#[test]
+fn folder_and_files_are_private() {
+    let (folder, store, user) = with_session();
+    append(&store, user, 1, &["a"]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder.0), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&folder.0).unwrap().map(Result::unwrap).collect();
+    assert!(files.len() >= 2, "database and log");
+    for file in files {
+        assert_eq!(mode(&file.path()), 0o600, "{}", file.path().display());
+    }
+}
+
+#[test]
+fn a_newer_database_is_refused() {
+    let (folder, store, _) = with_session();
+    execute(&store, "PRAGMA user_version = 99");
+    drop(store);
+    let error = Store::open(&folder.0).unwrap_err();
+    assert!(error.to_string().ends_with("its version 99 is newer than 1"), "{error}");
+    assert_eq!(error.hint(), Some("use a newer confab-server"));
+}
+
+#[test]
+fn two_stores_on_one_file_do_not_mix_lines() {
+    let (folder, store, user) = with_session();
+    let other = Store::open(&folder.0).unwrap();
+    assert_eq!(append(&store, user, 1, &["a"]), Appended::Stored(1));
+    assert_eq!(append(&other, user, 1, &["x"]), Appended::NotContiguous(2));
+    assert_eq!(append(&other, user, 2, &["b"]), Appended::Stored(2));
+    assert_eq!(whole(&store, user), "a\nb\n");
+}
+
+#[test]
+fn a_full_disk_refuses_an_append_and_loses_nothing() {
+    let (_folder, store, user) = with_session();
+    assert_eq!(append(&store, user, 1, &["a"]), Appended::Stored(1));
+    // SQLite's own limit: the same error as a full disk, from the same place.
+    let pages: i64 =
+        lock(&store.writer).pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    execute(&store, &format!("PRAGMA max_page_count = {pages}"));
+    let mut random = 1_u32;
+    let noise: String = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b' ' + (random >> 24) as u8 % 90)
+    })
+    .take(100_000)
+    .collect();
+    let mut lines = Lines::default();
+    lines.push(&noise);
+    let large = Append {
+        session: "s",
+        file_name: "f",
+        file_type: "transcript",
+        first_line: 2,
+        lines: &lines,
+        codex_metadata: false,
+        update: SessionUpdate { summary: Some("new".into()), ..SessionUpdate::default() },
+    };
+    let error = store.append(user, &large, NOW).unwrap_err();
+    assert_eq!(error.to_string(), "append lines: database or disk is full");
+    assert_eq!(whole(&store, user), "a\n");
+    assert_eq!(store.session(user, "s").unwrap().unwrap().summary, None);
+    execute(&store, "PRAGMA max_page_count = 1000000");
+    assert_eq!(store.append(user, &large, NOW).unwrap(), Appended::Stored(2));
+    assert_eq!(whole(&store, user), format!("a\n{noise}\n"));
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let folder = Folder::new();
+    private_folder(&folder.0).unwrap();
+    std::fs::write(folder.0.join("confab.db"), "no database".repeat(1000)).unwrap();
+    let error = Store::open(&folder.0).unwrap_err().to_string();
+    assert!(error.starts_with("open database /"), "{error}");
+    assert!(error.ends_with("confab.db: file is not a database"), "{error}");
+}

@@ -1,0 +1,253 @@
+//! The wire contract: exchanges recorded with the existing backend, replayed in order.
+//!
+//! Each vector is run, or named in `fixtures/wire/differences.json` as not served. A new vector is
+//! therefore run by existing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::server::process::{Folder, Response, Server, create_key};
+
+/// Stands for `$TIME` in requests.
+const TIME: &str = "2026-11-20T09:00:00Z";
+
+#[derive(Deserialize)]
+struct Vector {
+    name: String,
+    request: Value,
+    response: Value,
+}
+
+#[derive(Deserialize)]
+struct Differences {
+    not_served: Vec<String>,
+    differences: Vec<Difference>,
+}
+
+#[derive(Deserialize)]
+struct Difference {
+    name: String,
+    #[serde(default)]
+    request: Value,
+    #[serde(default)]
+    response: Value,
+    why: String,
+}
+
+/// Values of the placeholders met so far.
+struct Bindings(BTreeMap<&'static str, String>);
+
+#[test]
+fn recorded_exchanges_are_answered_as_recorded() {
+    let differences: Differences =
+        serde_json::from_str(&fixture("differences.json")).expect("differences.json");
+    let mut vectors: Vec<Vector> = fixture("vectors.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a vector"))
+        .collect();
+    patch_all(&mut vectors, &differences);
+
+    let folder = Folder::new();
+    let key = create_key(&folder.0, "admin@local.dev");
+    let server = Server::start(&folder.0);
+    let mut bindings = Bindings(BTreeMap::from([
+        ("$KEY", key),
+        ("$EXTERNAL", "11111111-1111-4111-8111-111111111111".to_owned()),
+    ]));
+    let mut failures = Vec::new();
+    for vector in &vectors {
+        let response = send(&server, vector, &bindings);
+        if differences.not_served.contains(&vector.name) {
+            let page = "404 page not found\n";
+            if response.status != 404 || response.text() != page {
+                failures.push(format!("{}: is served now; take it off the list", vector.name));
+            }
+            continue;
+        }
+        for problem in check(&vector.response, &response, &mut bindings) {
+            failures.push(format!("{}: {problem}", vector.name));
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    assert!(server.terminate());
+}
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wire").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Applies the differences; each must name a vector and a reason, and change something.
+fn patch_all(vectors: &mut [Vector], differences: &Differences) {
+    for name in &differences.not_served {
+        assert!(vectors.iter().any(|vector| vector.name == *name), "no vector {name:?}");
+    }
+    for difference in &differences.differences {
+        let mut named = vectors.iter_mut().filter(|vector| vector.name == difference.name);
+        let vector = named.next().unwrap_or_else(|| panic!("no vector {:?}", difference.name));
+        assert!(!difference.why.is_empty(), "{:?} has no reason", difference.name);
+        let before = vector.response.clone();
+        merge(&mut vector.request, &difference.request);
+        merge(&mut vector.response, &difference.response);
+        assert_ne!(before, vector.response, "{:?} is no difference", difference.name);
+    }
+}
+
+/// RFC 7396 for objects; a null patch as a whole changes nothing.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else { return };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let target = target.as_object_mut().unwrap();
+    for (key, value) in patch {
+        match value {
+            Value::Null => drop(target.remove(key)),
+            Value::Object(_) => merge(target.entry(key).or_insert(Value::Null), value),
+            other => drop(target.insert(key.clone(), other.clone())),
+        }
+    }
+}
+
+fn send(server: &Server, vector: &Vector, bindings: &Bindings) -> Response {
+    let request = &vector.request;
+    let text = |key: &str| bindings.fill(request[key].as_str().unwrap_or_default());
+    let headers: Vec<(String, String)> = request["headers"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), bindings.fill(value.as_str().unwrap())))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    let packed = headers.iter().any(|(name, value)| name == "Content-Encoding" && value == "zstd");
+    let body = match (&request["body"], request["body_text"].as_str()) {
+        // Recorded as its length alone: bytes that are no zstd frame.
+        (_, Some("(15 bytes)")) => b"not a zstd body".to_vec(),
+        (_, Some(_)) => text("body_text").into_bytes(),
+        (Value::Null, None) => Vec::new(),
+        (body, None) => {
+            let body = match body["$described"].as_str() {
+                Some(description) => described(&vector.name, description),
+                None => body.clone(),
+            };
+            let json = bindings.fill(&body.to_string()).into_bytes();
+            if packed { zstd::bulk::compress(&json, 3).unwrap() } else { json }
+        }
+    };
+    let headers: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    server.request(request["method"].as_str().unwrap(), &text("path"), &headers, &body)
+}
+
+/// A body that was too long to record.
+fn described(name: &str, description: &str) -> Value {
+    let chunk = |file: &str, lines: Vec<String>| {
+        json!({
+            "session_id": "$SESSION",
+            "file_name": file,
+            "file_type": "agent",
+            "first_line": 1,
+            "lines": lines,
+        })
+    };
+    match name {
+        "init body over 128 KiB" => json!({
+            "external_id": "$EXTERNAL",
+            "transcript_path": "/t.jsonl",
+            "padding": "x".repeat(140_000),
+        }),
+        "chunk first_user_message too long" => {
+            let mut body = chunk("$EXTERNAL.jsonl", vec!["{}".into()]);
+            body["metadata"] = json!({"first_user_message": "f".repeat(8193)});
+            body
+        }
+        "chunk 15 MB" => chunk("big.jsonl", vec!["x".repeat(1_000_000); 15]),
+        "chunk over 16 MiB decompressed" => chunk("big.jsonl", vec!["x".repeat(1_000_000); 17]),
+        _ => panic!("{name}: nobody knows how to make {description}"),
+    }
+}
+
+/// Everything in which a response is not as expected.
+fn check(expected: &Value, response: &Response, bindings: &mut Bindings) -> Vec<String> {
+    let mut problems = Vec::new();
+    if expected["status"] != json!(response.status) {
+        problems.push(format!("status {}, not {}", response.status, expected["status"]));
+    }
+    for (name, value) in expected["headers"].as_object().unwrap() {
+        let value = bindings.fill(value.as_str().unwrap());
+        if response.header(name) != Some(&value) {
+            problems.push(format!("{name}: {:?}, not {value:?}", response.header(name)));
+        }
+    }
+    let text = response.text();
+    if let Some(expected) = expected["body_text"].as_str() {
+        let expected = bindings.fill(expected);
+        if text != expected {
+            problems.push(format!("body {text:?}, not {expected:?}"));
+        }
+    } else {
+        match serde_json::from_str(&text) {
+            Ok(body) => bindings.compare(&expected["body"], &body, "body", &mut problems),
+            Err(error) => problems.push(format!("body {text:?}: {error}")),
+        }
+    }
+    problems
+}
+
+impl Bindings {
+    /// The text with all placeholders that are known, the longest names first.
+    fn fill(&self, text: &str) -> String {
+        let filled = text.replace("$TIME", TIME);
+        self.0.iter().rev().fold(filled, |text, (name, value)| text.replace(name, value))
+    }
+
+    /// Compares values; an unknown placeholder is bound to what is in its place.
+    fn compare(
+        &mut self,
+        expected: &Value,
+        found: &Value,
+        place: &str,
+        problems: &mut Vec<String>,
+    ) {
+        match (expected, found) {
+            (Value::Object(expected), Value::Object(found)) => {
+                let filled: BTreeMap<String, &Value> =
+                    expected.iter().map(|(key, value)| (self.fill(key), value)).collect();
+                for key in found.keys().filter(|key| !filled.contains_key(*key)) {
+                    problems.push(format!("{place}.{key} is not expected"));
+                }
+                for (key, value) in filled {
+                    let found = found.get(&key).unwrap_or(&Value::Null);
+                    self.compare(value, found, &format!("{place}.{key}"), problems);
+                }
+            }
+            (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
+                for (index, (expected, found)) in expected.iter().zip(found).enumerate() {
+                    self.compare(expected, found, &format!("{place}[{index}]"), problems);
+                }
+            }
+            (Value::String(expected), Value::String(found)) => {
+                if !self.matches(expected, found) {
+                    problems.push(format!("{place} is {found:?}, not {expected:?}"));
+                }
+            }
+            _ if expected == found => {}
+            _ => problems.push(format!("{place} is {found}, not {expected}")),
+        }
+    }
+
+    fn matches(&mut self, expected: &str, found: &str) -> bool {
+        match expected {
+            "$TIME" => confab::time::parse_rfc3339(found).is_some(),
+            "$VERSION" => found == env!("CARGO_PKG_VERSION"),
+            "$SESSION" | "$SESSION_CODEX" => {
+                let name = if expected == "$SESSION" { "$SESSION" } else { "$SESSION_CODEX" };
+                *self.0.entry(name).or_insert_with(|| found.to_owned()) == found
+            }
+            _ => self.fill(expected) == found,
+        }
+    }
+}

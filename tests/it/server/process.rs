@@ -1,0 +1,241 @@
+//! A real `confab-server` in a folder of its own, and a client that speaks bytes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// No test waits longer for a server that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder that is removed at the end.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("confab-server-{}-{number}", std::process::id());
+        Folder(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: String,
+}
+
+impl Server {
+    pub fn start(data: &Path) -> Server {
+        let mut child = command(&["serve", "--listen", "127.0.0.1:0"], data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim_end().strip_prefix("listening on http://").unwrap().to_owned();
+        Server { child, address }
+    }
+
+    /// SIGKILL: what was not durable is lost.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; true when it ended with 0.
+    pub fn terminate(self) -> bool {
+        self.signal();
+        self.wait()
+    }
+
+    /// SIGTERM, without waiting.
+    pub fn signal(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end; true when it ended with 0.
+    pub fn wait(mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
+    /// The status of `/health`; `None` when the connection is refused or cut.
+    pub fn try_health(&self) -> Option<u16> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+        Response::read(&mut stream, false).map(|response| response.status)
+    }
+
+    /// Peak resident memory in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// Sends bytes and reads one response.
+    pub fn raw(&self, request: &[u8]) -> Response {
+        let mut stream = self.connect();
+        stream.write_all(request).unwrap();
+        Response::read(&mut stream, false).unwrap()
+    }
+
+    pub fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        let mut stream = self.connect();
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        Response::read(&mut stream, method == "HEAD").unwrap()
+    }
+
+    /// Sends JSON with a key.
+    pub fn post(&self, path: &str, key: &str, body: &Value) -> Response {
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        self.request("POST", path, &headers, &serde_json::to_vec(body).unwrap())
+    }
+
+    /// The same with a zstd body.
+    pub fn post_packed(&self, path: &str, key: &str, packed: &[u8]) -> Response {
+        let bearer = format!("Bearer {key}");
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+            ("Content-Encoding", "zstd"),
+        ];
+        self.request("POST", path, &headers, packed)
+    }
+
+    pub fn get(&self, path: &str, key: &str) -> Response {
+        let bearer = format!("Bearer {key}");
+        self.request("GET", path, &[("Authorization", &bearer)], b"")
+    }
+
+    /// Opens a session and returns its id.
+    pub fn session(&self, key: &str, external_id: &str) -> String {
+        let body = json!({"external_id": external_id, "transcript_path": "/t.jsonl"});
+        let response = self.post("/api/v1/sync/init", key, &body);
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.json()["session_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Appends lines to a transcript.
+    pub fn append(&self, key: &str, session: &str, first_line: u64, lines: &[&str]) -> Response {
+        self.post("/api/v1/sync/chunk", key, &chunk(session, first_line, lines))
+    }
+
+    pub fn download(&self, key: &str, session: &str) -> String {
+        let path = format!("/api/v1/sessions/{session}/files/download?file_name=t.jsonl");
+        let response = self.get(&path, key);
+        assert_eq!(response.status, 200, "{}", response.text());
+        response.text()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn chunk(session: &str, first_line: u64, lines: &[&str]) -> Value {
+    json!({
+        "session_id": session,
+        "file_name": "t.jsonl",
+        "file_type": "transcript",
+        "first_line": first_line,
+        "lines": lines,
+    })
+}
+
+/// The server's binary, its environment empty but for what it needs.
+pub fn command(arguments: &[&str], data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_confab-server"));
+    command.env_clear().args(arguments).arg("--data").arg(data).stdin(Stdio::null());
+    command
+}
+
+/// Makes a key of a user.
+pub fn create_key(data: &Path, user: &str) -> String {
+    let output = command(&["key", "create", "--user", user], data).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// `None` when the connection is closed before a whole response.
+    pub fn read(stream: &mut TcpStream, head_only: bool) -> Option<Response> {
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let status = line.split(' ').nth(1)?.parse().ok()?;
+        let mut headers = Vec::new();
+        loop {
+            line.clear();
+            reader.read_line(&mut line).ok()?;
+            let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        let mut response = Response { status, headers, body: Vec::new() };
+        if status == 100 {
+            return Some(response);
+        }
+        let length: usize = response.header("content-length")?.parse().ok()?;
+        if !head_only {
+            response.body.resize(length, 0);
+            reader.read_exact(&mut response.body).ok()?;
+        }
+        Some(response)
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
