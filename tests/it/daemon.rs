@@ -150,6 +150,26 @@ fn sigusr1_syncs_now() {
     backend.eventually_holds(ID, &lines(ID, 1, 2));
 }
 
+/// A prompt that arrives while the session is being ended makes it go on, but a daemon that was
+/// told to stop, or whose parent died meanwhile, still ends.
+#[test]
+fn a_stop_while_a_session_is_being_ended_is_not_forgotten() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("stop-while-ending", &backend);
+    append(&sandbox.transcript(ID), line(ID, 1));
+    sandbox.session_start(ID);
+    backend.eventually_holds(ID, &line(ID, 1));
+    backend.fail(Endpoint::Event, Fault::new(Manner::Hang));
+    sandbox.session_end(ID);
+    eventually("the end hangs", || backend.count(Endpoint::Event) == 1);
+    sandbox.prompt(ID);
+    append(&sandbox.transcript(ID), line(ID, 2));
+    processes::signal(sandbox.daemon(), "TERM");
+    backend.heal();
+    sandbox.daemons_end();
+    assert_eq!(backend.transcript(ID), lines(ID, 1, 2));
+}
+
 /// Closing the terminal must not end a daemon: its session may go on elsewhere.
 #[test]
 fn sighup_does_not_end_a_daemon() {

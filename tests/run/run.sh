@@ -90,7 +90,10 @@ stored() {
     get "/sessions/$id/files/download?file_name=$2" 2>/dev/null | wc -l
 }
 
-has() { [ "$(stored "$1" "$2")" -ge "$3" ]; }
+has() {
+    local count
+    count=$(stored "$1" "$2") && [ "$count" -ge "$3" ]
+}
 nobody_left() { [ -z "$(ours)" ]; }
 
 # hook NAME EVENT SESSION TRANSCRIPT CWD
