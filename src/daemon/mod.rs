@@ -24,7 +24,7 @@ use crate::files::Paths;
 use crate::remote::Backend;
 use crate::schedule::{self, Schedule};
 use crate::state::{Attempt, Launch, Lock, try_lock};
-use crate::sys;
+use crate::sys::{self, process::Process};
 use crate::time::Clock;
 
 pub use events::{Event, Events};
@@ -123,6 +123,8 @@ struct Daemon<'a> {
     schedule: Schedule,
     /// Events that came while a pass was made.
     waiting: VecDeque<Event>,
+    /// This daemon was told to stop while it was ending a session.
+    is_stopped: bool,
     pending_at: Instant,
     active_at: Instant,
 }
@@ -137,6 +139,7 @@ impl<'a> Daemon<'a> {
             events,
             schedule: Schedule::new(interval, jitter_max, world.seed),
             waiting: VecDeque::new(),
+            is_stopped: false,
             pending_at: now,
             active_at: now,
         }
@@ -179,7 +182,9 @@ impl<'a> Daemon<'a> {
             if let Err(error) = self.events.watch(follower.parent()) {
                 warn!("{error}");
             }
-            if follower.is_ended() {
+            // The event may have been spent on ending the session before it was resumed.
+            let parent_is_gone = follower.parent().is_some_and(|parent| !parent.is_alive());
+            if follower.is_ended() || parent_is_gone {
                 return End::Session;
             }
             let wait = if follower.has_news() {
@@ -276,7 +281,7 @@ impl<'a> Daemon<'a> {
                     return None;
                 }
                 Outcome::Complete if follower.has_news() => Duration::ZERO,
-                Outcome::Complete if follower.is_resumed() && end == End::Session => {
+                Outcome::Complete if self.is_to_go_on(&follower, end) => {
                     return Some(self.go_on(follower));
                 }
                 Outcome::Complete => return self.finish(follower, end),
@@ -285,7 +290,7 @@ impl<'a> Daemon<'a> {
                 Outcome::Retry(at_least) => retries.next(schedule::Outcome::Failure { at_least }),
             };
             let left = deadline.saturating_duration_since(self.world.clock.now());
-            if wait >= left && follower.is_resumed() && end == End::Session {
+            if wait >= left && self.is_to_go_on(&follower, end) {
                 return Some(self.go_on(follower));
             }
             if wait >= left {
@@ -293,8 +298,7 @@ impl<'a> Daemon<'a> {
                 follower.leave_pending(self.world);
                 return None;
             }
-            // Events are of no interest any more: the end is near already.
-            self.events.wait(wait);
+            self.wait_at_end(wait);
         }
     }
 
@@ -308,7 +312,7 @@ impl<'a> Daemon<'a> {
                 if let Err(error) = follower.read_notes(self.world) {
                     warn!("the inbox cannot be read: {error}");
                 }
-                if end == End::Stop {
+                if end == End::Stop || self.is_stopped {
                     follower.leave_pending(self.world);
                     return None;
                 }
@@ -321,6 +325,17 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// True when the session was resumed while it was being ended, by a process that still runs.
+    fn is_to_go_on(&self, follower: &Follower, end: End) -> bool {
+        let parent_runs = follower.parent().is_none_or(Process::is_alive);
+        follower.is_resumed() && parent_runs && end == End::Session && !self.is_stopped
+    }
+
+    /// Waits near the end, when only one event matters any more.
+    fn wait_at_end(&mut self, limit: Duration) {
+        self.is_stopped |= self.events.wait(limit) == Event::Stop;
+    }
+
     fn go_on(&mut self, mut follower: Follower) -> Follower {
         info!("the session goes on");
         follower.go_on(self.world);
@@ -330,7 +345,7 @@ impl<'a> Daemon<'a> {
     /// Claude Code writes lines for up to a tenth of a second after it has said that the session is
     /// over; a process that is gone writes nothing any more.
     fn wait_until_quiet(&mut self, follower: &mut Follower, deadline: Instant) {
-        let clock = &self.world.clock;
+        let clock = Arc::clone(&self.world.clock);
         let started = clock.now();
         let mut quiet_since = started;
         let mut stamps = follower.stamps();
@@ -345,7 +360,7 @@ impl<'a> Daemon<'a> {
             if now.saturating_duration_since(quiet_since) >= needed || now >= deadline {
                 return;
             }
-            self.events.wait(QUIET_CHECK_INTERVAL);
+            self.wait_at_end(QUIET_CHECK_INTERVAL);
             let new = follower.stamps();
             if new != stamps {
                 stamps = new;

@@ -40,6 +40,9 @@ const REQUEST_TIME_MIN: Duration = Duration::from_millis(50);
 const ROUNDS_MAX: usize = 10;
 /// Refused requests for one file in one pass: enough to halve 4 MiB down to one line.
 const REFUSALS_MAX: usize = 40;
+/// Refusals of one small line alone, in passes ever further apart, behind which a stand-in takes its
+/// place: one line must not keep all that follow it from being sent.
+const REFUSALS_ALONE_MAX: u32 = 8;
 /// Time between two checkpoints of a long pass.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -328,7 +331,7 @@ impl Engine {
 
     /// A request was refused. Either the backend stands elsewhere than we thought: then we go on from
     /// there. Or it stands where we thought: then the body was the reason, and a smaller one is tried,
-    /// down to a stand-in for a single line.
+    /// down to a stand-in for a single line that is large, or that was refused again and again.
     fn shrink_after_refusal(
         &mut self,
         sending: &mut Sending<'_>,
@@ -346,6 +349,11 @@ impl Engine {
         match n_lines {
             0 | 1 if sending.stand_in => Err(failure),
             0 | 1 => {
+                progress.n_refused_alone += 1;
+                let is_large = progress.n_bytes_tried >= chunk::REQUEST_BYTES_MIN;
+                if !is_large && progress.n_refused_alone < REFUSALS_ALONE_MAX {
+                    return Err(failure);
+                }
                 sending.stand_in = true;
                 Ok(())
             }
@@ -396,6 +404,7 @@ impl Engine {
                 .then(|| self.surroundings.chunk_metadata(builder.contents(), tools.redactor));
             let progress = self.files.entry(source.name.clone()).or_default();
             progress.n_lines_tried = builder.contents().n_lines;
+            progress.n_bytes_tried = builder.contents().bytes;
             let (body, contents) = match builder.finish(metadata.as_ref()) {
                 Ok(finished) => finished,
                 Err(error) => return Ok(Err(Error::new("compress a request").caused_by(error))),

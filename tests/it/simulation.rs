@@ -303,7 +303,11 @@ impl Drop for World {
     }
 }
 
-fn engine(paths: &Paths, folder: &std::path::Path, records: BTreeMap<String, FileRecord>) -> Engine {
+fn engine(
+    paths: &Paths,
+    folder: &std::path::Path,
+    records: BTreeMap<String, FileRecord>,
+) -> Engine {
     let transcript = folder.join(format!(".claude/projects/-p/{ID}.jsonl"));
     let session = Session::new(SessionId::new(ID).unwrap(), transcript);
     Engine::new(paths, session, Surroundings::default(), records)
