@@ -24,7 +24,8 @@ pub struct Paths {
     pub kept: PathBuf,
     /// `~/.confab/logs`, or `CONFAB_LOG_DIR`.
     pub logs: PathBuf,
-    /// Claude's folders, most specific first: `CLAUDE_CONFIG_DIR`, `CONFAB_CLAUDE_DIR`, `~/.claude`.
+    /// Claude's folders, most specific first: `CLAUDE_CONFIG_DIR`, `CONFAB_CLAUDE_DIR`,
+    /// `~/.claude`.
     pub claude: Vec<PathBuf>,
 }
 

@@ -15,7 +15,9 @@ use std::time::SystemTime;
 
 use crate::error::{Context, Error, Result};
 use crate::files::Paths;
-use crate::state::{self, Attempt, HookInput, Kept, Loaded, Lock, Note, NoteKind, SessionId};
+use crate::state::{
+    self, Attempt, HookInput, Kept, Launch, Loaded, Lock, Note, NoteKind, SessionId,
+};
 use crate::sys::{self, process::Process};
 
 /// Bytes of one hook input: the largest seen carried a 12 MB prompt.
@@ -229,22 +231,22 @@ fn start(
     }
     // No stale name of an earlier holder may be left: hooks would wake a stranger.
     lock.clear_holder().context(|| format!("lock session {id}"))?;
-    let arguments = [
-        "daemon".into(),
-        "--session".into(),
-        id.as_str().into(),
-        "--transcript".into(),
-        OsString::from(&input.transcript_path),
-        "--cwd".into(),
-        OsString::from(&input.cwd),
-        "--parent".into(),
-        parent.map_or("0:0".into(), |parent| format!("{}:{}", parent.pid, parent.start).into()),
-    ];
+    let launch = Launch {
+        id: id.clone(),
+        transcript: PathBuf::from(&input.transcript_path),
+        cwd: input.cwd.clone(),
+        parent,
+    };
     let kept = |name: &OsString| ENVIRONMENT_KEPT.iter().any(|kept| name == kept);
     let environment: Vec<(OsString, OsString)> =
         surroundings.environment.iter().filter(|(name, _)| kept(name)).cloned().collect();
-    sys::daemon::spawn(surroundings.executable, &arguments, &environment, lock.into_file())
-        .context(|| format!("start the daemon of session {id}"))?;
+    sys::daemon::spawn(
+        surroundings.executable,
+        &launch.arguments(),
+        &environment,
+        lock.into_file(),
+    )
+    .context(|| format!("start the daemon of session {id}"))?;
     Ok(())
 }
 

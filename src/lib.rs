@@ -15,9 +15,12 @@
 //! | 1 | [`files`] | atomic replacement, bounded reads, where everything lies |
 //! | 1 | [`redact`] | secrets out, every other byte untouched |
 //! | 1 | [`transcript`] | what one line tells us |
+//! | s | `server` | the embedded backend, behind the feature `server` |
 
 pub mod chunk;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod error;
 pub mod files;
 pub mod git;

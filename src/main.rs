@@ -1,2 +1,202 @@
-//! The client binary.
-fn main() {}
+//! The client: arguments and environment in, exit status out. Everything that is impure and not a
+//! file enters here: clock, seed, environment, standard streams.
+
+#![forbid(unsafe_code)]
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use confab::cli::{self, Command};
+use confab::config::{self, Account, Overrides};
+use confab::daemon::{self, World};
+use confab::error::{Context, Error, Result};
+use confab::files::{Paths, Roots};
+use confab::hook::{self, Event};
+use confab::logging;
+use confab::remote::{Backend, Client, Network};
+use confab::state::Launch;
+use confab::sys;
+use confab::time::Clock;
+
+/// How long a hook waits for its input. Claude Code grants all SessionEnd hooks 1.5 s together.
+const END_INPUT_TIME_MAX: Duration = Duration::from_millis(700);
+/// How long the other hooks wait for it: a prompt may be of megabytes.
+const INPUT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Exit status of a usage error.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match cli::parse(env::args_os().skip(1).collect()) {
+        Ok(Command::Hook(event)) => run_hook(event),
+        Ok(command) => match run(command) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+/// Answers first, so that nothing that goes wrong can keep Claude Code from its answer.
+fn run_hook(event: Option<Event>) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| std::process::exit(0)));
+    let Some(event) = event else { return ExitCode::SUCCESS };
+    let mut stdout = io::stdout();
+    let _ = stdout.write_all(event.answer().as_bytes()).and_then(|()| stdout.flush());
+    if let Err(error) = try_hook(event)
+        && io::stderr().is_terminal()
+    {
+        complain(&error);
+    }
+    ExitCode::SUCCESS
+}
+
+fn try_hook(event: Event) -> Result<()> {
+    let time_max = if event == Event::SessionEnd { END_INPUT_TIME_MAX } else { INPUT_TIME_MAX };
+    let deadline = Instant::now() + time_max;
+    let read = |buffer: &mut [u8]| {
+        sys::input::read(buffer, deadline.saturating_duration_since(Instant::now()))
+    };
+    let input = hook::read_input(read).context(|| "read hook input".into())?;
+    let surroundings = hook::Surroundings {
+        paths: &paths()?,
+        executable: &env::current_exe().context(|| "find this program".into())?,
+        environment: env::vars_os().collect(),
+        claude_pid: text("CLAUDE_PID").and_then(|pid| pid.parse().ok()),
+        now: SystemTime::now(),
+    };
+    hook::handle(event, &input, &surroundings)
+}
+
+fn run(command: Command) -> Result<bool> {
+    let mut stdout = io::stdout();
+    let print = |mut out: io::Stdout, text: &str| match out.write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new("write to standard output").caused_by(error))
+        }
+        _ => Ok(true),
+    };
+    match command {
+        Command::Hook(_) => unreachable!("hooks are answered before anything else"),
+        Command::Daemon(launch) => run_daemon(launch).map(|()| true),
+        Command::SyncStatus { json } => {
+            cli::sync_status::run(&paths()?, json, &mut stdout).map(|()| true)
+        }
+        Command::SyncFlush => {
+            let paths = paths()?;
+            with_world(&paths, "flush", |world| {
+                let mut stderr = io::stderr();
+                let on_terminal = stderr.is_terminal();
+                let progress = on_terminal.then_some(&mut stderr as &mut dyn Write);
+                cli::sync_flush::run(world, &mut stdout, progress)
+            })
+        }
+        Command::Version => print(stdout, concat!("confab ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Help => print(stdout, cli::HELP),
+    }
+}
+
+/// Detaches at once: until then the daemon belongs to the session and terminal of Claude Code.
+fn run_daemon(launch: Launch) -> Result<()> {
+    sys::signals::block();
+    let lock = sys::daemon::detach().context(|| "detach the daemon".into())?;
+    let writer: String = launch.id.as_str().chars().take(8).collect();
+    let paths = paths()?;
+    with_world(&paths, &writer, |world| {
+        daemon::run(launch, Some(lock), world).inspect_err(|error| log::error!("{error}"))
+    })
+}
+
+fn with_world<T>(
+    paths: &Paths,
+    writer: &str,
+    body: impl FnOnce(&World<'_>) -> Result<T>,
+) -> Result<T> {
+    let level = config::load(paths).unwrap_or_default().level();
+    if let Err(error) = logging::start(paths, level, writer, SystemTime::now) {
+        // A full disk must not keep lines from being sent.
+        complain(&Error::new(format!("open the log in {}", paths.logs.display())).caused_by(error));
+    }
+    let clock: Arc<dyn Clock + Send + Sync> = Arc::new(SystemClock);
+    let network = network();
+    let connect = |account: &Account| -> Result<Box<dyn Backend>> {
+        Ok(Box::new(Client::new(account, &network, Arc::clone(&clock))?))
+    };
+    let nanos = clock.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    body(&World {
+        paths,
+        clock: Arc::clone(&clock),
+        seed: u64::from(std::process::id()) << 32 ^ nanos as u64,
+        overrides: Overrides {
+            interval_ms: text("CONFAB_SYNC_INTERVAL_MS"),
+            jitter_ms: text("CONFAB_SYNC_JITTER_MS"),
+        },
+        connect: &connect,
+        executable: env::current_exe().context(|| "find this program".into())?,
+        environment: env::vars_os().collect(),
+    })
+}
+
+fn paths() -> Result<Paths> {
+    let home = home::home_dir()
+        .ok_or_else(|| Error::new("find the home directory").with_hint("set HOME"))?;
+    let path = |name: &str| env::var_os(name).map(PathBuf::from);
+    Ok(Paths::new(Roots {
+        home,
+        config_path: path("CONFAB_CONFIG_PATH"),
+        log_dir: path("CONFAB_LOG_DIR"),
+        claude_config_dir: path("CLAUDE_CONFIG_DIR"),
+        confab_claude_dir: path("CONFAB_CLAUDE_DIR"),
+    }))
+}
+
+fn network() -> Network {
+    let either = |lower: &str, upper: &str| text(lower).or_else(|| text(upper));
+    let path = |name: &str| {
+        env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from)
+    };
+    Network {
+        https_proxy: either("https_proxy", "HTTPS_PROXY"),
+        http_proxy: either("http_proxy", "HTTP_PROXY"),
+        all_proxy: either("all_proxy", "ALL_PROXY"),
+        no_proxy: either("no_proxy", "NO_PROXY"),
+        certificate_file: path("SSL_CERT_FILE"),
+        certificate_folder: path("SSL_CERT_DIR"),
+    }
+}
+
+fn text(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn complain(error: &Error) {
+    let mut stderr = io::stderr();
+    let _ = writeln!(stderr, "confab: error: {error}");
+    if let Some(hint) = error.hint() {
+        let _ = writeln!(stderr, "confab: hint: {hint}");
+    }
+}
+
+/// The real clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+}

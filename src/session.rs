@@ -54,6 +54,11 @@ pub struct Workflows {
     pub journals: bool,
 }
 
+impl Workflows {
+    /// All files: what counts while the backend has not been asked.
+    pub const ALL: Workflows = Workflows { agents: true, journals: true };
+}
+
 /// Finds the files of one session and remembers what it has seen.
 #[derive(Debug)]
 pub struct Session {

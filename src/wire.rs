@@ -1,9 +1,9 @@
 //! Every JSON type that client and backend exchange; these docs are the protocol.
 //!
-//! The protocol is that of the existing PostgreSQL + S3 backend (reference §6, recorded exchanges in
-//! `fixtures/wire`). All paths start with `/api/v1`. Authorization is `Bearer cfb_…`. Lines of a file
-//! are numbered from 1, contiguously; blank lines count. Request bodies may be zstd-compressed on
-//! `/sync/*` and nowhere else. Limits count decompressed bytes.
+//! The protocol is that of the existing PostgreSQL + S3 backend (reference §6, recorded exchanges
+//! in `fixtures/wire`). All paths start with `/api/v1`. Authorization is `Bearer cfb_…`. Lines of
+//! a file are numbered from 1, contiguously; blank lines count. Request bodies may be
+//! zstd-compressed on `/sync/*` and nowhere else. Limits count decompressed bytes.
 //!
 //! | request | body | answer |
 //! |---|---|---|

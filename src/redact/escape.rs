@@ -31,23 +31,25 @@ pub fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
 /// Turns sorted, disjoint ranges of `unescape(raw)` into ranges of `raw`. A range that begins or
 /// ends inside an escape is widened to the whole escape.
 pub fn raw_ranges<'a>(raw: &[u8], ranges: impl Iterator<Item = &'a mut Range<usize>>) {
-    let mut cursor = Cursor { raw, raw_at: 0, text_at: 0 };
+    let mut cursor = Cursor { raw, raw_at: 0, text_at: 0, piece: Piece::at(raw, 0) };
     for range in ranges {
         range.start = cursor.seek(range.start, false);
         range.end = cursor.seek(range.end, true);
     }
 }
 
-/// The piece that is read next, as places in the raw content and in the text.
+/// The piece that is being read, as places in the raw content and in the text. It is kept, so that
+/// its end is looked for once, however many ranges it holds.
 struct Cursor<'a> {
     raw: &'a [u8],
     raw_at: usize,
     text_at: usize,
+    piece: Option<Piece>,
 }
 
 impl Cursor<'_> {
     fn seek(&mut self, offset: usize, end: bool) -> usize {
-        while let Some(piece) = Piece::at(self.raw, self.raw_at) {
+        while let Some(piece) = &self.piece {
             let text_end = self.text_at + piece.text_bytes();
             if text_end > offset {
                 return match piece.escaped {
@@ -57,6 +59,7 @@ impl Cursor<'_> {
                 };
             }
             (self.raw_at, self.text_at) = (self.raw_at + piece.raw_bytes, text_end);
+            self.piece = Piece::at(self.raw, self.raw_at);
         }
         self.raw_at
     }

@@ -197,7 +197,7 @@ pub static RULES: [Rule; 26] = [
         "twilio_key",
         &[
             "SK0", "SK1", "SK2", "SK3", "SK4", "SK5", "SK6", "SK7", "SK8", "SK9", "SKa", "SKb",
-            "SKc", "SKd", "SKe", "SKf",
+            "SKc", "SKd", "SKe", "SKf", "SKA", "SKB", "SKC", "SKD", "SKE", "SKF",
         ],
         r"SK[0-9a-fA-F]{32,}",
     ),

@@ -18,7 +18,8 @@ const KEPT_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Kept {
-    version: u32,
+    /// Of the format; set on writing.
+    pub version: u32,
     /// When the backend was found to have deleted the session, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<String>,

@@ -79,6 +79,12 @@ impl Lock {
         write!(self.file, "{} {}\n", process.pid, process.start)
     }
 
+    /// True while the path names the file that is locked. A file of the same name that somebody else
+    /// made is another lock.
+    pub fn is_current(&self) -> bool {
+        names(&self.path, &self.file)
+    }
+
     /// Forgets an earlier holder.
     ///
     /// # Errors

@@ -15,6 +15,7 @@
 mod id;
 mod inbox;
 mod kept;
+mod launch;
 mod lines;
 mod lock;
 mod record;
@@ -22,6 +23,7 @@ mod record;
 pub use id::SessionId;
 pub use inbox::{HookInput, Note, NoteKind, append, append_foreign, consume, finish, read};
 pub use kept::Kept;
+pub use launch::Launch;
 pub use lines::LineHashes;
 pub use lock::{Attempt, Lock, holder, try_lock};
 pub use record::{FileRecord, LastError, Loaded, Record, Status, load, remove, save, sessions};

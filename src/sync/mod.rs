@@ -84,7 +84,6 @@ pub struct Engine {
     files: BTreeMap<String, Progress>,
     request_bytes: usize,
     bytes_read: u64,
-    lasting: bool,
 }
 
 impl Engine {
@@ -105,7 +104,6 @@ impl Engine {
             files: files.collect(),
             request_bytes: chunk::REQUEST_BYTES_TARGET,
             bytes_read: 0,
-            lasting: true,
         }
     }
 
@@ -145,20 +143,20 @@ impl Engine {
     /// times alone.
     pub fn has_news(&mut self) -> bool {
         self.session.find_transcript();
-        let workflows = self.workflows.unwrap_or(Workflows { agents: true, journals: true });
+        let workflows = self.workflows.unwrap_or(Workflows::ALL);
         let sources = self.session.sources(workflows);
         sources.iter().any(|source| !self.is_settled(source))
     }
 
-    /// True when every file was sent whole, as far as the file system tells.
-    pub fn is_complete(&mut self) -> bool {
-        !self.has_news()
+    /// True when any file of the session exists.
+    pub fn has_files(&mut self) -> bool {
+        !self.session.sources(Workflows::ALL).is_empty()
     }
 
     /// What the files look like now, to find out when they have stopped changing.
     pub fn stamps(&mut self) -> Vec<(PathBuf, Option<Stamp>)> {
         self.session.find_transcript();
-        let sources = self.session.sources(Workflows { agents: true, journals: true });
+        let sources = self.session.sources(Workflows::ALL);
         sources
             .into_iter()
             .map(|source| {

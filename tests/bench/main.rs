@@ -1,2 +1,24 @@
-//! Benchmarks.
-fn main() {}
+//! Benchmarks: `cargo bench --features server`. Figures are medians, each beside something measured
+//! in the same run, so that they can be read on any machine. Nothing here fails for being slow.
+
+mod hook;
+mod sink;
+mod sync;
+mod world;
+
+use std::time::Duration;
+
+fn main() {
+    // `cargo test --benches` passes `--test`: then building was all that was wanted.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    hook::run();
+    sync::run();
+}
+
+/// The middle one.
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort();
+    durations[durations.len() / 2]
+}

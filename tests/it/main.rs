@@ -1,7 +1,15 @@
-//! Integration tests.
+//! Integration tests: real processes against a scripted backend, and the engine against a model.
 
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
 
+mod content;
 mod contract;
+mod corpus;
+mod daemon;
+mod delivery;
+mod files;
+mod hook;
 mod server;
+mod simulation;
+mod support;

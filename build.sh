@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# The one entry to building, testing and showing confab. `./build.sh help` lists what it does.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+RUST_MINIMUM=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+RELEASE=target/release
+
+help() {
+    cat <<'TEXT'
+./build.sh              build both programs: target/release/confab and confab-server
+./build.sh test         everything that guards the project: format, lints, tests, docs
+./build.sh run          show the main job: follow a growing session, read it back, compare
+./build.sh run --mine   the same with your own sessions; keeps the server and its data
+./build.sh bench        measure
+TEXT
+}
+
+say() { printf '== %s\n' "$*"; }
+
+die() {
+    printf 'build.sh: error: %s\n' "$1" >&2
+    [ $# -lt 2 ] || printf 'hint: %s\n' "$2" >&2
+    exit 1
+}
+
+# Installs Debian packages if that is possible here; otherwise names what to install.
+install() {
+    local what=$1
+    shift
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "$what is missing: installing $*"
+        apt-get update -q && apt-get install -q -y --no-install-recommends "$@"
+    else
+        die "$what is missing" "on Debian or Ubuntu: sudo apt-get install $*"
+    fi
+}
+
+older() { [ "$1" != "$2" ] && [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -1)" = "$1" ]; }
+
+# What a fresh machine lacks: a C compiler (zstd, SQLite and ring are C) and cargo.
+prepare() {
+    [ ! -f "${CARGO_HOME:-$HOME/.cargo}/env" ] || . "${CARGO_HOME:-$HOME/.cargo}/env"
+    command -v cc >/dev/null || install "a C compiler" gcc libc6-dev
+    command -v cargo >/dev/null || install_cargo
+    local have
+    have=$(cargo --version | cut -d' ' -f2)
+    ! older "$have" "$RUST_MINIMUM" ||
+        die "cargo $have is too old, $RUST_MINIMUM is needed" "install Rust from https://rustup.rs"
+    say "using $(cargo --version), $(cc --version | head -1)"
+}
+
+# The distribution's rustup where there is one: its plain cargo packages are too old as a rule.
+install_cargo() {
+    local hint="install Rust $RUST_MINIMUM or newer from https://rustup.rs"
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || die "cargo is missing" "$hint"
+    say "cargo is missing: installing rustup"
+    apt-get update -q && apt-get install -q -y --no-install-recommends rustup ca-certificates ||
+        die "cargo is missing and this distribution has no package rustup" "$hint"
+    rustup default stable || die "rustup cannot fetch Rust" "$hint"
+}
+
+# Components that rustup may have left out.
+prepare_lints() {
+    cargo fmt --version >/dev/null 2>&1 && cargo clippy --version >/dev/null 2>&1 && return
+    command -v rustup >/dev/null ||
+        die "rustfmt or clippy is missing" "install Rust from https://rustup.rs"
+    rustup component add rustfmt clippy
+}
+
+build() {
+    say "building both programs"
+    cargo build --release --locked --features server
+    ls -l "$RELEASE/confab" "$RELEASE/confab-server" | awk '{ print $5 " bytes  " $NF }'
+}
+
+# Runs one step and says how long it took.
+step() {
+    local name=$1 start=$SECONDS
+    shift
+    say "$name"
+    "$@" || die "$name: failed" "repeat it alone: $*"
+    say "$name: ok, $((SECONDS - start)) s"
+}
+
+everything() {
+    local start=$SECONDS
+    step "format" cargo fmt --check
+    step "lints with the server" cargo clippy --locked --all-targets --features server -- -D warnings
+    step "lints of the client" cargo clippy --locked --all-targets -- -D warnings
+    step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
+    step "tests" cargo test --locked --features server --no-fail-fast
+    step "documentation" env RUSTDOCFLAGS="-D warnings" \
+        cargo doc --locked --no-deps --features server
+    say "all of it: ok, $((SECONDS - start)) s"
+}
+
+case "${1-}" in
+    "") prepare; build ;;
+    test) prepare; prepare_lints; everything ;;
+    run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
+    bench) prepare; cargo bench --locked --features server ;;
+    help | -h | --help) help ;;
+    *) help >&2; exit 2 ;;
+esac

@@ -1,0 +1,98 @@
+//! What wakes a daemon: signals, the end of Claude Code, the clock.
+
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use crate::error::{Context, Result};
+use crate::sys::{process::Process, signals, signals::Signal};
+
+/// Stack of a waiting thread, which calls next to nothing.
+const STACK_BYTES: usize = 64 << 10;
+/// How long the kernel is asked at once to wait for a process' end.
+const PARENT_WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Finish and end.
+    Stop,
+    /// This Claude Code process has ended.
+    ParentGone(Process),
+    /// Look at inbox and files now.
+    Wake,
+    /// Nothing, for as long as was to be waited.
+    Tick,
+}
+
+/// The one channel that a daemon waits on.
+#[derive(Debug)]
+pub struct Events {
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
+    watched: Option<Process>,
+}
+
+impl Events {
+    /// Starts the signal thread. Signals must be blocked in this thread already.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start() -> Result<Events> {
+        let (sender, receiver) = mpsc::channel();
+        let signals = sender.clone();
+        let wait = move || loop {
+            let event = match signals::wait() {
+                Signal::Stop => Event::Stop,
+                Signal::Wake => Event::Wake,
+            };
+            if signals.send(event).is_err() {
+                return;
+            }
+        };
+        thread("signals", wait)?;
+        Ok(Events { sender, receiver, watched: None })
+    }
+
+    /// Starts a thread that reports the end of this process, unless one does already.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn watch(&mut self, parent: Option<Process>) -> Result<()> {
+        let Some(process) = parent.filter(|parent| Some(*parent) != self.watched) else {
+            return Ok(());
+        };
+        let sender = self.sender.clone();
+        thread("parent", move || {
+            while !process.wait_for_end(PARENT_WAIT_MAX) {}
+            // The daemon may be gone by now.
+            let _ = sender.send(Event::ParentGone(process));
+        })?;
+        self.watched = Some(process);
+        Ok(())
+    }
+
+    /// Waits for what happens next, at most for `limit`.
+    pub fn wait(&self, limit: Duration) -> Event {
+        match self.receiver.recv_timeout(limit) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) => Event::Tick,
+            Err(RecvTimeoutError::Disconnected) => {
+                unreachable!("a sender is held beside the receiver")
+            }
+        }
+    }
+
+    /// What has happened already, if anything.
+    pub fn poll(&self) -> Option<Event> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(body)
+        .map(|_| ())
+        .context(|| format!("start the {name} thread"))
+}

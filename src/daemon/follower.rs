@@ -1,0 +1,435 @@
+//! One session in the hands of its lock's holder: notes, passes, state, and the end.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use crate::config::{self, Account};
+use crate::error::{Error, Result};
+use crate::files::Stamp;
+use crate::redact::Redactor;
+use crate::remote::{Failure, Verdict};
+use crate::session::Session;
+use crate::state::{
+    self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, Record, SessionId, Status,
+};
+use crate::sync::{Engine, Report, Surroundings, Tools};
+use crate::sys::{self, process::Process};
+use crate::time;
+use crate::wire::PROVIDER;
+
+use super::World;
+
+/// "Session not found" in a row after which the backend is taken to have deleted the session.
+const GONE_MAX: u32 = 3;
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The backend has all that there was.
+    Complete,
+    /// It was cut short by an event.
+    Interrupted,
+    /// Try again; not before this time has passed.
+    Retry(Duration),
+    /// The configuration must change first.
+    SignIn,
+    /// The backend has deleted the session.
+    Deleted,
+}
+
+/// Follows one session, whose lock it holds.
+#[derive(Debug)]
+pub struct Follower {
+    id: SessionId,
+    lock: Lock,
+    engine: Engine,
+    record: Record,
+    /// Ends of the session that the backend has not been told of.
+    ends: Vec<Note>,
+    /// The last note said that the session has ended.
+    is_ended: bool,
+    /// A note said that the session was taken up again while it was being ended.
+    is_resumed: bool,
+    n_notes: usize,
+    n_inbox_bytes: u64,
+    n_gone: u32,
+}
+
+/// What became of a session that was to be finished.
+#[derive(Debug)]
+pub enum Finished {
+    /// Nothing of it is left here.
+    Gone,
+    /// New notes have come; it goes on.
+    Continues(Box<Follower>),
+}
+
+impl Follower {
+    /// Takes up a session: what a hook has told, else what the state file or the inbox remembers.
+    /// `None` when nobody knows where its transcript is.
+    ///
+    /// # Errors
+    /// As reading state and inbox.
+    pub fn open(
+        world: &World<'_>,
+        id: SessionId,
+        lock: Lock,
+        launch: Option<Launch>,
+    ) -> Result<Option<Follower>> {
+        let loaded = match state::load(world.paths, &id) {
+            Ok(Loaded::Ours(record)) => Some(*record),
+            Ok(_) => None,
+            Err(error) => {
+                warn!("the state of session {id} cannot be read: {error}");
+                None
+            }
+        };
+        let mut record = loaded.unwrap_or_else(|| Record {
+            files: Kept::load(world.paths, &id).files,
+            ..Record::default()
+        });
+        if record.transcript_path.as_os_str().is_empty() && launch.is_none() {
+            let Ok((notes, _)) = state::read(world.paths, &id) else { return Ok(None) };
+            let Some(note) = notes.first() else { return Ok(None) };
+            record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
+            record.cwd.clone_from(&note.hook_input.cwd);
+        }
+        if let Some(launch) = launch {
+            record.transcript_path = launch.transcript;
+            record.cwd = launch.cwd;
+            set_parent(&mut record, launch.parent);
+        }
+        record.provider = PROVIDER.to_owned();
+        record.external_id = id.to_string();
+        record.inbox_path = world.paths.sync.join(format!("{id}.inbox.jsonl"));
+        let session = Session::new(id.clone(), record.transcript_path.clone());
+        let surroundings = Surroundings {
+            cwd: record.cwd.clone(),
+            hostname: sys::process::hostname(),
+            username: sys::process::username(),
+        };
+        let engine = Engine::new(world.paths, session, surroundings, record.files.clone());
+        Ok(Some(Follower {
+            id,
+            lock,
+            engine,
+            record,
+            ends: Vec::new(),
+            is_ended: false,
+            is_resumed: false,
+            n_notes: 0,
+            n_inbox_bytes: 0,
+            n_gone: 0,
+        }))
+    }
+
+    /// This process is the session's daemon from now on.
+    ///
+    /// # Errors
+    /// When state or lock cannot be written.
+    pub fn settle_in(&mut self, world: &World<'_>) -> Result<()> {
+        let own = Process::current();
+        if let Err(error) = self.lock.write_holder(own) {
+            warn!("hooks cannot wake this daemon: {error}");
+        }
+        self.record.pid = own.pid;
+        self.record.pid_start = own.start;
+        self.record.started_at = time::rfc3339(world.clock.wall());
+        self.record.status = Status::Running;
+        self.save(world)
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// The state as it would be saved.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The Claude Code process of the session.
+    pub fn parent(&self) -> Option<Process> {
+        let process = Process { pid: self.record.parent_pid, start: self.record.parent_start };
+        (process.pid > 1).then_some(process)
+    }
+
+    /// True when the last note said that the session has ended.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// True when the session was taken up again since [`Follower::begin_end`].
+    pub fn is_resumed(&self) -> bool {
+        self.is_resumed
+    }
+
+    /// What is said of the session from now on is said of one that is ending.
+    pub fn begin_end(&mut self) {
+        self.is_resumed = false;
+    }
+
+    /// True while the lock file is the one that we hold: false when somebody removed it, and another
+    /// daemon may follow the session.
+    pub fn holds_lock(&self) -> bool {
+        self.lock.is_current()
+    }
+
+    /// True when any file of the session exists.
+    pub fn has_files(&mut self) -> bool {
+        self.engine.stamps().iter().any(|(_, stamp)| stamp.is_some())
+    }
+
+    /// What the files look like now.
+    pub fn stamps(&mut self) -> Vec<(PathBuf, Option<Stamp>)> {
+        self.engine.stamps()
+    }
+
+    /// True when there may be something to send.
+    pub fn has_news(&mut self) -> bool {
+        self.engine.has_news()
+    }
+
+    /// Acts upon new notes; true when there were any.
+    ///
+    /// # Errors
+    /// As reading the inbox.
+    pub fn read_notes(&mut self, world: &World<'_>) -> io::Result<bool> {
+        let (notes, n_bytes) = state::read(world.paths, &self.id)?;
+        let new: Vec<Note> = notes.into_iter().skip(self.n_notes).collect();
+        let any = !new.is_empty();
+        self.n_notes += new.len();
+        self.n_inbox_bytes = n_bytes;
+        for note in new {
+            self.follow_note(note);
+        }
+        if any {
+            if let Err(error) = self.save(world) {
+                warn!("{error}");
+            }
+            if self.ends.is_empty() {
+                self.consume_notes(world)?;
+            }
+        }
+        Ok(any)
+    }
+
+    fn follow_note(&mut self, note: Note) {
+        if !matches!(note.kind, NoteKind::Start | NoteKind::SessionEnd) {
+            return;
+        }
+        let input = &note.hook_input;
+        let path = Path::new(&input.transcript_path);
+        if path.is_absolute() && path != self.engine.session().transcript() {
+            info!("the transcript is at {} now", path.display());
+            self.engine.session().set_transcript(path.to_owned());
+            self.record.transcript_path = path.to_owned();
+        }
+        if !input.cwd.is_empty() {
+            self.engine.set_cwd(&input.cwd);
+            self.record.cwd.clone_from(&input.cwd);
+        }
+        match note.kind {
+            NoteKind::SessionEnd => {
+                self.is_ended = true;
+                self.is_resumed = false;
+                self.ends.push(note);
+            }
+            _ => {
+                self.is_ended = false;
+                self.is_resumed = true;
+                set_parent(&mut self.record, note.parent());
+            }
+        }
+    }
+
+    fn consume_notes(&mut self, world: &World<'_>) -> io::Result<()> {
+        state::consume(world.paths, &self.id, self.n_inbox_bytes)?;
+        self.n_notes = 0;
+        self.n_inbox_bytes = 0;
+        Ok(())
+    }
+
+    /// Sends what is new; with `last`, also the ends of the session, once all lines are there.
+    pub fn pass(
+        &mut self,
+        world: &World<'_>,
+        deadline: Instant,
+        last: bool,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Outcome {
+        let failure = match self.try_pass(world, deadline, last, interrupted) {
+            Ok(report) => match report.failure {
+                None if report.interrupted => return Outcome::Interrupted,
+                None => {
+                    let error = report.file_errors.into_iter().next();
+                    return self.after_success(world, error);
+                }
+                Some(failure) => failure,
+            },
+            Err(error) => Failure { verdict: Verdict::SignIn, timed_out: false, error },
+        };
+        self.after_failure(world, &failure)
+    }
+
+    fn try_pass(
+        &mut self,
+        world: &World<'_>,
+        deadline: Instant,
+        last: bool,
+        interrupted: &mut dyn FnMut() -> bool,
+    ) -> Result<Report> {
+        let config = config::load(world.paths)?;
+        let account: Account = config.account()?;
+        let (redactor, problems) = Redactor::new(&config.redaction);
+        for problem in problems {
+            warn!("{problem}");
+        }
+        let mut backend = (world.connect)(&account)?;
+        let Follower { id, engine, record, ends, .. } = self;
+        let mut checkpoint = |engine: &Engine| {
+            record.files = engine.records();
+            record.confab_session_id = engine.backend_id().map(str::to_owned);
+            if let Err(error) = state::save(world.paths, id, record) {
+                warn!("{error}");
+            }
+        };
+        let mut tools = Tools {
+            backend: &mut *backend,
+            redactor: &redactor,
+            clock: &*world.clock,
+            deadline,
+            interrupted,
+            checkpoint: &mut checkpoint,
+        };
+        let mut report = engine.pass(&mut tools, last);
+        let sent_all = report.failure.is_none() && !report.interrupted;
+        // A session that never wrote anything is not made known to the backend.
+        if last && sent_all && engine.has_files() {
+            while let Some(end) = ends.first() {
+                match engine.send_end(&end.timestamp, &end.hook_input, &mut tools) {
+                    Ok(()) => drop(ends.remove(0)),
+                    Err(failure) => {
+                        report.failure = Some(failure);
+                        break;
+                    }
+                }
+            }
+        }
+        if report.n_lines > 0 {
+            info!("{} lines were acknowledged", report.n_lines);
+        }
+        Ok(report)
+    }
+
+    fn after_success(&mut self, world: &World<'_>, error: Option<Error>) -> Outcome {
+        self.n_gone = 0;
+        let now = time::rfc3339(world.clock.wall());
+        if self.record.last_error.is_some() && error.is_none() {
+            info!("the backend has everything again");
+        }
+        self.record.synced_at = Some(now.clone());
+        let failed = error.is_some();
+        self.record.last_error = error.map(|error| LastError { at: now, what: error.to_string() });
+        self.save_or_warn(world);
+        if failed { Outcome::Retry(Duration::ZERO) } else { Outcome::Complete }
+    }
+
+    fn after_failure(&mut self, world: &World<'_>, failure: &Failure) -> Outcome {
+        let what = failure.to_string();
+        // The same failure again and again is logged once.
+        if self.record.last_error.as_ref().is_none_or(|last| last.what != what) {
+            warn!("{what}; it will be tried again");
+        }
+        self.record.last_error = Some(LastError { at: time::rfc3339(world.clock.wall()), what });
+        self.n_gone = if failure.verdict == Verdict::Gone { self.n_gone + 1 } else { 0 };
+        self.save_or_warn(world);
+        match failure.verdict {
+            Verdict::SignIn => Outcome::SignIn,
+            Verdict::Gone if self.n_gone >= GONE_MAX => Outcome::Deleted,
+            Verdict::Gone | Verdict::Reject => Outcome::Retry(Duration::ZERO),
+            Verdict::Retry(after) => Outcome::Retry(after.unwrap_or_default()),
+        }
+    }
+
+    /// Writes the state file.
+    ///
+    /// # Errors
+    /// As the system calls.
+    pub fn save(&mut self, world: &World<'_>) -> Result<()> {
+        self.record.files = self.engine.records();
+        if let Some(id) = self.engine.backend_id() {
+            self.record.confab_session_id = Some(id.to_owned());
+        }
+        self.record.transcript_path = self.engine.session().transcript().to_owned();
+        state::save(world.paths, &self.id, &mut self.record)
+    }
+
+    fn save_or_warn(&mut self, world: &World<'_>) {
+        if let Err(error) = self.save(world) {
+            warn!("{error}");
+        }
+    }
+
+    /// Leaves the session for a later delivery.
+    pub fn leave_pending(mut self, world: &World<'_>) {
+        self.record.status = Status::Pending;
+        self.save_or_warn(world);
+    }
+
+    /// Goes on following although the session had ended: it was resumed in the meantime.
+    pub fn go_on(&mut self, world: &World<'_>) {
+        if self.ends.is_empty()
+            && let Err(error) = self.consume_notes(world)
+        {
+            warn!("the inbox cannot be cleared: {error}");
+        }
+    }
+
+    /// The backend deleted the session: that is remembered, so that the next prompt does not bring it
+    /// back.
+    pub fn bury(self, world: &World<'_>) {
+        warn!("session {} was deleted from the backend; it is not sent any more", self.id);
+        let kept = Kept { deleted_at: Some(time::rfc3339(world.clock.wall())), ..Kept::default() };
+        if let Err(error) = kept.save(world.paths, &self.id) {
+            warn!("{error}");
+            return;
+        }
+        let finished = state::finish(world.paths, &self.id, self.lock, u64::MAX);
+        if let Err(error) = finished {
+            warn!("the state of session {} cannot be removed: {error}", self.id);
+        }
+    }
+
+    /// Removes all that is kept of the session here, unless new notes have come.
+    ///
+    /// # Errors
+    /// As the system calls; the lock is then free and the session is looked at again later.
+    pub fn finish(self, world: &World<'_>) -> io::Result<Finished> {
+        let mut kept = Kept::load(world.paths, &self.id);
+        kept.files = self.engine.records();
+        kept.files.retain(|_, file| file.local_line != file.last_synced_line || file.unterminated);
+        if let Err(error) = kept.save(world.paths, &self.id) {
+            warn!("{error}");
+        }
+        let Follower { id, lock, n_inbox_bytes, .. } = self;
+        match state::finish(world.paths, &id, lock, n_inbox_bytes)? {
+            None => Ok(Finished::Gone),
+            Some(lock) => Ok(Finished::Continues(Box::new(Follower { id, lock, ..self }))),
+        }
+    }
+
+    /// The lock, to hand the session over to another process.
+    pub fn into_lock(self) -> Lock {
+        self.lock
+    }
+}
+
+fn set_parent(record: &mut Record, parent: Option<Process>) {
+    record.parent_pid = parent.map_or(0, |parent| parent.pid);
+    record.parent_start = parent.map_or(0, |parent| parent.start);
+}

@@ -1,0 +1,356 @@
+//! The background daemon of one session: a plain loop on one channel.
+//!
+//! Who wakes it is in `events`, what it does with a session in `follower`, when it acts next in
+//! `schedule`. It ends when Claude Code ends, when the session ends, when it is told to, or when
+//! nobody has needed it for a day. What it could not deliver by then stays *pending*, for the next
+//! daemon of any session.
+
+mod events;
+mod follower;
+mod pending;
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use crate::config::{self, Account, Overrides};
+use crate::error::{Error, Result};
+use crate::files::Paths;
+use crate::remote::Backend;
+use crate::schedule::{self, Schedule};
+use crate::state::{Attempt, Launch, Lock, try_lock};
+use crate::sys;
+use crate::time::Clock;
+
+pub use events::{Event, Events};
+pub use follower::{Finished, Follower, Outcome};
+pub use pending::{Delivery, deliver};
+
+/// The longest that a pass may take before events are looked at again.
+const PASS_TIME_MAX: Duration = Duration::from_secs(600);
+/// First wait for a transcript that is not there yet; it doubles.
+const APPEAR_WAIT_MIN: Duration = Duration::from_millis(50);
+/// Longest wait for a transcript that is expected.
+const APPEAR_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a transcript is expected any moment. Behind that it is looked for once an interval.
+const APPEAR_TIME_MAX: Duration = Duration::from_secs(60);
+/// Time from being told to end to the end.
+const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long the files must not change before they are taken for final.
+const QUIET_TIME: Duration = Duration::from_millis(500);
+/// How often files are looked at while they are waited for to become quiet.
+const QUIET_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a file that never appeared is waited for at the end while Claude Code still runs.
+const LATE_FILE_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long a daemon without a known parent lives after the last change.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Time between two looks at sessions that others have left pending.
+const PENDING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Opens a connection to an account's backend.
+pub type Connect<'a> = &'a dyn Fn(&Account) -> Result<Box<dyn Backend>>;
+
+/// What surrounds a daemon; `main` fills it in.
+pub struct World<'a> {
+    /// Where everything lies.
+    pub paths: &'a Paths,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock + Send + Sync>,
+    /// For jitter.
+    pub seed: u64,
+    /// Intervals from the environment.
+    pub overrides: Overrides,
+    /// Opens a connection.
+    pub connect: Connect<'a>,
+    /// This program, to hand a session over to a new daemon.
+    pub executable: PathBuf,
+    /// The environment of such a daemon.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// Follows a session to its end. `lock` is the lock that the hook has taken, when it was handed over.
+/// Signals must be blocked.
+///
+/// # Errors
+/// When the lock cannot be had or a thread not be started. Everything else is retried.
+pub fn run(launch: Launch, lock: Option<File>, world: &World<'_>) -> Result<()> {
+    let id = launch.id.clone();
+    let inherited = lock.and_then(|file| Lock::inherited(world.paths, &id, file));
+    let lock = match inherited {
+        Some(lock) => lock,
+        None => match try_lock(world.paths, &id) {
+            Ok(Attempt::Taken(lock)) => lock,
+            Ok(Attempt::Busy) => {
+                info!("session {id} is followed already");
+                return Ok(());
+            }
+            Err(error) => return Err(Error::new(format!("lock session {id}")).caused_by(error)),
+        },
+    };
+    let events = Events::start()?;
+    let Some(mut follower) = Follower::open(world, id, lock, Some(launch))? else {
+        return Ok(());
+    };
+    // A full disk must not keep lines from being sent: the state is tried again with each pass.
+    if let Err(error) = follower.settle_in(world) {
+        warn!("{error}");
+    }
+    info!("following {}", follower.record().transcript_path.display());
+    Daemon::new(world, events).follow(follower)
+}
+
+/// Why following ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The session has ended, or its process.
+    Session,
+    /// This daemon was told to stop.
+    Stop,
+    /// The backend has deleted the session.
+    Deleted,
+    /// Somebody removed the lock.
+    LockLost,
+}
+
+struct Daemon<'a> {
+    world: &'a World<'a>,
+    events: Events,
+    schedule: Schedule,
+    /// Events that came while a pass was made.
+    waiting: VecDeque<Event>,
+    pending_at: Instant,
+    active_at: Instant,
+}
+
+impl<'a> Daemon<'a> {
+    fn new(world: &'a World<'a>, events: Events) -> Daemon<'a> {
+        let config = config::load(world.paths).unwrap_or_default();
+        let (interval, jitter_max) = config.interval(&world.overrides);
+        let now = world.clock.now();
+        Daemon {
+            world,
+            events,
+            schedule: Schedule::new(interval, jitter_max, world.seed),
+            waiting: VecDeque::new(),
+            pending_at: now,
+            active_at: now,
+        }
+    }
+
+    fn follow(mut self, mut follower: Follower) -> Result<()> {
+        loop {
+            self.events.watch(follower.parent())?;
+            let end = self.follow_to_end(&mut follower);
+            info!("ending: {end:?}");
+            match end {
+                End::LockLost => return Ok(()),
+                End::Deleted => {
+                    follower.bury(self.world);
+                    return Ok(());
+                }
+                End::Session | End::Stop => {}
+            }
+            match self.shut_down(follower, end) {
+                Some(resumed) => follower = resumed,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends what is new, again and again, until there is a reason to end.
+    fn follow_to_end(&mut self, follower: &mut Follower) -> End {
+        let started = self.world.clock.now();
+        let mut appear_wait = APPEAR_WAIT_MIN;
+        loop {
+            if !follower.holds_lock() {
+                warn!("the lock file was removed; another daemon may follow this session");
+                return End::LockLost;
+            }
+            match follower.read_notes(self.world) {
+                Ok(true) => self.active_at = self.world.clock.now(),
+                Ok(false) => {}
+                Err(error) => warn!("the inbox cannot be read: {error}"),
+            }
+            if let Err(error) = self.events.watch(follower.parent()) {
+                warn!("{error}");
+            }
+            if follower.is_ended() {
+                return End::Session;
+            }
+            let wait = if follower.has_news() {
+                self.active_at = self.world.clock.now();
+                match self.pass(follower, PASS_TIME_MAX, false) {
+                    Outcome::Deleted => return End::Deleted,
+                    outcome => self.wait_after(&outcome),
+                }
+            } else if follower.has_files() {
+                self.wait_after(&Outcome::Complete)
+            } else if self.world.clock.now() < started + APPEAR_TIME_MAX {
+                let wait = appear_wait;
+                appear_wait = (appear_wait * 2).min(APPEAR_WAIT_MAX);
+                wait
+            } else {
+                self.wait_after(&Outcome::Complete)
+            };
+            self.deliver_pending(follower);
+            let event = self.waiting.pop_front().unwrap_or_else(|| self.events.wait(wait));
+            match event {
+                Event::Stop => return End::Stop,
+                Event::ParentGone(process) if Some(process) == follower.parent() => {
+                    return End::Session;
+                }
+                _ => {}
+            }
+            let idle = self.world.clock.now().saturating_duration_since(self.active_at);
+            if follower.parent().is_none() && idle >= IDLE_TIME_MAX {
+                return End::Stop;
+            }
+        }
+    }
+
+    /// One pass. It ends early when something happens that may mean the end.
+    fn pass(&mut self, follower: &mut Follower, time_max: Duration, last: bool) -> Outcome {
+        let deadline = self.world.clock.now() + time_max;
+        let (events, waiting) = (&self.events, &mut self.waiting);
+        let outcome = follower.pass(self.world, deadline, last, &mut || {
+            waiting.extend(events.poll());
+            !last && !waiting.is_empty()
+        });
+        sys::daemon::release_memory();
+        outcome
+    }
+
+    fn wait_after(&mut self, outcome: &Outcome) -> Duration {
+        match outcome {
+            // Whatever interrupted is waiting already.
+            Outcome::Interrupted => Duration::ZERO,
+            Outcome::Complete | Outcome::SignIn | Outcome::Deleted => {
+                self.schedule.next(schedule::Outcome::Success)
+            }
+            Outcome::Retry(at_least) => {
+                self.schedule.next(schedule::Outcome::Failure { at_least: *at_least })
+            }
+        }
+    }
+
+    /// Delivers sessions that others have left, one after the other, while the own one is well.
+    fn deliver_pending(&mut self, follower: &Follower) {
+        let now = self.world.clock.now();
+        let well = self.schedule.failures() == 0 && follower.record().synced_at.is_some();
+        if !well || now < self.pending_at || !self.waiting.is_empty() {
+            return;
+        }
+        let (events, waiting) = (&self.events, &mut self.waiting);
+        let mut interrupted = || {
+            waiting.extend(events.poll());
+            !waiting.is_empty()
+        };
+        let found = pending::deliver_all(self.world, Some(follower.id()), &mut interrupted);
+        if found {
+            sys::daemon::release_memory();
+        }
+        self.pending_at = self.world.clock.now() + PENDING_INTERVAL;
+    }
+
+    /// Sends the rest within the time that is left, and removes what is kept of the session when all
+    /// of it was acknowledged. Returns the session when it was resumed in the meantime.
+    fn shut_down(&mut self, mut follower: Follower, end: End) -> Option<Follower> {
+        let deadline = self.world.clock.now() + SHUTDOWN_TIME_MAX;
+        follower.begin_end();
+        self.wait_until_quiet(&mut follower, deadline);
+        let mut retries = Schedule::new(Duration::ZERO, Duration::ZERO, self.world.seed);
+        loop {
+            if let Err(error) = follower.read_notes(self.world) {
+                warn!("the inbox cannot be read: {error}");
+            }
+            let left = deadline.saturating_duration_since(self.world.clock.now());
+            let outcome = self.pass(&mut follower, left, true);
+            let wait = match outcome {
+                Outcome::Deleted => {
+                    follower.bury(self.world);
+                    return None;
+                }
+                Outcome::Complete if follower.has_news() => Duration::ZERO,
+                Outcome::Complete if follower.is_resumed() && end == End::Session => {
+                    return Some(self.go_on(follower));
+                }
+                Outcome::Complete => return self.finish(follower, end),
+                Outcome::Interrupted => Duration::ZERO,
+                Outcome::SignIn => left,
+                Outcome::Retry(at_least) => retries.next(schedule::Outcome::Failure { at_least }),
+            };
+            let left = deadline.saturating_duration_since(self.world.clock.now());
+            if wait >= left && follower.is_resumed() && end == End::Session {
+                return Some(self.go_on(follower));
+            }
+            if wait >= left {
+                warn!("not everything could be delivered; the session stays pending");
+                follower.leave_pending(self.world);
+                return None;
+            }
+            // Events are of no interest any more: the end is near already.
+            self.events.wait(wait);
+        }
+    }
+
+    fn finish(&mut self, follower: Follower, end: End) -> Option<Follower> {
+        match follower.finish(self.world) {
+            Ok(Finished::Gone) => {
+                info!("everything was delivered");
+                None
+            }
+            Ok(Finished::Continues(mut follower)) => {
+                if let Err(error) = follower.read_notes(self.world) {
+                    warn!("the inbox cannot be read: {error}");
+                }
+                if end == End::Stop {
+                    follower.leave_pending(self.world);
+                    return None;
+                }
+                Some(self.go_on(*follower))
+            }
+            Err(error) => {
+                warn!("the state cannot be removed: {error}");
+                None
+            }
+        }
+    }
+
+    fn go_on(&mut self, mut follower: Follower) -> Follower {
+        info!("the session goes on");
+        follower.go_on(self.world);
+        follower
+    }
+
+    /// Claude Code writes lines for up to a tenth of a second after it has said that the session is
+    /// over; a process that is gone writes nothing any more.
+    fn wait_until_quiet(&mut self, follower: &mut Follower, deadline: Instant) {
+        let clock = &self.world.clock;
+        let started = clock.now();
+        let mut quiet_since = started;
+        let mut stamps = follower.stamps();
+        loop {
+            let now = clock.now();
+            let parent_runs = follower.parent().is_none_or(|parent| parent.is_alive());
+            let needed = match (parent_runs, stamps.is_empty()) {
+                (false, _) => Duration::ZERO,
+                (true, true) => LATE_FILE_TIME_MAX,
+                (true, false) => QUIET_TIME,
+            };
+            if now.saturating_duration_since(quiet_since) >= needed || now >= deadline {
+                return;
+            }
+            self.events.wait(QUIET_CHECK_INTERVAL);
+            let new = follower.stamps();
+            if new != stamps {
+                stamps = new;
+                quiet_since = clock.now();
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A first sync of 100 MB and of 1 GB, an idle daemon, and what following costs in reading.
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::median;
+use crate::sink::Sink;
+use crate::world::{World, proc_number, wait_for};
+
+const SMALL_BYTES: u64 = 100_000_000;
+const LARGE_BYTES: u64 = 1_000_000_000;
+const RUNS: usize = 3;
+const APPENDS: usize = 20;
+
+pub fn run() {
+    let sink = Sink::start();
+    let world = World::new("sync", sink.port);
+    let lines = recorded_lines();
+    for (bytes, runs) in [(SMALL_BYTES, RUNS), (LARGE_BYTES, 1)] {
+        let text = world.home.join("text");
+        let n_lines = write_lines(&text, &lines, bytes);
+        let read = median((0..runs).map(|_| time(|| read_lines(&text))).collect());
+        let mut peak = 0;
+        let took = median(
+            (0..runs)
+                .map(|run| {
+                    let id = format!("first-{bytes}-{run}");
+                    let (took, kilobytes) = first_sync(&world, &sink, &id, &text, n_lines);
+                    peak = peak.max(kilobytes);
+                    took
+                })
+                .collect(),
+        );
+        let megabytes = bytes as f64 / 1e6;
+        println!(
+            "first sync of {megabytes:.0} MB, {n_lines} lines, redaction on, median of {runs}"
+        );
+        println!(
+            "  {took:.2?}, {:.0} MB/s, {:.1} x as long as reading its lines ({read:.2?}), peak {:.1} MB",
+            megabytes / took.as_secs_f64(),
+            took.as_secs_f64() / read.as_secs_f64(),
+            peak as f64 / 1024.0
+        );
+    }
+    follow(&world, &sink, &lines);
+}
+
+/// From the hook to the last line's acknowledgement, and the daemon's peak memory in kB.
+fn first_sync(world: &World, sink: &Sink, id: &str, text: &Path, n_lines: u64) -> (Duration, u64) {
+    fs::hard_link(text, world.transcript(id)).unwrap();
+    let input = world.input(id);
+    let before = sink.lines.load(Ordering::Relaxed);
+    let started = Instant::now();
+    assert!(world.hook("session-start", &input).status().unwrap().success());
+    wait_for(|| (sink.lines.load(Ordering::Relaxed) - before >= n_lines).then_some(()));
+    let took = started.elapsed();
+    let peak = proc_number(world.daemon(id), "status", "VmHWM:");
+    world.kill(id);
+    fs::remove_file(world.transcript(id)).unwrap();
+    (took, peak)
+}
+
+/// A daemon that has sent everything: its memory, what it reads while nothing happens, and what it
+/// reads for what is appended.
+fn follow(world: &World, sink: &Sink, lines: &[Vec<u8>]) {
+    let id = "follow";
+    let transcript = world.transcript(id);
+    write_lines(&transcript, lines, 10_000_000);
+    let input = world.input(id);
+    let sent = || sink.lines.load(Ordering::Relaxed);
+    assert!(world.hook("session-start", &input).status().unwrap().success());
+    let pid = world.daemon(id);
+    let state = world.home.join(format!(".confab/sync/{id}.json"));
+    let is_idle = || fs::read_to_string(&state).ok()?.contains("synced_at").then_some(());
+    wait_for(is_idle);
+    // Ten intervals in which nothing happens.
+    let before = proc_number(pid, "io", "rchar:");
+    std::thread::sleep(Duration::from_secs(2));
+    let idle_read = proc_number(pid, "io", "rchar:") - before;
+    let private = proc_number(pid, "smaps_rollup", "Private_Dirty:")
+        + proc_number(pid, "smaps_rollup", "Private_Clean:");
+    let dirty = proc_number(pid, "smaps_rollup", "Private_Dirty:");
+    let resident = proc_number(pid, "status", "VmRSS:");
+    println!("idle daemon after 10 MB");
+    println!("  private {private} kB (dirty {dirty} kB), resident {resident} kB");
+    println!("  read in 10 intervals: {idle_read} bytes, the transcript has 10 MB");
+    let before = proc_number(pid, "io", "rchar:");
+    let mut appended = 0;
+    for turn in 0..APPENDS {
+        let n_before = sent();
+        let mut file = OpenOptions::new().append(true).open(&transcript).unwrap();
+        let batch: Vec<u8> =
+            lines.iter().cycle().skip(turn * 100).take(100).flatten().copied().collect();
+        file.write_all(&batch).unwrap();
+        appended += batch.len();
+        wait_for(|| (sent() >= n_before + 100).then_some(()));
+    }
+    // Each pass also reads the configuration and /proc; that is counted too.
+    let read = proc_number(pid, "io", "rchar:") - before;
+    println!("following {APPENDS} appends of 100 lines");
+    println!("  appended {appended} bytes, read {read}: {:.3}", read as f64 / appended as f64);
+    world.kill(id);
+}
+
+fn recorded_lines() -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    collect(Path::new("fixtures/transcripts"), &mut paths);
+    paths.sort();
+    let lines: Vec<Vec<u8>> = paths
+        .iter()
+        .flat_map(|path| {
+            fs::read(path)
+                .unwrap()
+                .split_inclusive(|b| *b == b'\n')
+                .map(<[u8]>::to_vec)
+                .collect::<Vec<_>>()
+        })
+        .filter(|line| line.ends_with(b"\n"))
+        .collect();
+    assert!(lines.len() > 1000, "the recorded sessions are missing");
+    lines
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|ending| ending == "jsonl") {
+            paths.push(path);
+        }
+    }
+}
+
+fn write_lines(path: &Path, lines: &[Vec<u8>], bytes: u64) -> u64 {
+    let mut out = BufWriter::new(fs::File::create(path).unwrap());
+    let (mut written, mut n_lines) = (0, 0);
+    for line in lines.iter().cycle() {
+        if written >= bytes {
+            break;
+        }
+        out.write_all(line).unwrap();
+        written += line.len() as u64;
+        n_lines += 1;
+    }
+    out.flush().unwrap();
+    n_lines
+}
+
+fn read_lines(path: &Path) {
+    let mut reader = BufReader::with_capacity(256 << 10, fs::File::open(path).unwrap());
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).unwrap() > 0 {
+        line.clear();
+    }
+}
+
+fn time(run: impl FnOnce()) -> Duration {
+    let started = Instant::now();
+    run();
+    started.elapsed()
+}

@@ -1,0 +1,88 @@
+//! A home of its own for each benchmark, and looks at processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The client, as built for this run.
+pub const CONFAB: &str = env!("CARGO_BIN_EXE_confab");
+/// How long anything is waited for.
+const WAIT_MAX: Duration = Duration::from_secs(120);
+
+pub struct World {
+    pub home: PathBuf,
+}
+
+impl World {
+    pub fn new(name: &str, port: u16) -> World {
+        let home = std::env::temp_dir().join(format!("confab-bench-{name}-{}", std::process::id()));
+        fs::create_dir_all(home.join(".confab")).unwrap();
+        fs::create_dir_all(home.join(".claude/projects/-bench")).unwrap();
+        let key = ["cfb_", &"b".repeat(40)].concat();
+        let config = format!(r#"{{"backend_url":"http://127.0.0.1:{port}","api_key":"{key}"}}"#);
+        fs::write(home.join(".confab/config.json"), config).unwrap();
+        World { home }
+    }
+
+    pub fn transcript(&self, id: &str) -> PathBuf {
+        self.home.join(format!(".claude/projects/-bench/{id}.jsonl"))
+    }
+
+    /// A file with the input of a hook.
+    pub fn input(&self, id: &str) -> PathBuf {
+        let path = self.home.join(format!("{id}.json"));
+        let transcript = self.transcript(id);
+        let input =
+            serde_json::json!({"session_id": id, "transcript_path": transcript, "cwd": "/"});
+        fs::write(&path, input.to_string()).unwrap();
+        path
+    }
+
+    pub fn hook(&self, event: &str, input: &Path) -> Command {
+        let mut command = Command::new(CONFAB);
+        command.args(["hook", event]).env_clear().env("HOME", &self.home);
+        command.env("CONFAB_SYNC_INTERVAL_MS", "200").env("CONFAB_SYNC_JITTER_MS", "0");
+        // This process stands for Claude Code, as it is what the daemon must outlive.
+        command.env("CLAUDE_PID", std::process::id().to_string());
+        command.stdin(fs::File::open(input).unwrap()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// The daemon of a session, once it has said who it is.
+    pub fn daemon(&self, id: &str) -> u32 {
+        let path = self.home.join(format!(".confab/sync/{id}.lock"));
+        wait_for(|| fs::read_to_string(&path).ok()?.split_once(' ')?.0.parse().ok())
+    }
+
+    pub fn kill(&self, id: &str) {
+        let pid = self.daemon(id);
+        Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+        wait_for(|| (!Path::new(&format!("/proc/{pid}/exe")).exists()).then_some(()));
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+/// Asks until there is an answer.
+pub fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + WAIT_MAX;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A number of `/proc/PID/FILE`, behind `name`.
+pub fn proc_number(pid: u32, file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+}

@@ -1,0 +1,385 @@
+//! The engine against a model: seeded sequences of what can happen to files and to a backend. When
+//! all is well again, the backend holds every line of every file that was there at a pass, once, in
+//! order; a rewritten file goes on behind the longest common prefix.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use confab::error::Error;
+use confab::files::{Paths, Roots};
+use confab::redact::{Redactor, Settings};
+use confab::remote::{Backend, Failure, Verdict};
+use confab::session::Session;
+use confab::state::{FileRecord, SessionId};
+use confab::sync::{Engine, Report, Surroundings, Tools};
+use confab::time::Clock;
+use confab::wire::{
+    Capabilities, ChunkAnswer, ChunkRequest, EventRequest, FilePosition, InitAnswer, InitRequest,
+};
+
+const SEEDS: u64 = 400;
+const ACTIONS: usize = 40;
+const ID: &str = "11111111-1111-4111-8111-111111111111";
+
+/// A backend in memory, as strict as the real one.
+#[derive(Default)]
+struct Memory {
+    files: BTreeMap<String, Vec<String>>,
+    /// What goes wrong with the next appends, last first.
+    faults: Vec<Fault>,
+    n_inits: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// Refused before anything was stored.
+    Before,
+    /// Stored, and the answer was lost.
+    Acknowledgement,
+    /// Too slow.
+    Timeout,
+    /// The body is too large, says the backend.
+    TooLarge,
+    /// 404, for once.
+    Gone,
+    /// Another number than that of the last line.
+    WrongNumber,
+}
+
+fn failure(verdict: Verdict, timed_out: bool) -> Failure {
+    Failure { verdict, timed_out, error: Error::new("made up") }
+}
+
+impl Backend for Memory {
+    fn init(&mut self, request: &InitRequest, _: Duration) -> Result<InitAnswer, Failure> {
+        assert_eq!(request.external_id, ID);
+        self.n_inits += 1;
+        let position = |lines: &Vec<String>| FilePosition { last_synced_line: lines.len() as u64 };
+        let files = self.files.iter().map(|(name, lines)| (name.clone(), position(lines)));
+        Ok(InitAnswer { session_id: "s".into(), provider: None, files: files.collect() })
+    }
+
+    fn append(&mut self, body: &[u8], _: Duration) -> Result<ChunkAnswer, Failure> {
+        let text = zstd::decode_all(body).unwrap();
+        let chunk: ChunkRequest = serde_json::from_slice(&text).unwrap();
+        let fault = self.faults.pop();
+        match fault {
+            Some(Fault::Before) => return Err(failure(Verdict::Retry(None), false)),
+            Some(Fault::Timeout) => return Err(failure(Verdict::Retry(None), true)),
+            Some(Fault::TooLarge) => return Err(failure(Verdict::Reject, false)),
+            Some(Fault::Gone) => return Err(failure(Verdict::Gone, false)),
+            _ => {}
+        }
+        let stored = self.files.entry(chunk.file_name).or_default();
+        if chunk.first_line != stored.len() as i64 + 1 || chunk.lines.is_empty() {
+            return Err(failure(Verdict::Reject, false));
+        }
+        stored.extend(chunk.lines);
+        let last_synced_line = stored.len() as u64;
+        match fault {
+            Some(Fault::Acknowledgement) => Err(failure(Verdict::Retry(None), false)),
+            Some(Fault::WrongNumber) => Ok(ChunkAnswer { last_synced_line: last_synced_line + 1 }),
+            _ => Ok(ChunkAnswer { last_synced_line }),
+        }
+    }
+
+    fn event(&mut self, _: &EventRequest, _: Duration) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn capabilities(&mut self, _: Duration) -> Result<Capabilities, Failure> {
+        Ok(Capabilities::default())
+    }
+
+    fn summarise(&mut self, _: &str, _: &str, _: Duration) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+struct StandingClock(Instant);
+
+impl Clock for StandingClock {
+    fn now(&self) -> Instant {
+        self.0
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+}
+
+/// A session in a folder of its own, its engine, its backend, and what the backend should hold.
+struct World {
+    folder: PathBuf,
+    paths: Paths,
+    engine: Engine,
+    backend: Memory,
+    /// Lines of each file as they were when it was last sent whole.
+    sent: BTreeMap<String, Vec<String>>,
+    expected: BTreeMap<String, Vec<String>>,
+    n_lines: usize,
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let name = format!("confab-simulation-{}-{seed}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(folder.join(".claude/projects/-p")).unwrap();
+        fs::create_dir_all(folder.join(".confab/sync")).unwrap();
+        let paths = Paths::new(Roots { home: folder.clone(), ..Roots::default() });
+        let engine = engine(&paths, &folder, BTreeMap::new());
+        World {
+            folder,
+            paths,
+            engine,
+            backend: Memory::default(),
+            sent: BTreeMap::new(),
+            expected: BTreeMap::new(),
+            n_lines: 0,
+        }
+    }
+
+    fn path(&self, file: usize) -> PathBuf {
+        let project = self.folder.join(".claude/projects/-p");
+        match file {
+            0 => project.join(format!("{ID}.jsonl")),
+            1 => project.join(format!("{ID}/subagents/agent-abcdef.jsonl")),
+            _ => project.join("agent-12345678.jsonl"),
+        }
+    }
+
+    fn name(&self, file: usize) -> String {
+        self.path(file).file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    fn text(&self, file: usize) -> String {
+        fs::read_to_string(self.path(file)).unwrap_or_default()
+    }
+
+    /// A line that no other line is like.
+    fn line(&mut self, random: &mut fastrand::Rng) -> String {
+        self.n_lines += 1;
+        let n = self.n_lines;
+        match random.u8(0..5) {
+            0 => format!("{{\"type\":\"user\",\"sessionId\":\"{ID}\",\"n\":{n}}}\n"),
+            1 => format!("not json {n}\n"),
+            2 => format!("\r\n{n}\r\n"),
+            3 => format!("\n{n} {}\n", "x".repeat(random.usize(0..3000))),
+            _ => format!("{{\"sessionId\":\"{ID}\",\"text\":\"ä\\u0000 {n}\"}}\n"),
+        }
+    }
+
+    fn write(&self, file: usize, text: &str) {
+        let path = self.path(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut options = OpenOptions::new();
+        let mut out = options.append(true).create(true).open(path).unwrap();
+        out.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Another file in the place of this one.
+    fn replace(&self, file: usize, text: &str) {
+        if !self.path(file).exists() {
+            return;
+        }
+        let aside = self.folder.join("aside");
+        fs::write(&aside, text).unwrap();
+        fs::rename(aside, self.path(file)).unwrap();
+    }
+
+    fn act(&mut self, random: &mut fastrand::Rng) {
+        let file = random.usize(0..3);
+        match random.u8(0..12) {
+            0..=3 => {
+                for _ in 0..random.usize(1..6) {
+                    let line = self.line(random);
+                    // A file that is not ours until its first line says so.
+                    let first = format!("{{\"sessionId\":\"{ID}\",\"n\":{}}}\n", self.n_lines);
+                    let is_new = self.text(file).is_empty();
+                    self.write(file, if is_new { &first } else { &line });
+                }
+            }
+            4 => {
+                let line = self.line(random);
+                if !self.text(file).is_empty() {
+                    self.write(file, line.trim_end_matches('\n'));
+                }
+            }
+            5 => {
+                // Shrunk by whole lines, in place.
+                let text = self.text(file);
+                let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+                if ends.len() > 1 {
+                    let length = ends[random.usize(0..ends.len() - 1)];
+                    let out = OpenOptions::new().write(true).open(self.path(file)).unwrap();
+                    out.set_len(length as u64).unwrap();
+                }
+            }
+            6 => {
+                // Rewritten from some line on.
+                let text = self.text(file);
+                let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+                if ends.len() > 1 {
+                    let kept = ends[random.usize(0..ends.len())];
+                    let new = format!("{}{}", &text[..kept], self.line(random));
+                    self.replace(file, &new);
+                }
+            }
+            7 => self.replace(file, &self.text(file)),
+            8 => {
+                let faults = [
+                    Fault::Before,
+                    Fault::Acknowledgement,
+                    Fault::Timeout,
+                    Fault::TooLarge,
+                    Fault::Gone,
+                    Fault::WrongNumber,
+                ];
+                self.backend.faults.push(faults[random.usize(0..faults.len())]);
+            }
+            9 => {
+                // Killed and started again, with the state file of the last checkpoint.
+                let records = self.engine.records();
+                self.engine = engine(&self.paths, &self.folder, records);
+            }
+            _ => {
+                self.pass();
+            }
+        }
+    }
+
+    fn pass(&mut self) -> Report {
+        let clock = StandingClock(Instant::now());
+        let (redactor, _) = Redactor::new(&Settings::default());
+        let mut tools = Tools {
+            backend: &mut self.backend,
+            redactor: &redactor,
+            clock: &clock,
+            deadline: clock.0 + Duration::from_secs(60),
+            interrupted: &mut || false,
+            checkpoint: &mut |_| {},
+        };
+        let report = self.engine.pass(&mut tools, false);
+        assert!(report.file_errors.is_empty(), "{:?}", report.file_errors);
+        report
+    }
+
+    /// What a pass does that nothing disturbs, told by the model.
+    fn model_pass(&mut self) {
+        for file in 0..3 {
+            let text = self.text(file);
+            let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+            let lines: Vec<String> = match text.contains('\n') {
+                true => whole.split('\n').map(str::to_owned).collect(),
+                false => Vec::new(),
+            };
+            let name = self.name(file);
+            let sent = self.sent.entry(name.clone()).or_default();
+            let common = sent.iter().zip(&lines).take_while(|(sent, now)| sent == now).count();
+            let new = &lines[common..];
+            if !lines.is_empty() || !sent.is_empty() {
+                self.expected.entry(name).or_default().extend(new.iter().cloned());
+            }
+            *sent = lines;
+        }
+    }
+
+    fn check(&self, seed: u64) {
+        let expected: BTreeMap<_, _> =
+            self.expected.iter().filter(|(_, lines)| !lines.is_empty()).collect();
+        let got: BTreeMap<_, _> =
+            self.backend.files.iter().filter(|(_, lines)| !lines.is_empty()).collect();
+        assert_eq!(got, expected, "seed {seed}");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn engine(paths: &Paths, folder: &std::path::Path, records: BTreeMap<String, FileRecord>) -> Engine {
+    let transcript = folder.join(format!(".claude/projects/-p/{ID}.jsonl"));
+    let session = Session::new(SessionId::new(ID).unwrap(), transcript);
+    Engine::new(paths, session, Surroundings::default(), records)
+}
+
+/// Passes until nothing is left to do, as the daemon does.
+fn pass_until_done(world: &mut World, seed: u64) {
+    for _ in 0..60 {
+        if world.pass().failure.is_none() && !world.engine.has_news() {
+            return;
+        }
+    }
+    panic!("seed {seed}: the engine never came to rest");
+}
+
+#[test]
+fn whatever_happens_the_backend_ends_up_with_every_line_once_and_in_order() {
+    for seed in 0..SEEDS {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut world = World::new(seed);
+        for _ in 0..ACTIONS {
+            world.act(&mut random);
+            // The model follows the engine's passes, so each change to a file is followed by one
+            // that gets through; faults in it are what is tested.
+            pass_until_done(&mut world, seed);
+            world.model_pass();
+            world.check(seed);
+        }
+    }
+}
+
+#[test]
+fn a_crash_between_passes_costs_no_line_and_repeats_none() {
+    for seed in 0..SEEDS {
+        let mut random = fastrand::Rng::with_seed(seed ^ 0x5eed);
+        let mut world = World::new(seed + SEEDS);
+        let mut saved = BTreeMap::new();
+        for _ in 0..ACTIONS {
+            let line = world.line(&mut random);
+            let file = random.usize(0..3);
+            let first = format!("{{\"sessionId\":\"{ID}\",\"n\":{}}}\n", world.n_lines);
+            let is_new = world.text(file).is_empty();
+            world.write(file, if is_new { &first } else { &line });
+            match random.u8(0..4) {
+                0 => saved = world.engine.records(),
+                // The state is lost, or old: the backend is asked.
+                1 => world.engine = engine(&world.paths, &world.folder, saved.clone()),
+                2 => world.engine = engine(&world.paths, &world.folder, BTreeMap::new()),
+                _ => {}
+            }
+            world.pass();
+        }
+        pass_until_done(&mut world, seed);
+        world.model_pass();
+        world.check(seed);
+    }
+}
+
+#[test]
+fn lines_that_the_backend_has_lost_are_sent_again() {
+    let mut world = World::new(2 * SEEDS);
+    for n in 0..50 {
+        world.write(0, &format!("{{\"n\":{n}}}\n"));
+    }
+    pass_until_done(&mut world, 0);
+    world.model_pass();
+    let name = world.name(0);
+    for left in [30, 0, 49] {
+        world.backend.files.get_mut(&name).unwrap().truncate(left);
+        let records = world.engine.records();
+        world.engine = engine(&world.paths, &world.folder, records);
+        pass_until_done(&mut world, 0);
+        // Nothing has changed, so nothing is asked; the next line brings it to light.
+        world.write(0, &format!("{{\"left\":{left}}}\n"));
+        pass_until_done(&mut world, 0);
+        world.model_pass();
+        world.check(0);
+    }
+}
