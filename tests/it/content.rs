@@ -178,18 +178,19 @@ fn lines_full_of_quotes_fit_into_requests() {
 fn a_request_that_is_refused_as_too_large_is_halved() {
     let backend = Backend::start();
     let sandbox = Sandbox::with_backend("halved", &backend);
-    append(&sandbox.transcript(ID), lines(ID, 1, 400));
+    let text = format!("{{\"text\":\"{}\"}}\n", "word ".repeat(2000)).repeat(800);
+    append(&sandbox.transcript(ID), &text);
     for _ in 0..2 {
         backend.fail(Endpoint::Chunk, Fault::invalid_body());
     }
     sandbox.session_start(ID);
-    backend.eventually_holds(ID, &lines(ID, 1, 400));
+    backend.eventually_holds(ID, &text);
     let sizes: Vec<usize> = backend
         .arrived()
         .iter()
         .filter_map(|arrived| arrived.body["lines"].as_array().map(Vec::len))
         .collect();
-    assert!(sizes[2] < sizes[0], "{sizes:?}");
+    assert!(sizes[1] < sizes[0] && sizes[2] < sizes[1], "{sizes:?}");
     end(&sandbox, &backend);
 }
 

@@ -244,9 +244,9 @@ fn plain_http_to_another_host_is_refused() {
         append(&sandbox.transcript(ID), line(ID, 1));
         sandbox.session_start(ID);
         eventually("the reason is noted", || {
-            sandbox.state(ID).is_some_and(|state| {
-                state["last_error"].to_string().contains("allow_insecure_http")
-            })
+            sandbox
+                .state(ID)
+                .is_some_and(|state| state["last_error"].to_string().contains("plain http"))
         });
     }
 }

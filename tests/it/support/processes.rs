@@ -10,10 +10,10 @@ const CLIENT: &str = env!("CARGO_BIN_EXE_confab");
 /// A start takes well below a millisecond.
 const STARTING_LOOKS_MAX: usize = 10_000;
 
-/// The pids of all live processes whose environment or arguments name `path`.
-pub fn naming(path: &Path) -> Vec<u32> {
-    let needle = path.as_os_str().as_encoded_bytes();
-    let names = |bytes: Vec<u8>| bytes.windows(needle.len()).any(|window| window == needle);
+/// The pids of all live processes whose environment or arguments name something below `folder`.
+pub fn naming(folder: &Path) -> Vec<u32> {
+    let needle = [folder.as_os_str().as_encoded_bytes(), b"/"].concat();
+    let names = |bytes: Vec<u8>| bytes.windows(needle.len()).any(|window| window == &needle[..]);
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     numbers
