@@ -304,7 +304,8 @@ impl Engine {
         last: bool,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let mut sending = Sending { source, last, stand_in: false, n_refused: 0 };
+        let mut sending =
+            Sending { source, last, stand_in: false, n_refused: 0, n_refused_alone: 0 };
         loop {
             match self.send_chunks(&mut sending, tools, report) {
                 Ok(Ok(())) => return Ok(()),
@@ -319,11 +320,16 @@ impl Engine {
                         self.request_bytes = (self.request_bytes / 2).max(chunk::REQUEST_BYTES_MIN);
                     }
                     sending.n_refused += 1;
-                    if failure.verdict != Verdict::Reject || sending.n_refused > REFUSALS_MAX {
+                    if failure.verdict != Verdict::Reject {
                         return Err(failure);
                     }
-                    warn!("{} was refused and will be sent otherwise: {failure}", source.name);
-                    self.shrink_after_refusal(&mut sending, tools, failure)?;
+                    let is_hopeless = sending.n_refused > REFUSALS_MAX;
+                    if is_hopeless || !self.shrink_after_refusal(&mut sending, tools)? {
+                        // The others go on; this one is tried again in the next pass.
+                        let what = format!("send {}", source.name);
+                        report.file_errors.push(Error::new(what).caused_by(failure.error));
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -331,37 +337,34 @@ impl Engine {
 
     /// A request was refused. Either the backend stands elsewhere than we thought: then we go on from
     /// there. Or it stands where we thought: then the body was the reason, and a smaller one is tried,
-    /// down to a stand-in for a single line that is large, or that was refused again and again.
+    /// down to a stand-in for a single line that is large, or that was refused again and again. False
+    /// when there is nothing more to try.
     fn shrink_after_refusal(
         &mut self,
         sending: &mut Sending<'_>,
         tools: &mut Tools<'_>,
-        failure: Failure,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let progress = self.files.entry(sending.source.name.clone()).or_default();
         let before = progress.record.last_synced_line;
         let n_lines = std::mem::take(&mut progress.n_lines_tried);
         self.open(tools)?;
         let progress = self.files.entry(sending.source.name.clone()).or_default();
         if progress.server_line != Some(before) {
-            return Ok(());
+            return Ok(true);
         }
-        match n_lines {
-            0 | 1 if sending.stand_in => Err(failure),
-            0 | 1 => {
-                progress.n_refused_alone += 1;
-                let is_large = progress.n_bytes_tried >= chunk::REQUEST_BYTES_MIN;
-                if !is_large && progress.n_refused_alone < REFUSALS_ALONE_MAX {
-                    return Err(failure);
-                }
-                sending.stand_in = true;
-                Ok(())
-            }
-            _ => {
-                self.request_bytes = (self.request_bytes / 2).max(1);
-                Ok(())
-            }
+        if n_lines > 1 {
+            self.request_bytes = (progress.n_bytes_tried / 2).max(1);
+            return Ok(true);
         }
+        if sending.stand_in {
+            return Ok(false);
+        }
+        progress.n_refused_alone += 1;
+        sending.n_refused_alone += 1;
+        let is_large = progress.n_bytes_tried >= chunk::REQUEST_BYTES_MIN;
+        sending.stand_in = is_large || progress.n_refused_alone >= REFUSALS_ALONE_MAX;
+        // A small line gets a second chance at once: whatever was wrong may have passed.
+        Ok(sending.stand_in || sending.n_refused_alone == 1)
     }
 
     /// Sends chunk after chunk. The inner result is about the file, the outer about the backend.
@@ -469,7 +472,10 @@ struct Sending<'a> {
     last: bool,
     /// The next line was refused even alone.
     stand_in: bool,
+    /// Refusals in this pass.
     n_refused: usize,
+    /// Those of them that were of a single small line.
+    n_refused_alone: usize,
 }
 
 fn fill<'a>(
