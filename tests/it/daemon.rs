@@ -159,7 +159,9 @@ fn sighup_does_not_end_a_daemon() {
     sandbox.session_start(ID);
     backend.eventually_holds(ID, &line(ID, 1));
     let daemon = sandbox.daemon();
+    let first = cycles(daemon).unwrap();
     processes::signal(daemon, "HUP");
+    eventually("many cycles, or the end", || cycles(daemon).is_none_or(|now| now > first + 20));
     append(&sandbox.transcript(ID), line(ID, 2));
     backend.eventually_holds(ID, &lines(ID, 1, 2));
     assert_eq!(sandbox.daemon(), daemon);
@@ -300,15 +302,16 @@ fn an_idle_daemon_does_not_read_the_transcript() {
 
 fn check_idle(sandbox: &Sandbox, text: &str) {
     let daemon = sandbox.daemon();
-    let cycles = || fs::read_to_string(format!("/proc/{daemon}/status")).ok().and_then(switches);
-    let (first, before) = (cycles().unwrap(), processes::bytes_read(daemon).unwrap());
-    eventually("the daemon has woken up often", || cycles().unwrap() > first + 20);
+    let first = cycles(daemon).unwrap();
+    let before = processes::bytes_read(daemon).unwrap();
+    eventually("the daemon has woken up often", || cycles(daemon).unwrap() > first + 20);
     let read = processes::bytes_read(daemon).unwrap() - before;
     assert!(read < text.len() as u64 / 2, "{read} bytes read while nothing changed");
 }
 
-/// How often the main thread has gone to sleep so far.
-fn switches(status: String) -> Option<u64> {
+/// How often the main thread of a process has gone to sleep so far.
+fn cycles(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
     line.trim().parse().ok()
 }
