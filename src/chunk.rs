@@ -56,6 +56,8 @@ pub struct Contents {
     pub hashes: Vec<u64>,
     /// Where the last of them ends.
     pub end: Position,
+    /// Size of the request that they make, before compression.
+    pub bytes: usize,
     /// How many are stand-ins.
     pub stand_ins: u64,
     /// Agents that they name.
@@ -169,6 +171,7 @@ impl<'a> Builder<'a> {
         self.contents.end = position;
         self.contents.hashes.push(position.hash);
         self.contents.n_lines += 1;
+        self.contents.bytes = self.size;
     }
 
     /// Adds a line; false when it does not fit any more.

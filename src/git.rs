@@ -33,7 +33,7 @@ pub fn inspect(folder: &Path) -> Option<GitInfo> {
     let remotes = remotes(&config);
     let tracking = format!("branch.{branch}.remote");
     Some(GitInfo {
-        repo_url: value(&config, "remote.origin.url").map(|url| without_user_info(url)),
+        repo_url: value(&config, "remote.origin.url").map(without_user_info),
         commit_sha: resolve(&git, &common, &head),
         tracking_remote: value(&config, &tracking).map(str::to_owned),
         branch: Some(branch),

@@ -1,32 +1,45 @@
 //! What wakes a daemon: signals, the end of Claude Code, the clock.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Context, Result};
 use crate::sys::{process::Process, signals, signals::Signal};
+use crate::time::Clock;
 
 /// Stack of a waiting thread, which calls next to nothing.
 const STACK_BYTES: usize = 64 << 10;
 /// How long the kernel is asked at once to wait for a process' end.
 const PARENT_WAIT_MAX: Duration = Duration::from_secs(600);
 
-/// What happened.
+/// What happened. The time is that of the event, not that of its being looked at: the time for
+/// ending runs from it, also when an upload was hanging just then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// Finish and end.
-    Stop,
+    Stop(Instant),
     /// This Claude Code process has ended.
-    ParentGone(Process),
+    ParentGone(Process, Instant),
     /// Look at inbox and files now.
-    Wake,
+    Wake(Instant),
     /// Nothing, for as long as was to be waited.
     Tick,
 }
 
+impl Event {
+    /// When it happened.
+    pub fn at(&self) -> Option<Instant> {
+        match self {
+            Event::Stop(at) | Event::ParentGone(_, at) | Event::Wake(at) => Some(*at),
+            Event::Tick => None,
+        }
+    }
+}
+
 /// The one channel that a daemon waits on.
-#[derive(Debug)]
 pub struct Events {
+    clock: Arc<dyn Clock + Send + Sync>,
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     watched: Option<Process>,
@@ -37,20 +50,21 @@ impl Events {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start() -> Result<Events> {
+    pub fn start(clock: Arc<dyn Clock + Send + Sync>) -> Result<Events> {
         let (sender, receiver) = mpsc::channel();
         let signals = sender.clone();
+        let own_clock = Arc::clone(&clock);
         let wait = move || loop {
             let event = match signals::wait() {
-                Signal::Stop => Event::Stop,
-                Signal::Wake => Event::Wake,
+                Signal::Stop => Event::Stop(own_clock.now()),
+                Signal::Wake => Event::Wake(own_clock.now()),
             };
             if signals.send(event).is_err() {
                 return;
             }
         };
         thread("signals", wait)?;
-        Ok(Events { sender, receiver, watched: None })
+        Ok(Events { clock, sender, receiver, watched: None })
     }
 
     /// Starts a thread that reports the end of this process, unless one does already.
@@ -61,11 +75,11 @@ impl Events {
         let Some(process) = parent.filter(|parent| Some(*parent) != self.watched) else {
             return Ok(());
         };
-        let sender = self.sender.clone();
+        let (sender, clock) = (self.sender.clone(), Arc::clone(&self.clock));
         thread("parent", move || {
             while !process.wait_for_end(PARENT_WAIT_MAX) {}
             // The daemon may be gone by now.
-            let _ = sender.send(Event::ParentGone(process));
+            let _ = sender.send(Event::ParentGone(process, clock.now()));
         })?;
         self.watched = Some(process);
         Ok(())

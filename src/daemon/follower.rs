@@ -34,6 +34,8 @@ pub enum Outcome {
     Interrupted,
     /// Try again; not before this time has passed.
     Retry(Duration),
+    /// All was sent but files that the backend refused or that could not be read.
+    Rejected,
     /// The configuration must change first.
     SignIn,
     /// The backend has deleted the session.
@@ -332,11 +334,13 @@ impl Follower {
         if self.record.last_error.is_some() && error.is_none() {
             info!("the backend has everything again");
         }
-        self.record.synced_at = Some(now.clone());
         let failed = error.is_some();
+        if !failed {
+            self.record.synced_at = Some(now.clone());
+        }
         self.record.last_error = error.map(|error| LastError { at: now, what: error.to_string() });
         self.save_or_warn(world);
-        if failed { Outcome::Retry(Duration::ZERO) } else { Outcome::Complete }
+        if failed { Outcome::Rejected } else { Outcome::Complete }
     }
 
     fn after_failure(&mut self, world: &World<'_>, failure: &Failure) -> Outcome {

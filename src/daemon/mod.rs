@@ -24,7 +24,7 @@ use crate::files::Paths;
 use crate::remote::Backend;
 use crate::schedule::{self, Schedule};
 use crate::state::{Attempt, Launch, Lock, try_lock};
-use crate::sys;
+use crate::sys::{self, process::Process};
 use crate::time::Clock;
 
 pub use events::{Event, Events};
@@ -92,7 +92,7 @@ pub fn run(launch: Launch, lock: Option<File>, world: &World<'_>) -> Result<()> 
             Err(error) => return Err(Error::new(format!("lock session {id}")).caused_by(error)),
         },
     };
-    let events = Events::start()?;
+    let events = Events::start(Arc::clone(&world.clock))?;
     let Some(mut follower) = Follower::open(world, id, lock, Some(launch))? else {
         return Ok(());
     };
@@ -123,6 +123,10 @@ struct Daemon<'a> {
     schedule: Schedule,
     /// Events that came while a pass was made.
     waiting: VecDeque<Event>,
+    /// This daemon was told to stop while it was ending a session.
+    is_stopped: bool,
+    /// When the event came that led to the end.
+    end_at: Instant,
     pending_at: Instant,
     active_at: Instant,
 }
@@ -137,6 +141,8 @@ impl<'a> Daemon<'a> {
             events,
             schedule: Schedule::new(interval, jitter_max, world.seed),
             waiting: VecDeque::new(),
+            is_stopped: false,
+            end_at: now,
             pending_at: now,
             active_at: now,
         }
@@ -166,6 +172,7 @@ impl<'a> Daemon<'a> {
     fn follow_to_end(&mut self, follower: &mut Follower) -> End {
         let started = self.world.clock.now();
         let mut appear_wait = APPEAR_WAIT_MIN;
+        let mut woken_at = None;
         loop {
             if !follower.holds_lock() {
                 warn!("the lock file was removed; another daemon may follow this session");
@@ -179,7 +186,11 @@ impl<'a> Daemon<'a> {
             if let Err(error) = self.events.watch(follower.parent()) {
                 warn!("{error}");
             }
-            if follower.is_ended() {
+            // The event may have been spent on ending the session before it was resumed.
+            let parent_is_gone = follower.parent().is_some_and(|parent| !parent.is_alive());
+            if follower.is_ended() || parent_is_gone {
+                let woken_at = woken_at.or_else(|| self.waiting.front().and_then(Event::at));
+                self.end_at = woken_at.unwrap_or_else(|| self.world.clock.now());
                 return End::Session;
             }
             let wait = if follower.has_news() {
@@ -200,14 +211,21 @@ impl<'a> Daemon<'a> {
             self.deliver_pending(follower);
             let event = self.waiting.pop_front().unwrap_or_else(|| self.events.wait(wait));
             match event {
-                Event::Stop => return End::Stop,
-                Event::ParentGone(process) if Some(process) == follower.parent() => {
+                Event::Stop(at) => {
+                    self.end_at = at;
+                    return End::Stop;
+                }
+                Event::ParentGone(process, at) if Some(process) == follower.parent() => {
+                    self.end_at = at;
                     return End::Session;
                 }
-                _ => {}
+                // It may say that the session has ended.
+                Event::Wake(at) => woken_at = Some(at),
+                Event::ParentGone(..) | Event::Tick => woken_at = None,
             }
             let idle = self.world.clock.now().saturating_duration_since(self.active_at);
             if follower.parent().is_none() && idle >= IDLE_TIME_MAX {
+                self.end_at = self.world.clock.now();
                 return End::Stop;
             }
         }
@@ -235,6 +253,9 @@ impl<'a> Daemon<'a> {
             Outcome::Retry(at_least) => {
                 self.schedule.next(schedule::Outcome::Failure { at_least: *at_least })
             }
+            Outcome::Rejected => {
+                self.schedule.next(schedule::Outcome::Failure { at_least: Duration::ZERO })
+            }
         }
     }
 
@@ -260,7 +281,7 @@ impl<'a> Daemon<'a> {
     /// Sends the rest within the time that is left, and removes what is kept of the session when all
     /// of it was acknowledged. Returns the session when it was resumed in the meantime.
     fn shut_down(&mut self, mut follower: Follower, end: End) -> Option<Follower> {
-        let deadline = self.world.clock.now() + SHUTDOWN_TIME_MAX;
+        let deadline = self.end_at + SHUTDOWN_TIME_MAX;
         follower.begin_end();
         self.wait_until_quiet(&mut follower, deadline);
         let mut retries = Schedule::new(Duration::ZERO, Duration::ZERO, self.world.seed);
@@ -276,16 +297,17 @@ impl<'a> Daemon<'a> {
                     return None;
                 }
                 Outcome::Complete if follower.has_news() => Duration::ZERO,
-                Outcome::Complete if follower.is_resumed() && end == End::Session => {
+                Outcome::Complete if self.is_to_go_on(&follower, end) => {
                     return Some(self.go_on(follower));
                 }
                 Outcome::Complete => return self.finish(follower, end),
                 Outcome::Interrupted => Duration::ZERO,
-                Outcome::SignIn => left,
+                // The backend has said no; asking again at once would not change that.
+                Outcome::SignIn | Outcome::Rejected => left,
                 Outcome::Retry(at_least) => retries.next(schedule::Outcome::Failure { at_least }),
             };
             let left = deadline.saturating_duration_since(self.world.clock.now());
-            if wait >= left && follower.is_resumed() && end == End::Session {
+            if wait >= left && self.is_to_go_on(&follower, end) {
                 return Some(self.go_on(follower));
             }
             if wait >= left {
@@ -293,8 +315,7 @@ impl<'a> Daemon<'a> {
                 follower.leave_pending(self.world);
                 return None;
             }
-            // Events are of no interest any more: the end is near already.
-            self.events.wait(wait);
+            self.wait_at_end(wait);
         }
     }
 
@@ -308,7 +329,7 @@ impl<'a> Daemon<'a> {
                 if let Err(error) = follower.read_notes(self.world) {
                     warn!("the inbox cannot be read: {error}");
                 }
-                if end == End::Stop {
+                if end == End::Stop || self.is_stopped {
                     follower.leave_pending(self.world);
                     return None;
                 }
@@ -321,6 +342,17 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// True when the session was resumed while it was being ended, by a process that still runs.
+    fn is_to_go_on(&self, follower: &Follower, end: End) -> bool {
+        let parent_runs = follower.parent().is_none_or(Process::is_alive);
+        follower.is_resumed() && parent_runs && end == End::Session && !self.is_stopped
+    }
+
+    /// Waits near the end, when only one event matters any more.
+    fn wait_at_end(&mut self, limit: Duration) {
+        self.is_stopped |= matches!(self.events.wait(limit), Event::Stop(_));
+    }
+
     fn go_on(&mut self, mut follower: Follower) -> Follower {
         info!("the session goes on");
         follower.go_on(self.world);
@@ -330,7 +362,7 @@ impl<'a> Daemon<'a> {
     /// Claude Code writes lines for up to a tenth of a second after it has said that the session is
     /// over; a process that is gone writes nothing any more.
     fn wait_until_quiet(&mut self, follower: &mut Follower, deadline: Instant) {
-        let clock = &self.world.clock;
+        let clock = Arc::clone(&self.world.clock);
         let started = clock.now();
         let mut quiet_since = started;
         let mut stamps = follower.stamps();
@@ -345,7 +377,7 @@ impl<'a> Daemon<'a> {
             if now.saturating_duration_since(quiet_since) >= needed || now >= deadline {
                 return;
             }
-            self.events.wait(QUIET_CHECK_INTERVAL);
+            self.wait_at_end(QUIET_CHECK_INTERVAL);
             let new = follower.stamps();
             if new != stamps {
                 stamps = new;

@@ -97,7 +97,7 @@ pub fn deliver(
             follower.bury(world);
             Delivery::Done
         }
-        Outcome::Retry(_) | Outcome::SignIn => {
+        Outcome::Retry(_) | Outcome::SignIn | Outcome::Rejected => {
             let error = follower.record().last_error.clone().unwrap_or_default();
             follower.leave_pending(world);
             Delivery::Failed(error.what)

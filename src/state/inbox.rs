@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -112,6 +113,12 @@ pub fn append(paths: &Paths, id: &SessionId, note: &Note) -> io::Result<()> {
         let mut file = open(paths, id)?;
         sys::lock::within(&file, LOCK_WAIT_MAX)?;
         if names(paths, id, &file) {
+            // What a killed writer left half must not swallow this note.
+            let length = file.metadata()?.len();
+            let mut last = [b'\n'];
+            if length > 0 && file.read_exact_at(&mut last, length - 1).is_ok() && last != *b"\n" {
+                line.insert(0, b'\n');
+            }
             return file.write_all(&line);
         }
     }

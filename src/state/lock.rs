@@ -76,7 +76,7 @@ impl Lock {
     pub fn write_holder(&mut self, process: Process) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
-        write!(self.file, "{} {}\n", process.pid, process.start)
+        writeln!(self.file, "{} {}", process.pid, process.start)
     }
 
     /// True while the path names the file that is locked. A file of the same name that somebody else

@@ -40,6 +40,9 @@ const REQUEST_TIME_MIN: Duration = Duration::from_millis(50);
 const ROUNDS_MAX: usize = 10;
 /// Refused requests for one file in one pass: enough to halve 4 MiB down to one line.
 const REFUSALS_MAX: usize = 40;
+/// Refusals of one small line alone, in passes ever further apart, behind which a stand-in takes its
+/// place: one line must not keep all that follow it from being sent.
+const REFUSALS_ALONE_MAX: u32 = 8;
 /// Time between two checkpoints of a long pass.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -301,7 +304,8 @@ impl Engine {
         last: bool,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let mut sending = Sending { source, last, stand_in: false, n_refused: 0 };
+        let mut sending =
+            Sending { source, last, stand_in: false, n_refused: 0, n_refused_alone: 0 };
         loop {
             match self.send_chunks(&mut sending, tools, report) {
                 Ok(Ok(())) => return Ok(()),
@@ -316,11 +320,16 @@ impl Engine {
                         self.request_bytes = (self.request_bytes / 2).max(chunk::REQUEST_BYTES_MIN);
                     }
                     sending.n_refused += 1;
-                    if failure.verdict != Verdict::Reject || sending.n_refused > REFUSALS_MAX {
+                    if failure.verdict != Verdict::Reject {
                         return Err(failure);
                     }
-                    warn!("{} was refused and will be sent otherwise: {failure}", source.name);
-                    self.shrink_after_refusal(&mut sending, tools, failure)?;
+                    let is_hopeless = sending.n_refused > REFUSALS_MAX;
+                    if is_hopeless || !self.shrink_after_refusal(&mut sending, tools)? {
+                        // The others go on; this one is tried again in the next pass.
+                        let what = format!("send {}", source.name);
+                        report.file_errors.push(Error::new(what).caused_by(failure.error));
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -328,32 +337,34 @@ impl Engine {
 
     /// A request was refused. Either the backend stands elsewhere than we thought: then we go on from
     /// there. Or it stands where we thought: then the body was the reason, and a smaller one is tried,
-    /// down to a stand-in for a single line.
+    /// down to a stand-in for a single line that is large, or that was refused again and again. False
+    /// when there is nothing more to try.
     fn shrink_after_refusal(
         &mut self,
         sending: &mut Sending<'_>,
         tools: &mut Tools<'_>,
-        failure: Failure,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let progress = self.files.entry(sending.source.name.clone()).or_default();
         let before = progress.record.last_synced_line;
         let n_lines = std::mem::take(&mut progress.n_lines_tried);
         self.open(tools)?;
         let progress = self.files.entry(sending.source.name.clone()).or_default();
         if progress.server_line != Some(before) {
-            return Ok(());
+            return Ok(true);
         }
-        match n_lines {
-            0 | 1 if sending.stand_in => Err(failure),
-            0 | 1 => {
-                sending.stand_in = true;
-                Ok(())
-            }
-            _ => {
-                self.request_bytes = (self.request_bytes / 2).max(1);
-                Ok(())
-            }
+        if n_lines > 1 {
+            self.request_bytes = (progress.n_bytes_tried / 2).max(1);
+            return Ok(true);
         }
+        if sending.stand_in {
+            return Ok(false);
+        }
+        progress.n_refused_alone += 1;
+        sending.n_refused_alone += 1;
+        let is_large = progress.n_bytes_tried >= chunk::REQUEST_BYTES_MIN;
+        sending.stand_in = is_large || progress.n_refused_alone >= REFUSALS_ALONE_MAX;
+        // A small line gets a second chance at once: whatever was wrong may have passed.
+        Ok(sending.stand_in || sending.n_refused_alone == 1)
     }
 
     /// Sends chunk after chunk. The inner result is about the file, the outer about the backend.
@@ -396,6 +407,7 @@ impl Engine {
                 .then(|| self.surroundings.chunk_metadata(builder.contents(), tools.redactor));
             let progress = self.files.entry(source.name.clone()).or_default();
             progress.n_lines_tried = builder.contents().n_lines;
+            progress.n_bytes_tried = builder.contents().bytes;
             let (body, contents) = match builder.finish(metadata.as_ref()) {
                 Ok(finished) => finished,
                 Err(error) => return Ok(Err(Error::new("compress a request").caused_by(error))),
@@ -460,7 +472,10 @@ struct Sending<'a> {
     last: bool,
     /// The next line was refused even alone.
     stand_in: bool,
+    /// Refusals in this pass.
     n_refused: usize,
+    /// Those of them that were of a single small line.
+    n_refused_alone: usize,
 }
 
 fn fill<'a>(

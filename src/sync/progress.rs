@@ -28,6 +28,10 @@ pub struct Progress {
     pub settled: Option<Stamp>,
     /// Lines of the request that was tried last.
     pub n_lines_tried: u64,
+    /// Bytes of the request that was tried last.
+    pub n_bytes_tried: usize,
+    /// How often the next line was refused alone.
+    pub n_refused_alone: u32,
     /// Hash of what stood in front of the position when the file was last sent whole; `None` until
     /// then.
     window: Option<u64>,
@@ -91,6 +95,7 @@ impl Progress {
         self.server_line = Some(self.record.last_synced_line);
         self.record.stand_ins += contents.stand_ins;
         self.set_position(contents.end);
+        self.n_refused_alone = 0;
         self.window = None;
     }
 

@@ -41,7 +41,14 @@ pub fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     }
     let mut deserializer = serde_json::Deserializer::from_str(raw);
     let Bytes(bytes) = Bytes::deserialize(&mut deserializer).ok()?;
-    Some(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
+    let mut bytes = bytes.into_owned();
+    for at in 0..bytes.len().saturating_sub(2) {
+        // Half of a surrogate pair, as serde_json writes it, and U+FFFD in its place.
+        if bytes[at] == 0xed && bytes[at + 1] >= 0xa0 {
+            bytes[at..at + 3].copy_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 struct Members<'n, const N: usize> {

@@ -151,3 +151,6 @@ fn into_owned(facts: Facts<'_>) -> Facts<'static> {
         agent_ids: facts.agent_ids,
     }
 }
+
+#[cfg(test)]
+mod tests;

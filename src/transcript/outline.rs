@@ -142,3 +142,10 @@ impl Outline {
         }
     }
 }
+
+#[cfg(test)]
+impl Outline {
+    pub(super) fn buffer_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+}

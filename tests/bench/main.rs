@@ -1,6 +1,9 @@
 //! Benchmarks: `cargo bench --features server`. Figures are medians, each beside something measured
 //! in the same run, so that they can be read on any machine. Nothing here fails for being slow.
 
+// Everything here is test code; clippy takes only functions with `#[test]` for that.
+#![allow(clippy::unwrap_used)]
+
 mod hook;
 mod sink;
 mod sync;

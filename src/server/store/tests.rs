@@ -303,3 +303,55 @@ fn a_file_that_is_no_database_is_refused() {
     assert!(error.starts_with("open database /"), "{error}");
     assert!(error.ends_with("confab.db: file is not a database"), "{error}");
 }
+
+#[test]
+fn every_connection_writes_through_to_the_disk() {
+    let (_folder, store, _) = with_session();
+    let check = |connection: &Connection| {
+        let mode: String =
+            connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        let synchronous: i64 =
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+        assert_eq!((mode.as_str(), synchronous), ("wal", 2));
+    };
+    check(&lock(&store.writer));
+    check(&connect(&store.path).unwrap());
+}
+
+#[test]
+fn appends_agree_with_a_model() {
+    let (_folder, store, user) = with_session();
+    let mut model: Vec<String> = Vec::new();
+    let mut state = 42_u64;
+    let mut below = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % limit
+    };
+    let (mut stored, mut refused) = (0, 0);
+    for step in 0..400 {
+        // Somewhere around the end, a few lines, sometimes not what is stored there.
+        let first = (model.len() + 3).saturating_sub(below(8)).max(1);
+        let wrong = below(4) == 0;
+        let texts: Vec<String> = (first..first + 1 + below(5))
+            .map(|line| match model.get(line - 1) {
+                Some(text) if !wrong => text.clone(),
+                _ => format!("{step} {}", "x".repeat(below(300))),
+            })
+            .collect();
+        let repeated = model.iter().skip(first - 1).zip(&texts);
+        let fits = first <= model.len() + 1 && repeated.clone().all(|(old, new)| old == new);
+        let expected = if fits {
+            let known = repeated.count();
+            model.extend(texts[known..].iter().cloned());
+            stored += 1;
+            Appended::Stored(model.len() as u64)
+        } else {
+            refused += 1;
+            Appended::NotContiguous(model.len() as u64 + 1)
+        };
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        assert_eq!(append(&store, user, first as i64, &texts), expected, "step {step}");
+    }
+    assert_eq!(whole(&store, user), model.join("\n") + "\n");
+    assert!(stored > 100 && refused > 50, "{stored} stored, {refused} refused");
+}

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::process::{Folder, Response, Server, chunk, create_key};
 
@@ -42,6 +43,53 @@ fn a_kill_after_an_acknowledgement_loses_nothing() {
         server = Server::start(&folder.0);
     }
     assert_eq!(server.download(&key, &session), expected);
+}
+
+#[test]
+fn a_kill_in_the_middle_of_appends_leaves_whole_chunks_and_all_that_was_acknowledged() {
+    const WRITERS: usize = 4;
+    let folder = Folder::new();
+    let key = create_key(&folder.0, USER);
+    let server = Server::start(&folder.0);
+    let sessions: Vec<String> =
+        (0..WRITERS).map(|writer| server.session(&key, &format!("e{writer}"))).collect();
+    let acknowledged: Vec<AtomicU64> = (0..WRITERS).map(|_| AtomicU64::new(0)).collect();
+    std::thread::scope(|scope| {
+        for (session, acknowledged) in sessions.iter().zip(&acknowledged) {
+            let (server, key) = (&server, &key);
+            scope.spawn(move || {
+                // Three lines a chunk, until the server is gone.
+                for line in (1..).step_by(3) {
+                    let texts: Vec<String> = (line..line + 3).map(numbered).collect();
+                    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                    match server.try_append(key, session, line, &texts) {
+                        Some(response) => assert_eq!(response.status, 200),
+                        None => return,
+                    }
+                    acknowledged.store(line + 2, Ordering::SeqCst);
+                }
+            });
+        }
+        while acknowledged.iter().any(|lines| lines.load(Ordering::SeqCst) < 30) {
+            std::thread::yield_now();
+        }
+        server.kill_now();
+    });
+    drop(server);
+    let server = Server::start(&folder.0);
+    for (session, acknowledged) in sessions.iter().zip(&acknowledged) {
+        let file = server.download(&key, session);
+        let lines = file.lines().count() as u64;
+        let acknowledged = acknowledged.load(Ordering::SeqCst);
+        // At most the one chunk whose answer was lost.
+        assert!(lines == acknowledged || lines == acknowledged + 3, "{lines} of {acknowledged}");
+        let expected: String = (1..=lines).map(|line| numbered(line) + "\n").collect();
+        assert_eq!(file, expected);
+    }
+}
+
+fn numbered(line: u64) -> String {
+    format!("line {line} {}", "x".repeat(line as usize % 700))
 }
 
 #[test]

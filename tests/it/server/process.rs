@@ -48,10 +48,15 @@ impl Server {
         Server { child, address }
     }
 
-    /// SIGKILL: what was not durable is lost.
+    /// SIGKILL: what was not written is lost.
     pub fn kill(mut self) {
-        self.child.kill().unwrap();
+        self.kill_now();
         self.child.wait().unwrap();
+    }
+
+    /// SIGKILL, without waiting.
+    pub fn kill_now(&self) {
+        self.send_signal("-KILL");
     }
 
     /// SIGTERM; true when it ended with 0.
@@ -62,8 +67,12 @@ impl Server {
 
     /// SIGTERM, without waiting.
     pub fn signal(&self) {
+        self.send_signal("-TERM");
+    }
+
+    fn send_signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
     /// Waits for its end; true when it ended with 0.
@@ -73,10 +82,7 @@ impl Server {
 
     /// The status of `/health`; `None` when the connection is refused or cut.
     pub fn try_health(&self) -> Option<u16> {
-        let mut stream = TcpStream::connect(&self.address).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
-        Response::read(&mut stream, false).map(|response| response.status)
+        self.try_request("GET", "/health", &[], b"").map(|response| response.status)
     }
 
     /// Peak resident memory in KiB.
@@ -87,10 +93,7 @@ impl Server {
     }
 
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(&self.address).unwrap()
     }
 
     /// Sends bytes and reads one response.
@@ -107,15 +110,26 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Response {
-        let mut stream = self.connect();
+        self.try_request(method, path, headers, body).unwrap()
+    }
+
+    /// `None` when the server is gone before it has answered.
+    fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Option<Response> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        Response::read(&mut stream, method == "HEAD").unwrap()
+        let mut stream = connect(&self.address).ok()?;
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body).ok()?;
+        Response::read(&mut stream, method == "HEAD")
     }
 
     /// Sends JSON with a key.
@@ -151,7 +165,21 @@ impl Server {
 
     /// Appends lines to a transcript.
     pub fn append(&self, key: &str, session: &str, first_line: u64, lines: &[&str]) -> Response {
-        self.post("/api/v1/sync/chunk", key, &chunk(session, first_line, lines))
+        self.try_append(key, session, first_line, lines).unwrap()
+    }
+
+    /// `None` when the server is gone before it has answered.
+    pub fn try_append(
+        &self,
+        key: &str,
+        session: &str,
+        first_line: u64,
+        lines: &[&str],
+    ) -> Option<Response> {
+        let bearer = format!("Bearer {key}");
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let body = chunk(session, first_line, lines).to_string();
+        self.try_request("POST", "/api/v1/sync/chunk", &headers, body.as_bytes())
     }
 
     pub fn download(&self, key: &str, session: &str) -> String {
@@ -160,6 +188,13 @@ impl Server {
         assert_eq!(response.status, 200, "{}", response.text());
         response.text()
     }
+}
+
+fn connect(address: &str) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 impl Drop for Server {

@@ -92,7 +92,7 @@ fn a_key_is_nowhere_in_the_data() {
     assert!(!files.is_empty());
     for file in files {
         let bytes = std::fs::read(file.path()).unwrap();
-        let secret = key[4..].as_bytes();
+        let secret = &key.as_bytes()[4..];
         assert!(!bytes.windows(secret.len()).any(|window| window == secret));
     }
 }
