@@ -2,8 +2,8 @@
 //!
 //! Each line is redacted, escaped and handed to the compressor, so that memory holds one line and a
 //! compressed request, whatever the request's size. The size that counts is that of the JSON text
-//! before compression, as the backend measures it. A line that no request could hold becomes a small
-//! JSON stand-in with the same number.
+//! before compression, as the backend measures it. A line that no request could hold becomes a
+//! small JSON stand-in with the same number.
 //!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
 

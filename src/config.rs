@@ -1,9 +1,9 @@
-//! The user's configuration, `~/.confab/config.json`, in the format of the existing client (reference
-//! §7.1) plus `sync_interval`, `allow_insecure_http` and `ca_file`.
+//! The user's configuration, `~/.confab/config.json`, in the format of the existing client
+//! (reference §7.1) plus `sync_interval`, `allow_insecure_http` and `ca_file`.
 //!
-//! Read whole and checked on load; unknown keys are left to others. Absent `redaction` means on: only
-//! an explicit `"enabled": false` turns it off. Deliberately absent: the environment, which `main`
-//! hands in as [`Overrides`].
+//! Read whole and checked on load; unknown keys are left to others. Absent `redaction` means on:
+//! only an explicit `"enabled": false` turns it off. Deliberately absent: the environment, which
+//! `main` hands in as [`Overrides`].
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -112,7 +112,8 @@ impl Config {
         })
     }
 
-    /// Interval and jitter: the environment wins over the file, what cannot be read counts as unset.
+    /// Interval and jitter: the environment wins over the file, what cannot be read counts as
+    /// unset.
     pub fn interval(&self, overrides: &Overrides) -> (Duration, Duration) {
         let milliseconds = |text: &Option<String>| {
             let value = text.as_deref()?.trim().parse().ok()?;

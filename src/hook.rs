@@ -4,9 +4,9 @@
 //! status 0. It never waits for the daemon, and touches no network, regex, TLS, transcript, git,
 //! configuration or log.
 //!
-//! Two paths reach a daemon. Nobody holds the session's lock: the hook takes it and hands it over to
-//! a new daemon. Somebody holds it: the hook leaves a note in the inbox, which is read before the
-//! holder lets go.
+//! Two paths reach a daemon. Nobody holds the session's lock: the hook takes it and hands it over
+//! to a new daemon. Somebody holds it: the hook leaves a note in the inbox, which is read before
+//! the holder lets go.
 
 use std::ffi::OsString;
 use std::io;

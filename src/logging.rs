@@ -2,8 +2,8 @@
 //!
 //! A line is one write to a file that is open for appending, so lines of several processes do not
 //! mix. Whoever finds the file too large renames it under a lock; the others notice that the name
-//! belongs to another file and open it. Deliberately absent: content. Nothing that was said to or by
-//! Claude, no key and no token is ever logged; that is up to the callers.
+//! belongs to another file and open it. Deliberately absent: content. Nothing that was said to or
+//! by Claude, no key and no token is ever logged; that is up to the callers.
 
 use std::fs::File;
 use std::io::{self, Write};

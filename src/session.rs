@@ -8,8 +8,9 @@
 //! | agents before | `<project>/agent-*.jsonl`, when its lines name this session | base name |
 //! | workflow runs | `<project>/<id>/subagents/workflows/<run>/…` | `subagents/workflows/<run>/…` |
 //!
-//! A folder is listed again only when its modification time has changed. A file that is not there is
-//! no error. Deliberately absent: reading lines, except the first few of an old agent file, once.
+//! A folder is listed again only when its modification time has changed. A file that is not there
+//! is no error. Deliberately absent: reading lines, except the first few of an old agent file,
+//! once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -169,7 +170,8 @@ impl Session {
         transcript.into_iter().chain(sources.into_values()).collect()
     }
 
-    /// True when a workflow run has left files: only then is it worth asking what the backend takes.
+    /// True when a workflow run has left files: only then is it worth asking what the backend
+    /// takes.
     pub fn has_workflows(&mut self) -> bool {
         !self.workflow_files().is_empty()
     }

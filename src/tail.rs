@@ -1,11 +1,11 @@
 //! Whole lines from a growing file, with bounded memory and exact positions.
 //!
-//! A line exists once its newline is there. A line longer than the limit is never held: its outline,
-//! its beginning and its hash are taken while it streams by. Nothing here moves a stored position;
-//! the caller does that when the backend has acknowledged.
+//! A line exists once its newline is there. A line longer than the limit is never held: its
+//! outline, its beginning and its hash are taken while it streams by. Nothing here moves a stored
+//! position; the caller does that when the backend has acknowledged.
 //!
-//! Hashes chain: the hash at a line covers all lines up to it, without their newlines, so that a last
-//! line hashes alike before and after its newline arrives. They detect change, not malice.
+//! Hashes chain: the hash at a line covers all lines up to it, without their newlines, so that a
+//! last line hashes alike before and after its newline arrives. They detect change, not malice.
 
 use std::io::{self, Read};
 
@@ -233,8 +233,8 @@ impl Position {
     }
 }
 
-/// Reads `reader` from its start as long as the hash at each line is the one that `expected` yields,
-/// and returns the position behind the last such line: the longest common prefix.
+/// Reads `reader` from its start as long as the hash at each line is the one that `expected`
+/// yields, and returns the position behind the last such line: the longest common prefix.
 ///
 /// # Errors
 /// As `read`.

@@ -175,8 +175,8 @@ impl Follower {
         self.is_resumed = false;
     }
 
-    /// True while the lock file is the one that we hold: false when somebody removed it, and another
-    /// daemon may follow the session.
+    /// True while the lock file is the one that we hold: false when somebody removed it, and
+    /// another daemon may follow the session.
     pub fn holds_lock(&self) -> bool {
         self.lock.is_current()
     }
@@ -394,8 +394,8 @@ impl Follower {
         }
     }
 
-    /// The backend deleted the session: that is remembered, so that the next prompt does not bring it
-    /// back.
+    /// The backend deleted the session: that is remembered, so that the next prompt does not bring
+    /// it back.
     pub fn bury(self, world: &World<'_>) {
         warn!("session {} was deleted from the backend; it is not sent any more", self.id);
         let kept = Kept { deleted_at: Some(time::rfc3339(world.clock.wall())), ..Kept::default() };

@@ -73,8 +73,8 @@ pub struct World<'a> {
     pub environment: Vec<(OsString, OsString)>,
 }
 
-/// Follows a session to its end. `lock` is the lock that the hook has taken, when it was handed over.
-/// Signals must be blocked.
+/// Follows a session to its end. `lock` is the lock that the hook has taken, when it was handed
+/// over. Signals must be blocked.
 ///
 /// # Errors
 /// When the lock cannot be had or a thread not be started. Everything else is retried.
@@ -278,8 +278,8 @@ impl<'a> Daemon<'a> {
         self.pending_at = self.world.clock.now() + PENDING_INTERVAL;
     }
 
-    /// Sends the rest within the time that is left, and removes what is kept of the session when all
-    /// of it was acknowledged. Returns the session when it was resumed in the meantime.
+    /// Sends the rest within the time that is left, and removes what is kept of the session when
+    /// all of it was acknowledged. Returns the session when it was resumed in the meantime.
     fn shut_down(&mut self, mut follower: Follower, end: End) -> Option<Follower> {
         let deadline = self.end_at + SHUTDOWN_TIME_MAX;
         follower.begin_end();

@@ -105,8 +105,8 @@ pub fn deliver(
     }
 }
 
-/// A hook that came in between took us for the session's daemon and left a note; a real one gets the
-/// session then.
+/// A hook that came in between took us for the session's daemon and left a note; a real one gets
+/// the session then.
 fn finish(follower: Follower, world: &World<'_>) -> Delivery {
     let mut follower = match follower.finish(world) {
         Ok(Finished::Gone) => return Delivery::Done,

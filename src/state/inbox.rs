@@ -1,8 +1,9 @@
 //! Notes from hooks to the daemon of a session.
 //!
-//! A note is one JSON line, appended under the inbox's own short lock. Whoever removes the inbox does
-//! so under that lock and only when no unread note is in it, and an appender that waited checks that
-//! the path still names its file: so a note is read, or its writer sees that the daemon is gone.
+//! A note is one JSON line, appended under the inbox's own short lock. Whoever removes the inbox
+//! does so under that lock and only when no unread note is in it, and an appender that waited
+//! checks that the path still names its file: so a note is read, or its writer sees that the daemon
+//! is gone.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -175,8 +176,8 @@ pub fn consume(paths: &Paths, id: &SessionId, bytes: u64) -> io::Result<()> {
     file.write_all(&rest)
 }
 
-/// Ends a session: removes state, line hashes, inbox and lock, unless more notes than `bytes` are in
-/// the inbox. Gives the lock back in that case.
+/// Ends a session: removes state, line hashes, inbox and lock, unless more notes than `bytes` are
+/// in the inbox. Gives the lock back in that case.
 ///
 /// # Errors
 /// As the system calls; the lock is then free.

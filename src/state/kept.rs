@@ -1,5 +1,6 @@
-//! What must be remembered of a session once its state is gone: that the backend deleted it, so that
-//! the next prompt does not bring it back, and how lines of server and file relate where they differ.
+//! What must be remembered of a session once its state is gone: that the backend deleted it, so
+//! that the next prompt does not bring it back, and how lines of server and file relate where they
+//! differ.
 
 use std::collections::BTreeMap;
 use std::io;

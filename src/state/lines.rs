@@ -2,7 +2,8 @@
 //! line at which a rewritten file parts from what was acknowledged is found exactly.
 //!
 //! Eight bytes a line, appended behind each acknowledgement. The entries are a help, not a truth:
-//! when the file is missing or shorter than the state says, the file counts as rewritten from there.
+//! when the file is missing or shorter than the state says, the file counts as rewritten from
+//! there.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};

@@ -1,8 +1,9 @@
 //! The lock that makes a session's daemon the only one.
 //!
 //! The daemon holds it for life, so the kernel frees it however the process ends. The lock file is
-//! removed by its holder; whoever opened it before that must not take the removed file for the lock,
-//! hence the comparison of inodes after locking. The file names the daemon, for hooks to wake it.
+//! removed by its holder; whoever opened it before that must not take the removed file for the
+//! lock, hence the comparison of inodes after locking. The file names the daemon, for hooks to wake
+//! it.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -79,8 +80,8 @@ impl Lock {
         writeln!(self.file, "{} {}", process.pid, process.start)
     }
 
-    /// True while the path names the file that is locked. A file of the same name that somebody else
-    /// made is another lock.
+    /// True while the path names the file that is locked. A file of the same name that somebody
+    /// else made is another lock.
     pub fn is_current(&self) -> bool {
         names(&self.path, &self.file)
     }

@@ -73,7 +73,8 @@ pub struct Record {
     pub last_error: Option<LastError>,
 }
 
-/// How far one file was acknowledged. Server lines and local lines differ once a file was rewritten.
+/// How far one file was acknowledged. Server lines and local lines differ once a file was
+/// rewritten.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FileRecord {

@@ -15,8 +15,8 @@ const LINES_MAX: usize = 10;
 /// Bytes at the end of a transcript that are read.
 const END_BYTES_MAX: usize = 256 << 10;
 
-/// The session, other than that of `transcript`, in whose last lines in the same folder one has this
-/// uuid.
+/// The session, other than that of `transcript`, in whose last lines in the same folder one has
+/// this uuid.
 pub fn session_of_line(transcript: &Path, uuid: &str) -> Option<String> {
     let entries = std::fs::read_dir(transcript.parent()?).ok()?;
     let mut paths: Vec<_> = entries

@@ -2,8 +2,8 @@
 //!
 //! The backend's count of lines is the truth; the checkpoint in the state file only saves reading.
 //! A position moves on acknowledgement alone, and is forgotten after every error but "gone", to be
-//! asked of the backend again. Files are taken breadth first, each at most once a pass; what one file
-//! cannot do does not keep the others from being sent.
+//! asked of the backend again. Files are taken breadth first, each at most once a pass; what one
+//! file cannot do does not keep the others from being sent.
 //!
 //! Deliberately absent: waiting. The daemon decides when a pass is made and how long it may take.
 
@@ -40,8 +40,8 @@ const REQUEST_TIME_MIN: Duration = Duration::from_millis(50);
 const ROUNDS_MAX: usize = 10;
 /// Refused requests for one file in one pass: enough to halve 4 MiB down to one line.
 const REFUSALS_MAX: usize = 40;
-/// Refusals of one small line alone, in passes ever further apart, behind which a stand-in takes its
-/// place: one line must not keep all that follow it from being sent.
+/// Refusals of one small line alone, in passes ever further apart, behind which a stand-in takes
+/// its place: one line must not keep all that follow it from being sent.
 const REFUSALS_ALONE_MAX: u32 = 8;
 /// Time between two checkpoints of a long pass.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
@@ -335,10 +335,10 @@ impl Engine {
         }
     }
 
-    /// A request was refused. Either the backend stands elsewhere than we thought: then we go on from
-    /// there. Or it stands where we thought: then the body was the reason, and a smaller one is tried,
-    /// down to a stand-in for a single line that is large, or that was refused again and again. False
-    /// when there is nothing more to try.
+    /// A request was refused. Either the backend stands elsewhere than we thought: then we go on
+    /// from there. Or it stands where we thought: then the body was the reason, and a smaller one
+    /// is tried, down to a stand-in for a single line that is large, or that was refused again and
+    /// again. False when there is nothing more to try.
     fn shrink_after_refusal(
         &mut self,
         sending: &mut Sending<'_>,

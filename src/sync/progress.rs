@@ -167,8 +167,8 @@ impl Progress {
         file.stream_position()
     }
 
-    /// Backend and checkpoint disagree: the backend wins. Lines that it has and we did not know of are
-    /// gone over; lines that it has lost are sent again.
+    /// Backend and checkpoint disagree: the backend wins. Lines that it has and we did not know of
+    /// are gone over; lines that it has lost are sent again.
     fn follow_server(
         &mut self,
         file: &mut File,

@@ -75,8 +75,8 @@ pub fn is_terminal(descriptor: &impl AsRawFd) -> bool {
 fn close_descriptors() {
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: std keeps no descriptor above 2 open at this point of the program, so nothing that
-        // owns one is left behind.
+        // SAFETY: std keeps no descriptor above 2 open at this point of the program, so nothing
+        // that owns one is left behind.
         let result = unsafe { libc::syscall(libc::SYS_close_range, DESCRIPTORS_KEPT, u32::MAX, 0) };
         if result == 0 {
             return;

@@ -11,8 +11,8 @@ pub enum Signal {
     Wake,
 }
 
-/// Masks SIGTERM, SIGINT, SIGHUP and SIGUSR1 in the calling thread and in all threads that it starts
-/// later. To be called before the first thread; from then on [`wait`] gets them.
+/// Masks SIGTERM, SIGINT, SIGHUP and SIGUSR1 in the calling thread and in all threads that it
+/// starts later. To be called before the first thread; from then on [`wait`] gets them.
 pub fn block() {
     let set = handled();
     // SAFETY: the set is initialised and outlives the call; a null third argument is allowed.
