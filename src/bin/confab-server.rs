@@ -60,7 +60,7 @@ fn serve(listen: &str, data: Option<PathBuf>) -> Result<()> {
     let world = World { now: SystemTime::now, monotonic: Instant::now, random };
     let server = Server::start(listener, store, world)?;
     say(&format!("listening on http://{}", server.address()))?;
-    while signals::wait() != Signal::Stop {}
+    while signals::wait() == Signal::Wake {}
     server.stop(STOP_TIME_MAX)
 }
 

@@ -58,6 +58,8 @@ impl Events {
             let event = match signals::wait() {
                 Signal::Stop => Event::Stop(own_clock.now()),
                 Signal::Wake => Event::Wake(own_clock.now()),
+                // The terminal is not ours, and the session may go on without it.
+                Signal::HangUp => continue,
             };
             if signals.send(event).is_err() {
                 return;

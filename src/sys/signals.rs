@@ -5,8 +5,10 @@ use std::io;
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM, SIGINT or SIGHUP: finish and end.
+    /// SIGTERM or SIGINT: finish and end.
     Stop,
+    /// SIGHUP: the terminal was closed.
+    HangUp,
     /// SIGUSR1: something new is waiting.
     Wake,
 }
@@ -29,6 +31,7 @@ pub fn wait() -> Signal {
         let result = unsafe { libc::sigwait(&raw const set, &raw mut number) };
         match (result, number) {
             (0, libc::SIGUSR1) => return Signal::Wake,
+            (0, libc::SIGHUP) => return Signal::HangUp,
             (0, _) => return Signal::Stop,
             // An interrupted wait is begun again.
             _ => {}
