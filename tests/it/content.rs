@@ -157,8 +157,14 @@ fn a_line_of_20_mb_becomes_a_stand_in_and_the_rest_follows() {
     assert_eq!(stand_in["type"], "assistant");
     assert_eq!(stand_in["uuid"], uuid);
     assert_eq!(stand_in["timestamp"], "2026-02-01T10:00:00.123Z");
-    let numbers = stored[1].get(..4096).unwrap_or(&stored[1]);
-    assert!(numbers.contains(&bytes.to_string()), "the size is in it: {numbers}");
+    let start = stored[1].get(..4096).unwrap_or(&stored[1]);
+    assert!(stored[1].contains(&format!(":{bytes}")), "the size is in it: {start}");
+    assert!(stored[1].contains("hash") || stored[1].contains("sha256"), "{start}");
+    eventually("the status counts it", || {
+        let status = sandbox.run(&["sync", "status", "--json"]).stdout;
+        let status: Value = serde_json::from_str(&status).expect("JSON");
+        status["sessions"][0]["files"][0]["too_large_lines"] == 1
+    });
     end(&sandbox, &backend);
 }
 
@@ -204,9 +210,13 @@ fn a_rewritten_transcript_goes_on_behind_the_common_part() {
     fs::write(sandbox.transcript(ID), &rewritten).unwrap();
     let expected = [lines(ID, 1, 5), lines(ID, 104, 108)].concat();
     backend.eventually_holds(ID, &expected);
-    let status = sandbox.run(&["sync", "status", "--json"]);
-    let status: Value = serde_json::from_str(&status.stdout).expect("JSON");
-    assert!(status.to_string().contains("rewr"), "the status says so: {status}");
+    eventually("the status counts it", || {
+        let status = sandbox.run(&["sync", "status", "--json"]).stdout;
+        let status: Value = serde_json::from_str(&status).expect("JSON");
+        status["sessions"][0]["files"][0]["rewritten"] == 1
+    });
+    let text = sandbox.run(&["sync", "status"]).stdout;
+    assert!(text.contains("rewritten") || text.contains("shrunk"), "{text}");
     append(&sandbox.transcript(ID), line(ID, 109));
     backend.eventually_holds(ID, &[expected, line(ID, 109)].concat());
     end(&sandbox, &backend);

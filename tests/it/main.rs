@@ -3,6 +3,7 @@
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
 
+mod cli;
 mod content;
 mod contract;
 mod corpus;
