@@ -49,7 +49,14 @@ struct Keywords {
     /// By pattern of the automaton.
     meanings: Vec<Meaning>,
     /// By rule.
-    compiled: Vec<OnceLock<Regex>>,
+    compiled: Vec<OnceLock<Compiled>>,
+}
+
+/// The expressions of a rule, anchored.
+struct Compiled {
+    whole: Regex,
+    before: Option<Regex>,
+    after_bytes: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -175,30 +182,38 @@ impl Keywords {
         start: usize,
         hits: &mut Hits<'_>,
     ) -> Option<(Range<usize>, Range<usize>)> {
-        let rule = &RULES[index];
-        let shift = |found: regex::bytes::Match<'_>| start + found.start()..start + found.end();
-        match rule.shape {
-            Shape::PrivateKeyBlock => {
-                let block = private_key::block_at(text, start, &mut hits.key_ends)?;
-                Some((block.clone(), block))
-            }
-            Shape::Expression(expression) => {
-                let compiled = self.compiled[index].get_or_init(|| anchored(rule, expression));
-                if rule.group == 0 {
-                    let whole = shift(compiled.find(&text[start..])?);
-                    return Some((whole.clone(), whole));
-                }
-                let groups = compiled.captures(&text[start..])?;
-                Some((shift(groups.get(0)?), shift(groups.get(rule.group)?)))
-            }
+        if let Shape::PrivateKeyBlock = RULES[index].shape {
+            let block = private_key::block_at(text, start, &mut hits.key_ends)?;
+            return Some((block.clone(), block));
         }
+        let compiled = self.compiled[index].get_or_init(|| Compiled::new(&RULES[index]));
+        let rest = &text[start..];
+        let whole = compiled.whole.find(rest)?.end();
+        let secret = match &compiled.before {
+            Some(before) => before.find(rest)?.end()..whole - compiled.after_bytes,
+            None => 0..whole,
+        };
+        Some((start..start + whole, start + secret.start..start + secret.end))
     }
 }
 
-fn anchored(rule: &Rule, expression: &str) -> Regex {
-    match compile(&format!("^(?:{expression})")) {
-        Ok(compiled) => compiled,
-        Err(error) => unreachable!("a test compiles every rule, {} too: {error}", rule.id),
+impl Compiled {
+    fn new(rule: &Rule) -> Compiled {
+        let anchored = |expression: &str| match compile(&format!("^(?:{expression})")) {
+            Ok(compiled) => compiled,
+            Err(error) => unreachable!("a test compiles every rule, {} too: {error}", rule.id),
+        };
+        match rule.shape {
+            Shape::Between { before, secret, after } => Compiled {
+                whole: anchored(&format!("{before}(?:{secret}){after}")),
+                before: Some(anchored(before)),
+                after_bytes: after.len(),
+            },
+            Shape::Token(whole) => {
+                Compiled { whole: anchored(whole), before: None, after_bytes: 0 }
+            }
+            Shape::PrivateKeyBlock => unreachable!("a block has no expression"),
+        }
     }
 }
 
