@@ -40,12 +40,10 @@ pub enum Left {
 
 /// Where the secret is.
 pub enum Shape {
-    /// The match of an expression.
-    Token(&'static str),
-    /// Of a match of the three expressions in a row, the middle. Alone or in the row, the first one
-    /// matches the same bytes, so that no capture groups are needed, which are ten times as slow.
-    Between {
-        /// What stands before the secret.
+    /// Of a match of three expressions in a row, the middle one. The first one matches the same
+    /// bytes alone as in the row, so that no capture groups are needed, which are much slower.
+    Expression {
+        /// What stands before the secret; may be empty.
         before: &'static str,
         /// The secret.
         secret: &'static str,
@@ -64,7 +62,7 @@ const RULE: Rule = Rule {
     keyword_offset: 0,
     at_sign: false,
     left: Left::Any,
-    shape: Shape::Token(""),
+    shape: Shape::PrivateKeyBlock,
     accept: |_| true,
 };
 
@@ -73,26 +71,26 @@ const fn token(
     id: &'static str,
     kind: &'static str,
     keywords: &'static [&'static str],
-    expression: &'static str,
+    secret: &'static str,
 ) -> Rule {
-    Rule { id, kind, keywords, shape: Shape::Token(expression), ..RULE }
+    Rule { id, kind, keywords, shape: Shape::Expression { before: "", secret, after: "" }, ..RULE }
 }
 
 /// The password of a URL. The user info ends at the first `/`; a `?` or `#` may be part of a
 /// password, but not right behind what looks like a port.
-const URL_PASSWORD: Shape = Shape::Between {
+const URL_PASSWORD: Shape = Shape::Expression {
     before: r#"://[^\s:/?#"'`<>\\]*:"#,
     secret: r#"[^\s/?#"'`<>\\]+|[0-9]{0,5}[^\s0-9/?#"'`<>\\][^\s/"'`<>\\]*"#,
     after: "@",
 };
 /// The same for databases, whose passwords may even hold a `/`.
-const DATABASE_PASSWORD: Shape = Shape::Between {
+const DATABASE_PASSWORD: Shape = Shape::Expression {
     before: r#"[A-Za-z+]{5,14}://[^\s:/?#"'`<>\\]*:"#,
     secret: r#"[^\s/?#"'`<>\\]+|[0-9]{0,5}[^\s0-9/?#"'`<>\\][^\s"'`<>\\]{0,200}"#,
     after: "@",
 };
 /// The value of a shell's or a configuration file's AWS secret key.
-const AWS_SECRET_KEY: Shape = Shape::Between {
+const AWS_SECRET_KEY: Shape = Shape::Expression {
     before: r#"(?:aws_secret_access_key|AWS_SECRET_ACCESS_KEY)\s*=\s*\\{0,3}["']?"#,
     secret: r"[A-Za-z0-9/+=]{40,}",
     after: "",

@@ -16,6 +16,8 @@ use super::spans::{Span, settle};
 
 /// Memory that one compiled expression may take, in bytes.
 const EXPRESSION_BYTES_MAX: usize = 1 << 20;
+/// Memory for the states that one expression has met, in bytes.
+const EXPRESSION_CACHE_BYTES_MAX: usize = 256 << 10;
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
 /// Those of control characters, as in coloured terminal output, hide nothing.
 const HIDING_ESCAPES: [&str; 7] =
@@ -119,7 +121,11 @@ impl Scanner {
 /// more, with classes of any characters.
 pub fn compile(expression: &str) -> Result<Regex, regex::Error> {
     let build = |unicode| {
-        RegexBuilder::new(expression).unicode(unicode).size_limit(EXPRESSION_BYTES_MAX).build()
+        RegexBuilder::new(expression)
+            .unicode(unicode)
+            .size_limit(EXPRESSION_BYTES_MAX)
+            .dfa_size_limit(EXPRESSION_CACHE_BYTES_MAX)
+            .build()
     };
     build(false).or_else(|error| build(true).map_err(|_| error))
 }
@@ -182,11 +188,14 @@ impl Keywords {
         start: usize,
         hits: &mut Hits<'_>,
     ) -> Option<(Range<usize>, Range<usize>)> {
-        if let Shape::PrivateKeyBlock = RULES[index].shape {
-            let block = private_key::block_at(text, start, &mut hits.key_ends)?;
-            return Some((block.clone(), block));
-        }
-        let compiled = self.compiled[index].get_or_init(|| Compiled::new(&RULES[index]));
+        let compiled = match &RULES[index].shape {
+            Shape::PrivateKeyBlock => {
+                let block = private_key::block_at(text, start, &mut hits.key_ends)?;
+                return Some((block.clone(), block));
+            }
+            Shape::Expression { before, secret, after } => self.compiled[index]
+                .get_or_init(|| Compiled::new(RULES[index].id, before, secret, after)),
+        };
         let rest = &text[start..];
         let whole = compiled.whole.find(rest)?.end();
         let secret = match &compiled.before {
@@ -198,21 +207,15 @@ impl Keywords {
 }
 
 impl Compiled {
-    fn new(rule: &Rule) -> Compiled {
+    fn new(id: &str, before: &str, secret: &str, after: &str) -> Compiled {
         let anchored = |expression: &str| match compile(&format!("^(?:{expression})")) {
             Ok(compiled) => compiled,
-            Err(error) => unreachable!("a test compiles every rule, {} too: {error}", rule.id),
+            Err(error) => unreachable!("a test compiles every rule, {id} too: {error}"),
         };
-        match rule.shape {
-            Shape::Between { before, secret, after } => Compiled {
-                whole: anchored(&format!("{before}(?:{secret}){after}")),
-                before: Some(anchored(before)),
-                after_bytes: after.len(),
-            },
-            Shape::Token(whole) => {
-                Compiled { whole: anchored(whole), before: None, after_bytes: 0 }
-            }
-            Shape::PrivateKeyBlock => unreachable!("a block has no expression"),
+        Compiled {
+            whole: anchored(&format!("{before}(?:{secret}){after}")),
+            before: (!before.is_empty()).then(|| anchored(before)),
+            after_bytes: after.len(),
         }
     }
 }

@@ -392,6 +392,7 @@ fn a_pattern_that_does_not_compile_is_reported_and_the_rest_runs() {
 
 #[test]
 fn switched_off_everything_passes() {
+    assert_eq!(serde_json::from_str::<Settings>("{}").unwrap(), Settings::default());
     let settings: Settings = serde_json::from_str(r#"{"enabled":false}"#).unwrap();
     let (redactor, errors) = Redactor::new(&settings);
     let secret = ["gh", "p_", &noise(36, 40)].concat();
@@ -500,6 +501,27 @@ fn all_short_sequences_of_tricky_tokens() {
             let gone = memchr::memmem::find(&redacted, secret.as_bytes()).is_none();
             // Object keys stay, and only the last shell is a key.
             assert!(gone || before == "{\"", "{line}");
+        }
+    }
+}
+
+#[test]
+fn every_two_secrets_side_by_side() {
+    let redactor = redactor();
+    let samples: Vec<String> =
+        samples().into_iter().flat_map(|(_, samples)| samples).map(|(text, _)| text).collect();
+    for first in &samples {
+        for second in &samples {
+            for between in ["", "-", "/", ":", "@", "\n", " "] {
+                let text = format!("{first}{between}{second}");
+                let redacted = check(&redactor, quoted(&text).as_bytes());
+                let apart = between == " " || between == "\n";
+                for secret in [first, second].into_iter().filter(|_| apart) {
+                    let secret = quoted(secret);
+                    let secret = secret.trim_matches('"').as_bytes();
+                    assert!(memchr::memmem::find(&redacted, secret).is_none(), "{text}");
+                }
+            }
         }
     }
 }
