@@ -17,7 +17,7 @@ impl Node {
     pub const FREE: Node = Node(2);
     /// `message`: one message of the API.
     const MESSAGE: Node = Node(3);
-    /// An element of `message.content`, or of a tool result's `content`.
+    /// An element of `message.content`.
     const BLOCK: Node = Node(4);
     /// `source` of an image or a document.
     const SOURCE: Node = Node(5);
@@ -29,6 +29,8 @@ impl Node {
     const RESULT: Node = Node(8);
     /// `toolUseResult.file`: a picture or a document that was read.
     const FILE: Node = Node(9);
+    /// An element of a tool result's `content`: a text or a picture.
+    const NESTED: Node = Node(10);
 
     /// The node of an object's value. `key` is the raw content of the key: one that is spelt with
     /// escapes protects nothing.
@@ -36,8 +38,7 @@ impl Node {
         match (self, key) {
             (Node::FREE | Node::PROTECTED, _) => Node::FREE,
             (Node::LINE | Node::RECORD | Node::PROGRESS, key) if is_line_id(key) => Node::PROTECTED,
-            (Node::LINE, b"message") => Node::MESSAGE,
-            (Node::LINE, b"messages") => Node::MESSAGE,
+            (Node::LINE, b"message" | b"messages") => Node::MESSAGE,
             (Node::LINE, b"data") => Node::PROGRESS,
             (Node::LINE, b"snapshot" | b"attachment" | b"worktreeSession" | b"compactMetadata") => {
                 Node::RECORD
@@ -48,8 +49,8 @@ impl Node {
             (Node::MESSAGE, b"id") => Node::PROTECTED,
             (Node::MESSAGE, b"content") => Node::BLOCK,
             (Node::BLOCK, b"id" | b"tool_use_id" | b"signature" | b"data") => Node::PROTECTED,
-            (Node::BLOCK | Node::RESULT, b"content") => Node::BLOCK,
-            (Node::BLOCK | Node::RESULT, b"source") => Node::SOURCE,
+            (Node::BLOCK | Node::RESULT, b"content") => Node::NESTED,
+            (Node::BLOCK | Node::RESULT | Node::NESTED, b"source") => Node::SOURCE,
             (Node::SOURCE, b"data") => Node::PROTECTED,
             (Node::RESULT, b"agentId") => Node::PROTECTED,
             (Node::RESULT, b"file") => Node::FILE,

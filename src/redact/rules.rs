@@ -22,8 +22,6 @@ pub struct Rule {
     pub left: Left,
     /// Where the secret is.
     pub shape: Shape,
-    /// Capture group that is replaced; 0 is the whole match.
-    pub group: usize,
     /// A last look at the match.
     pub accept: fn(&[u8]) -> bool,
 }
@@ -42,8 +40,16 @@ pub enum Left {
 
 /// Where the secret is.
 pub enum Shape {
-    /// The match of an expression that is anchored at the keyword.
-    Expression(&'static str),
+    /// Of a match of three expressions in a row, the middle one. The first one matches the same
+    /// bytes alone as in the row, so that no capture groups are needed, which are much slower.
+    Expression {
+        /// What stands before the secret; may be empty.
+        before: &'static str,
+        /// The secret.
+        secret: &'static str,
+        /// What stands behind it, literally; may be empty.
+        after: &'static str,
+    },
     /// From a line `-----BEGIN … PRIVATE KEY-----` to the line that ends it, or to the end of the
     /// text when that is missing and something like a key follows.
     PrivateKeyBlock,
@@ -56,8 +62,7 @@ const RULE: Rule = Rule {
     keyword_offset: 0,
     at_sign: false,
     left: Left::Any,
-    shape: Shape::Expression(""),
-    group: 0,
+    shape: Shape::PrivateKeyBlock,
     accept: |_| true,
 };
 
@@ -66,22 +71,30 @@ const fn token(
     id: &'static str,
     kind: &'static str,
     keywords: &'static [&'static str],
-    expression: &'static str,
+    secret: &'static str,
 ) -> Rule {
-    Rule { id, kind, keywords, shape: Shape::Expression(expression), ..RULE }
+    Rule { id, kind, keywords, shape: Shape::Expression { before: "", secret, after: "" }, ..RULE }
 }
 
-/// The user and password of a URL. The user info ends at the first `/`; a `?` or `#` may be part of
-/// a password, but not right behind what looks like a port.
-const USER_INFO: &str = concat!(
-    r#"://[^\s:/?#"'`<>\\]*:"#,
-    r#"([^\s/?#"'`<>\\]+|[0-9]{0,5}[^\s0-9/?#"'`<>\\][^\s/"'`<>\\]*)@"#
-);
+/// The password of a URL. The user info ends at the first `/`; a `?` or `#` may be part of a
+/// password, but not right behind what looks like a port.
+const URL_PASSWORD: Shape = Shape::Expression {
+    before: r#"://[^\s:/?#"'`<>\\]*:"#,
+    secret: r#"[^\s/?#"'`<>\\]+|[0-9]{0,5}[^\s0-9/?#"'`<>\\][^\s/"'`<>\\]*"#,
+    after: "@",
+};
 /// The same for databases, whose passwords may even hold a `/`.
-const DATABASE_USER_INFO: &str = concat!(
-    r#"[A-Za-z+]{5,14}://[^\s:/?#"'`<>\\]*:"#,
-    r#"([^\s/?#"'`<>\\]+|[0-9]{0,5}[^\s0-9/?#"'`<>\\][^\s"'`<>\\]{0,200})@"#
-);
+const DATABASE_PASSWORD: Shape = Shape::Expression {
+    before: r#"[A-Za-z+]{5,14}://[^\s:/?#"'`<>\\]*:"#,
+    secret: r#"[^\s/?#"'`<>\\]+|[0-9]{0,5}[^\s0-9/?#"'`<>\\][^\s"'`<>\\]{0,200}"#,
+    after: "@",
+};
+/// The value of a shell's or a configuration file's AWS secret key.
+const AWS_SECRET_KEY: Shape = Shape::Expression {
+    before: r#"(?:aws_secret_access_key|AWS_SECRET_ACCESS_KEY)\s*=\s*\\{0,3}["']?"#,
+    secret: r"[A-Za-z0-9/+=]{40,}",
+    after: "",
+};
 
 /// Object keys whose string values are secrets as a whole, in any letter case.
 pub const SECRET_FIELDS: [&str; 13] = [
@@ -118,13 +131,11 @@ pub static RULES: [Rule; 26] = [
     },
     token("aws-access-key", "aws_key", &["AKIA"], r"AKIA[0-9A-Z]{16,}"),
     Rule {
-        group: 1,
-        ..token(
-            "aws-secret-key",
-            "aws_secret",
-            &["aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"],
-            r#"(?:aws_secret_access_key|AWS_SECRET_ACCESS_KEY)\s*=\s*\\{0,3}["']?([A-Za-z0-9/+=]{40,})"#,
-        )
+        id: "aws-secret-key",
+        kind: "aws_secret",
+        keywords: &["aws_secret_access_key", "AWS_SECRET_ACCESS_KEY"],
+        shape: AWS_SECRET_KEY,
+        ..RULE
     },
     token("github-pat", "github_token", &["ghp_"], r"ghp_[A-Za-z0-9]{36,}"),
     token(
@@ -149,23 +160,28 @@ pub static RULES: [Rule; 26] = [
         ..RULE
     },
     Rule {
-        group: 1,
+        id: "database-url-password",
+        kind: "password",
+        keywords: &[
+            "postgres://",
+            "postgresql://",
+            "mysql://",
+            "mongodb://",
+            "mongodb+srv://",
+            "redis://",
+        ],
         at_sign: true,
-        ..token(
-            "database-url-password",
-            "password",
-            &[
-                "postgres://",
-                "postgresql://",
-                "mysql://",
-                "mongodb://",
-                "mongodb+srv://",
-                "redis://",
-            ],
-            DATABASE_USER_INFO,
-        )
+        shape: DATABASE_PASSWORD,
+        ..RULE
     },
-    Rule { group: 1, at_sign: true, ..token("url-password", "password", &["://"], USER_INFO) },
+    Rule {
+        id: "url-password",
+        kind: "password",
+        keywords: &["://"],
+        at_sign: true,
+        shape: URL_PASSWORD,
+        ..RULE
+    },
     token(
         "slack-token",
         "slack_token",

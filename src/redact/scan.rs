@@ -16,6 +16,8 @@ use super::spans::{Span, settle};
 
 /// Memory that one compiled expression may take, in bytes.
 const EXPRESSION_BYTES_MAX: usize = 1 << 20;
+/// Memory for the states that one expression has met, in bytes.
+const EXPRESSION_CACHE_BYTES_MAX: usize = 256 << 10;
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
 /// Those of control characters, as in coloured terminal output, hide nothing.
 const HIDING_ESCAPES: [&str; 7] =
@@ -49,7 +51,14 @@ struct Keywords {
     /// By pattern of the automaton.
     meanings: Vec<Meaning>,
     /// By rule.
-    compiled: Vec<OnceLock<Regex>>,
+    compiled: Vec<OnceLock<Compiled>>,
+}
+
+/// The expressions of a rule, anchored.
+struct Compiled {
+    whole: Regex,
+    before: Option<Regex>,
+    after_bytes: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -112,7 +121,11 @@ impl Scanner {
 /// more, with classes of any characters.
 pub fn compile(expression: &str) -> Result<Regex, regex::Error> {
     let build = |unicode| {
-        RegexBuilder::new(expression).unicode(unicode).size_limit(EXPRESSION_BYTES_MAX).build()
+        RegexBuilder::new(expression)
+            .unicode(unicode)
+            .size_limit(EXPRESSION_BYTES_MAX)
+            .dfa_size_limit(EXPRESSION_CACHE_BYTES_MAX)
+            .build()
     };
     build(false).or_else(|error| build(true).map_err(|_| error))
 }
@@ -175,30 +188,35 @@ impl Keywords {
         start: usize,
         hits: &mut Hits<'_>,
     ) -> Option<(Range<usize>, Range<usize>)> {
-        let rule = &RULES[index];
-        let shift = |found: regex::bytes::Match<'_>| start + found.start()..start + found.end();
-        match rule.shape {
+        let compiled = match &RULES[index].shape {
             Shape::PrivateKeyBlock => {
                 let block = private_key::block_at(text, start, &mut hits.key_ends)?;
-                Some((block.clone(), block))
+                return Some((block.clone(), block));
             }
-            Shape::Expression(expression) => {
-                let compiled = self.compiled[index].get_or_init(|| anchored(rule, expression));
-                if rule.group == 0 {
-                    let whole = shift(compiled.find(&text[start..])?);
-                    return Some((whole.clone(), whole));
-                }
-                let groups = compiled.captures(&text[start..])?;
-                Some((shift(groups.get(0)?), shift(groups.get(rule.group)?)))
-            }
-        }
+            Shape::Expression { before, secret, after } => self.compiled[index]
+                .get_or_init(|| Compiled::new(RULES[index].id, before, secret, after)),
+        };
+        let rest = &text[start..];
+        let whole = compiled.whole.find(rest)?.end();
+        let secret = match &compiled.before {
+            Some(before) => before.find(rest)?.end()..whole - compiled.after_bytes,
+            None => 0..whole,
+        };
+        Some((start..start + whole, start + secret.start..start + secret.end))
     }
 }
 
-fn anchored(rule: &Rule, expression: &str) -> Regex {
-    match compile(&format!("^(?:{expression})")) {
-        Ok(compiled) => compiled,
-        Err(error) => unreachable!("a test compiles every rule, {} too: {error}", rule.id),
+impl Compiled {
+    fn new(id: &str, before: &str, secret: &str, after: &str) -> Compiled {
+        let anchored = |expression: &str| match compile(&format!("^(?:{expression})")) {
+            Ok(compiled) => compiled,
+            Err(error) => unreachable!("a test compiles every rule, {id} too: {error}"),
+        };
+        Compiled {
+            whole: anchored(&format!("{before}(?:{secret}){after}")),
+            before: (!before.is_empty()).then(|| anchored(before)),
+            after_bytes: after.len(),
+        }
     }
 }
 

@@ -79,23 +79,14 @@ fn block_text(block: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 fn facts(line: &[u8]) -> Option<Facts<'_>> {
-    const NAMES: [&str; 10] = [
-        "type",
-        "uuid",
-        "timestamp",
-        "sessionId",
-        "cwd",
-        "gitBranch",
-        "summary",
-        "leafUuid",
-        "message",
-        "toolUseResult",
-    ];
-    let [kind, uuid, timestamp, session, cwd, branch, summary, leaf, message, result] =
-        members(line, NAMES)?;
+    const NAMES: [&str; 8] =
+        ["type", "uuid", "timestamp", "sessionId", "cwd", "gitBranch", "summary", "leafUuid"];
+    let [kind, uuid, timestamp, session, cwd, branch, summary, leaf] = members(line, NAMES)?;
     let kind = kind.and_then(string);
     let mut agent_ids = Vec::new();
+    // Few lines name an agent, so that the rest is spared a second reading.
     if kind.as_deref() == Some("user") && memmem::find(line, b"agentId").is_some() {
+        let [message, result] = members(line, ["message", "toolUseResult"])?;
         let nested = message.map(|message| tool_results(message.get())).unwrap_or_default();
         for result in result.into_iter().chain(nested) {
             agent_ids.extend(agent_id(result).filter(|id| !agent_ids.contains(id)));
