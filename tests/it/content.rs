@@ -18,6 +18,19 @@ fn following(name: &str, text: impl AsRef<[u8]>) -> (Backend, Sandbox) {
     (backend, sandbox)
 }
 
+/// Waits until the client has noted on disk that the transcript was sent whole. Behind this point it
+/// does not read the file any more until it changes.
+#[track_caller]
+fn settled(sandbox: &Sandbox) {
+    let bytes = fs::metadata(sandbox.transcript(ID)).unwrap().len();
+    eventually("the transcript is settled", || {
+        sandbox.state(ID).is_some_and(|state| {
+            state["files"][format!("{ID}.jsonl")]["bytes_seen"] == bytes
+                && state["synced_at"].is_string()
+        })
+    });
+}
+
 /// Ends the session and checks that everything was accepted and nothing is left.
 #[track_caller]
 fn end(sandbox: &Sandbox, backend: &Backend) {
@@ -206,6 +219,7 @@ fn a_request_that_is_refused_as_too_large_is_halved() {
 fn a_rewritten_transcript_goes_on_behind_the_common_part() {
     let (backend, sandbox) = following("rewritten", lines(ID, 1, 5));
     backend.eventually_holds(ID, &lines(ID, 1, 5));
+    settled(&sandbox);
     let rewritten = [lines(ID, 1, 3), lines(ID, 104, 108)].concat();
     fs::write(sandbox.transcript(ID), &rewritten).unwrap();
     let expected = [lines(ID, 1, 5), lines(ID, 104, 108)].concat();
@@ -226,6 +240,7 @@ fn a_rewritten_transcript_goes_on_behind_the_common_part() {
 fn a_truncated_transcript_that_grows_again_goes_on() {
     let (backend, sandbox) = following("truncated", lines(ID, 1, 5));
     backend.eventually_holds(ID, &lines(ID, 1, 5));
+    settled(&sandbox);
     let length = lines(ID, 1, 2).len() as u64;
     let file = fs::OpenOptions::new().write(true).open(sandbox.transcript(ID)).unwrap();
     file.set_len(length).unwrap();
@@ -241,11 +256,7 @@ fn a_truncated_transcript_that_grows_again_goes_on() {
 fn a_transcript_rewritten_between_two_daemons_goes_on() {
     let (backend, sandbox) = following("rewritten-between", lines(ID, 1, 5));
     backend.eventually_holds(ID, &lines(ID, 1, 5));
-    eventually("the acknowledgement is on disk", || {
-        sandbox
-            .state(ID)
-            .is_some_and(|state| state["files"][format!("{ID}.jsonl")]["last_synced_line"] == 5)
-    });
+    settled(&sandbox);
     processes::signal(sandbox.daemon(), "KILL");
     sandbox.daemons_end();
     let rewritten = [lines(ID, 1, 2), lines(ID, 301, 309)].concat();
@@ -260,6 +271,7 @@ fn a_transcript_rewritten_between_two_daemons_goes_on() {
 fn a_transcript_replaced_by_an_equal_one_sends_nothing_again() {
     let (backend, sandbox) = following("replaced-equal", lines(ID, 1, 5));
     backend.eventually_holds(ID, &lines(ID, 1, 5));
+    settled(&sandbox);
     let copy = sandbox.project("copy");
     fs::write(&copy, lines(ID, 1, 6)).unwrap();
     fs::rename(&copy, sandbox.transcript(ID)).unwrap();
