@@ -178,7 +178,10 @@ impl<'a> Builder<'a> {
     fn push(&mut self, line: &[u8]) -> io::Result<bool> {
         let redacted = self.redactor.line(line);
         self.scratch.clear();
-        escape(&String::from_utf8_lossy(&redacted), &mut self.scratch);
+        match std::str::from_utf8(&redacted) {
+            Ok(text) => escape(text, &mut self.scratch),
+            Err(_) => escape(&String::from_utf8_lossy(&redacted), &mut self.scratch),
+        }
         let size = self.size + self.scratch.len() + 3;
         let first = self.contents.n_lines == 0;
         if size > self.size_target && !first {

@@ -239,7 +239,7 @@ impl<'a> Daemon<'a> {
             waiting.extend(events.poll());
             !last && !waiting.is_empty()
         });
-        sys::daemon::release_memory();
+        sys::memory::release();
         outcome
     }
 
@@ -273,7 +273,7 @@ impl<'a> Daemon<'a> {
         };
         let found = pending::deliver_all(self.world, Some(follower.id()), &mut interrupted);
         if found {
-            sys::daemon::release_memory();
+            sys::memory::release();
         }
         self.pending_at = self.world.clock.now() + PENDING_INTERVAL;
     }

@@ -9,6 +9,7 @@
 
 mod links;
 mod metadata;
+mod prepare;
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::chunk::{self, Builder, Contents, Header};
-use crate::error::{Context, Error, Result};
+use crate::chunk::{self, Contents};
+use crate::error::{Error, Result};
 use crate::files::{Paths, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Backend, Failure, Verdict};
@@ -30,6 +31,7 @@ use crate::time::Clock;
 use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_TRANSCRIPT};
 
 pub use metadata::Surroundings;
+use prepare::{Preparing, Sending};
 use progress::Progress;
 
 /// The longest that one request may take; the backend's own limit is the same.
@@ -374,8 +376,8 @@ impl Engine {
         tools: &mut Tools<'_>,
         report: &mut Report,
     ) -> Result<Result<()>, Failure> {
-        let source = sending.source;
         let session_id = self.open(tools)?;
+        let source = sending.source;
         let hashes = LineHashes::new(&self.paths, self.session.id(), &source.name);
         let progress = self.files.entry(source.name.clone()).or_default();
         progress.record.path.clone_from(&source.path);
@@ -386,66 +388,76 @@ impl Engine {
         };
         self.bytes_read += located.bytes_read;
         let mut tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
+        let sent = self.send_tail(&session_id, &mut tail, &hashes, sending, tools, report);
+        self.bytes_read += tail.bytes_read();
+        if matches!(sent, Ok(Ok(()))) && !report.interrupted {
+            let progress = self.files.entry(source.name.clone()).or_default();
+            progress.settle(tail.reader(), located.stamp);
+        }
+        sent
+    }
+
+    fn send_tail(
+        &mut self,
+        session_id: &str,
+        tail: &mut Tail<File>,
+        hashes: &LineHashes,
+        sending: &mut Sending<'_>,
+        tools: &mut Tools<'_>,
+        report: &mut Report,
+    ) -> Result<Result<()>, Failure> {
+        let source = sending.source;
         let mut checkpoint_at = tools.clock.now() + CHECKPOINT_INTERVAL;
+        let mut prepared = None;
         loop {
             let progress = self.files.entry(source.name.clone()).or_default();
-            let header = Header {
-                session_id: &session_id,
-                file_name: &source.name,
-                file_type: source.file_type,
-                first_line: progress.record.last_synced_line + 1,
+            let acknowledged = progress.record.last_synced_line;
+            let preparing = Preparing {
+                session_id,
+                surroundings: &self.surroundings,
+                request_bytes: self.request_bytes,
+                sending,
             };
-            let filled = fill(header, tools.redactor, self.request_bytes, &mut tail, sending);
-            let builder = match filled {
-                Ok(builder) => builder,
+            let chunk = match prepared.take() {
+                Some(chunk) => Ok(chunk),
+                None => preparing.prepare(acknowledged, tail, tools.redactor),
+            };
+            let chunk = match chunk {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Ok(Ok(())),
                 Err(error) => return Ok(Err(error)),
             };
-            if builder.contents().n_lines == 0 {
-                break;
-            }
-            let metadata = (source.file_type == TYPE_TRANSCRIPT)
-                .then(|| self.surroundings.chunk_metadata(builder.contents(), tools.redactor));
-            let progress = self.files.entry(source.name.clone()).or_default();
-            progress.n_lines_tried = builder.contents().n_lines;
-            progress.n_bytes_tried = builder.contents().bytes;
-            let (body, contents) = match builder.finish(metadata.as_ref()) {
-                Ok(finished) => finished,
-                Err(error) => return Ok(Err(Error::new("compress a request").caused_by(error))),
-            };
+            progress.n_lines_tried = chunk.contents.n_lines;
+            progress.n_bytes_tried = chunk.contents.bytes;
             let time_max = time_left(tools)?;
-            let answer = tools.backend.append(&body, time_max)?;
-            drop(body);
-            let expected = progress.record.last_synced_line + contents.n_lines;
-            if answer.last_synced_line != expected {
-                let what = format!(
-                    "{}: the backend acknowledged line {} instead of {expected}",
-                    source.name, answer.last_synced_line
-                );
-                return Err(Failure {
-                    verdict: Verdict::Reject,
-                    timed_out: false,
-                    error: Error::new(what),
-                });
+            let expected = acknowledged + chunk.contents.n_lines;
+            let (answer, ahead) = preparing.exchange(&chunk, expected, tail, tools, time_max);
+            if answer?.last_synced_line != expected {
+                let what = format!("{}: the backend acknowledged another line", source.name);
+                let error = Error::new(what);
+                return Err(Failure { verdict: Verdict::Reject, timed_out: false, error });
             }
-            progress.acknowledge(&contents, &hashes);
-            report.n_lines += contents.n_lines;
+            let progress = self.files.entry(source.name.clone()).or_default();
+            progress.acknowledge(&chunk.contents, hashes);
+            report.n_lines += chunk.contents.n_lines;
             self.request_bytes = (self.request_bytes * 2).min(chunk::REQUEST_BYTES_TARGET);
             sending.stand_in = false;
-            self.after_chunk(source, contents, tools);
+            self.after_chunk(source, chunk.contents, tools);
             if tools.clock.now() >= checkpoint_at {
                 (tools.checkpoint)(self);
                 checkpoint_at = tools.clock.now() + CHECKPOINT_INTERVAL;
             }
             if (tools.interrupted)() {
                 report.interrupted = true;
-                self.bytes_read += tail.bytes_read();
                 return Ok(Ok(()));
             }
+            match ahead {
+                Some(Err(error)) => return Ok(Err(error)),
+                Some(Ok(None)) => return Ok(Ok(())),
+                Some(Ok(chunk)) => prepared = Some(chunk),
+                None => {}
+            }
         }
-        self.bytes_read += tail.bytes_read();
-        let progress = self.files.entry(source.name.clone()).or_default();
-        progress.settle(tail.reader(), located.stamp);
-        Ok(Ok(()))
     }
 
     /// What the lines of an acknowledged chunk lead to.
@@ -464,34 +476,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// What is to be sent of one file.
-struct Sending<'a> {
-    source: &'a Source,
-    last: bool,
-    /// The next line was refused even alone.
-    stand_in: bool,
-    /// Refusals in this pass.
-    n_refused: usize,
-    /// Those of them that were of a single small line.
-    n_refused_alone: usize,
-}
-
-fn fill<'a>(
-    header: Header<'_>,
-    redactor: &'a Redactor,
-    request_bytes: usize,
-    tail: &mut Tail<File>,
-    sending: &Sending<'_>,
-) -> Result<Builder<'a>> {
-    let what = || format!("read {}", sending.source.path.display());
-    let mut builder = Builder::new(header, redactor, request_bytes).context(what)?;
-    builder.fill(tail, sending.stand_in).context(what)?;
-    if sending.last && builder.contents().n_lines == 0 {
-        builder.fill_unterminated(tail).context(what)?;
-    }
-    Ok(builder)
 }
 
 fn time_left(tools: &Tools<'_>) -> Result<Duration, Failure> {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::FromRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -55,21 +55,6 @@ pub fn detach() -> io::Result<File> {
             number => Ok(File::from_raw_fd(number)),
         }
     }
-}
-
-/// Gives memory that the allocator keeps for later back to the system.
-pub fn release_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: malloc_trim may be called at any time from any thread.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-}
-
-/// True when this descriptor is a terminal.
-pub fn is_terminal(descriptor: &impl AsRawFd) -> bool {
-    // SAFETY: isatty takes a number.
-    unsafe { libc::isatty(descriptor.as_raw_fd()) == 1 }
 }
 
 fn close_descriptors() {

@@ -10,5 +10,6 @@
 pub mod daemon;
 pub mod input;
 pub mod lock;
+pub mod memory;
 pub mod process;
 pub mod signals;

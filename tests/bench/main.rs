@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod hook;
+mod redact;
 mod sink;
 mod sync;
 mod world;
@@ -18,6 +19,7 @@ fn main() {
     }
     hook::run();
     sync::run();
+    redact::run(&sync::recorded_lines());
 }
 
 /// The middle one.

@@ -105,7 +105,8 @@ fn follow(world: &World, sink: &Sink, lines: &[Vec<u8>]) {
     world.kill(id);
 }
 
-fn recorded_lines() -> Vec<Vec<u8>> {
+/// The lines of all recorded sessions.
+pub fn recorded_lines() -> Vec<Vec<u8>> {
     let mut paths = Vec::new();
     collect(Path::new("fixtures/transcripts"), &mut paths);
     paths.sort();
