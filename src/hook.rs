@@ -14,10 +14,8 @@ use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{Context, Error, Result};
-use crate::files::Paths;
-use crate::state::{
-    self, Attempt, HookInput, Kept, Launch, Loaded, Lock, Note, NoteKind, SessionId,
-};
+use crate::files::{Paths, SessionId};
+use crate::state::{self, Attempt, HookInput, Kept, Launch, Loaded, Lock, Note, NoteKind};
 use crate::sys::{self, process::Process};
 
 /// Bytes of one hook input: the largest seen carried a 12 MB prompt.

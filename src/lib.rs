@@ -30,21 +30,22 @@
 //! | s | `server` | the embedded backend, behind the feature `server` |
 //!
 //! `hook` has an allow-list of its own: `error files state sys`. `server` uses
-//! `error time wire sys files redact transcript` and itself; client and server meet in `wire` alone.
+//! `error time wire sys files redact transcript` and itself; client and server meet in `wire`
+//! alone.
 //!
 //! # A line's way
 //!
-//! `session` (which files) → `tail` (complete lines, position, hash) → `transcript` (agents, metadata)
-//! → `redact` (borrowed when clean) → `chunk` (escaped straight into the compressor) →
+//! `session` (which files) → `tail` (complete lines, position, hash) → `transcript` (agents,
+//! metadata) → `redact` (borrowed when clean) → `chunk` (escaped straight into the compressor) →
 //! `remote::Backend::append` → acknowledgement → `state`. Only an acknowledgement moves a position;
 //! after an error the backend is asked where it stands.
 //!
 //! # A session's way
 //!
-//! A hook takes the session's lock and hands it over to a daemon that it starts, or leaves a note for
-//! the one that holds it. The daemon sends what is new until Claude Code or the session ends, then the
-//! rest within 30 s, then removes what it kept; what it could not deliver stays *pending* for the next
-//! daemon of any session.
+//! A hook takes the session's lock and hands it over to a daemon that it starts, or leaves a note
+//! for the one that holds it. The daemon sends what is new until Claude Code or the session ends,
+//! then the rest within 30 s, then removes what it kept; what it could not deliver stays *pending*
+//! for the next daemon of any session.
 //!
 //! # Deliberately absent
 //!

@@ -17,8 +17,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use crate::files::Stamp;
-use crate::state::SessionId;
+use crate::files::{SessionId, Stamp};
 use crate::transcript;
 use crate::wire;
 

@@ -28,7 +28,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("tail", 2),
     ("git", 2),
     ("logging", 2),
-    ("session", 3),
+    ("session", 2),
     ("remote", 3),
     ("chunk", 3),
     ("sync", 4),

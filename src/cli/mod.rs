@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
+use crate::files::SessionId;
 use crate::hook::Event;
-use crate::state::{Launch, SessionId};
+use crate::state::Launch;
 
 /// What `help` prints.
 pub const HELP: &str = "\

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::daemon::{Delivery, World, deliver};
 use crate::error::{Context, Result};
+use crate::files::SessionId;
 use crate::state;
 use crate::sys;
 
@@ -72,7 +73,7 @@ fn summary(
     writeln!(out, "{n_delivered} delivered, {n_followed} followed, {n_failed} still pending")
 }
 
-fn wake(world: &World<'_>, id: &state::SessionId) {
+fn wake(world: &World<'_>, id: &SessionId) {
     if let Some(daemon) = state::holder(world.paths, id) {
         // It may have ended just now; then its session is delivered or pending.
         let _ = sys::signals::wake(daemon.pid);

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::error::{Context, Result};
-use crate::files::Paths;
-use crate::state::{self, FileRecord, LastError, Loaded, Record, SessionId};
+use crate::files::{Paths, SessionId};
+use crate::state::{self, FileRecord, LastError, Loaded, Record};
 
 /// All sessions that have state on this machine.
 #[derive(Debug, Serialize)]

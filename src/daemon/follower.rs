@@ -8,13 +8,11 @@ use log::{info, warn};
 
 use crate::config::{self, Account};
 use crate::error::{Error, Result};
-use crate::files::Stamp;
+use crate::files::{SessionId, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Failure, Verdict};
 use crate::session::Session;
-use crate::state::{
-    self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, Record, SessionId, Status,
-};
+use crate::state::{self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, Record, Status};
 use crate::sync::{Engine, Report, Surroundings, Tools};
 use crate::sys::{self, process::Process};
 use crate::time;

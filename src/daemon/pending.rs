@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use log::{info, warn};
 
-use crate::state::{self, Attempt, Launch, Loaded, SessionId};
+use crate::files::SessionId;
+use crate::state::{self, Attempt, Launch, Loaded};
 use crate::sys;
 
 use super::{Finished, Follower, Outcome, World};

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::files::{self, Paths, Stamp};
-use crate::state::{Lock, SessionId, record};
+use crate::files::{self, Paths, SessionId, Stamp};
+use crate::state::{Lock, record};
 use crate::sys::{self, process::Process};
 
 /// How long the inbox may be held by another before a hook gives up.

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
-use crate::files::{self, Paths};
-use crate::state::{FileRecord, SessionId};
+use crate::files::{self, Paths, SessionId};
+use crate::state::FileRecord;
 
 const VERSION: u32 = 1;
 const KEPT_BYTES_MAX: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::state::SessionId;
+use crate::files::SessionId;
 use crate::sys::process::Process;
 
 /// What a daemon is told on its command line: nothing that is secret.

@@ -9,8 +9,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::PathBuf;
 
-use crate::files::{self, Paths};
-use crate::state::SessionId;
+use crate::files::{self, Paths, SessionId};
 
 const ENTRY_BYTES: u64 = 8;
 

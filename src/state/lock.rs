@@ -9,8 +9,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Paths, Stamp};
-use crate::state::SessionId;
+use crate::files::{self, Paths, SessionId, Stamp};
 use crate::sys::process::Process;
 
 /// Bytes of a lock file.

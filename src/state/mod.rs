@@ -12,7 +12,6 @@
 //! to the backend. The format is that of the existing client (reference §4.5, §4.6) plus `version`
 //! and `files`, so that hooks and daemons of either respect each other.
 
-mod id;
 mod inbox;
 mod kept;
 mod launch;
@@ -20,7 +19,6 @@ mod lines;
 mod lock;
 mod record;
 
-pub use id::SessionId;
 pub use inbox::{HookInput, Note, NoteKind, append, append_foreign, consume, finish, read};
 pub use kept::Kept;
 pub use launch::Launch;

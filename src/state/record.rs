@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
-use crate::files::{self, Paths};
-use crate::state::SessionId;
+use crate::files::{self, Paths, SessionId};
 use crate::sys::process::{self, Process};
 
 /// The format written here.

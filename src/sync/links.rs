@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::state::SessionId;
+use crate::files::SessionId;
 use crate::transcript;
 
 /// Transcripts looked at for one summary.

@@ -21,11 +21,11 @@ use log::{info, warn};
 
 use crate::chunk::{self, Contents};
 use crate::error::{Error, Result};
-use crate::files::{Paths, Stamp};
+use crate::files::{Paths, SessionId, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Backend, Failure, Verdict};
 use crate::session::{Session, Source, Workflows};
-use crate::state::{FileRecord, HookInput, LineHashes, SessionId};
+use crate::state::{FileRecord, HookInput, LineHashes};
 use crate::tail::{self, Tail};
 use crate::time::Clock;
 use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_TRANSCRIPT};

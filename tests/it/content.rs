@@ -18,8 +18,8 @@ fn following(name: &str, text: impl AsRef<[u8]>) -> (Backend, Sandbox) {
     (backend, sandbox)
 }
 
-/// Waits until the client has noted on disk that the transcript was sent whole. Behind this point it
-/// does not read the file any more until it changes.
+/// Waits until the client has noted on disk that the transcript was sent whole. Behind this point
+/// it does not read the file any more until it changes.
 #[track_caller]
 fn settled(sandbox: &Sandbox) {
     let bytes = fs::metadata(sandbox.transcript(ID)).unwrap().len();

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use confab::error::Error;
+use confab::files::SessionId;
 use confab::files::{Paths, Roots};
 use confab::redact::{Redactor, Settings};
 use confab::remote::{Backend, Failure, Verdict};
 use confab::session::Session;
-use confab::state::{FileRecord, SessionId};
+use confab::state::FileRecord;
 use confab::sync::{Engine, Report, Surroundings, Tools};
 use confab::time::Clock;
 use confab::wire::{

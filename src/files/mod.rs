@@ -1,4 +1,5 @@
-//! Files of our own: atomic replacement, bounded reads, private folders, and where everything lies.
+//! Files of our own: atomic replacement, bounded reads, private folders, names that are safe in a
+//! path, and where everything lies.
 //!
 //! A file of ours is replaced whole (temporary file in the same folder, fsync, rename, fsync of the
 //! folder), never written in place; what is read back is bounded. Folders are 0700, files 0600.
@@ -6,10 +7,14 @@
 //! Deliberately absent: reading the environment. `main` reads it and hands the roots to
 //! [`Paths::new`].
 
+mod id;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+pub use id::SessionId;
 
 /// Where everything lies on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
