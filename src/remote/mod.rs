@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest};
 
 /// What the engine asks of a backend. Each call ends within `time_max`, retries nothing, follows no
-/// redirect and reads a bounded answer. `Send`, because a request is on its way while the next one is
-/// prepared.
+/// redirect and reads a bounded answer. `Send`, because a request is on its way while the next one
+/// is prepared.
 pub trait Backend: Send {
     /// Opens or resumes a session.
     fn init(&mut self, request: &InitRequest, time_max: Duration) -> Result<InitAnswer, Failure>;

@@ -84,8 +84,8 @@ impl Preparing<'_> {
         Ok(Some(Chunk { body, contents }))
     }
 
-    /// Sends a request whose last line is `expected`. While a large one is on its way, the next one is
-    /// prepared; it is good only if this one is acknowledged up to `expected`.
+    /// Sends a request whose last line is `expected`. While a large one is on its way, the next one
+    /// is prepared; it is good only if this one is acknowledged up to `expected`.
     pub fn exchange(
         &self,
         chunk: &Chunk,

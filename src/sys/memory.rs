@@ -1,7 +1,8 @@
 //! Giving memory back while there is nothing to do.
 
-/// Gives back what the allocator keeps for later, and the program's own pages that are only copies of
-/// its file: they come back from the page cache when they are needed. An idle daemon is a small one.
+/// Gives back what the allocator keeps for later, and the program's own pages that are only copies
+/// of its file: they come back from the page cache when they are needed. An idle daemon is a small
+/// one.
 pub fn release() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim may be called at any time from any thread.
@@ -9,22 +10,23 @@ pub fn release() {
         libc::malloc_trim(0);
     }
     #[cfg(target_os = "linux")]
-    // SAFETY: the callback has the signature that is asked for and does not unwind; no data is passed.
+    // SAFETY: the callback has the signature that is asked for and does not unwind; no data is
+    // passed.
     unsafe {
         libc::dl_iterate_phdr(Some(release_program), std::ptr::null_mut());
     }
 }
 
-/// Called for the program itself first; 1 ends the walk, so that libraries are left alone: their pages
-/// are shared with other processes.
+/// Called for the program itself first; 1 ends the walk, so that libraries are left alone: their
+/// pages are shared with other processes.
 #[cfg(target_os = "linux")]
 extern "C" fn release_program(
     info: *mut libc::dl_phdr_info,
     _: libc::size_t,
     _: *mut libc::c_void,
 ) -> libc::c_int {
-    // SAFETY: the system passes a valid description for the time of the call, and `dlpi_phdr` points
-    // to `dlpi_phnum` program headers.
+    // SAFETY: the system passes a valid description for the time of the call, and `dlpi_phdr`
+    // points to `dlpi_phnum` program headers.
     let (base, headers) = unsafe {
         let info = &*info;
         let headers = std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum));
@@ -41,8 +43,8 @@ extern "C" fn release_program(
         let start = (base + header.p_vaddr as usize) & !(page - 1);
         let end = (base + header.p_vaddr as usize + header.p_memsz as usize) & !(page - 1);
         if end > start {
-            // SAFETY: these pages are mapped from the program's file and cannot be written, so what is
-            // dropped is read from the file again, unchanged, on the next access.
+            // SAFETY: these pages are mapped from the program's file and cannot be written, so what
+            // is dropped is read from the file again, unchanged, on the next access.
             unsafe {
                 libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED);
             }
