@@ -8,26 +8,48 @@
 //! | floor | module | what lives there |
 //! |---|---|---|
 //! | 0 | [`error`] | the one error that a human reads |
-//! | 0 | [`time`] | RFC 3339 and HTTP dates, pure |
+//! | 0 | [`time`] | RFC 3339 and HTTP dates, pure; the clock that is handed in |
 //! | 0 | [`schedule`] | when to act next: interval, jitter, backoff |
 //! | 0 | [`wire`] | every JSON type exchanged with a backend |
 //! | 0 | [`sys`] | all unsafe and libc |
 //! | 1 | [`files`] | atomic replacement, bounded reads, where everything lies |
 //! | 1 | [`redact`] | secrets out, every other byte untouched |
 //! | 1 | [`transcript`] | what one line tells us |
-//! | 2 | [`config`] | our configuration, read again after a refused key |
-//! | 2 | [`state`] | a session's state, lock, inbox and what outlives them |
-//! | 2 | [`tail`] | whole lines of a growing file |
-//! | 2 | [`git`] | branch and remotes of a folder, without credentials |
-//! | 2 | [`logging`] | the log, bounded |
-//! | 3 | [`session`] | the files of a session; on this floor for the session id of `state` |
-//! | 3 | [`remote`] | the backend as the client sees it, and its HTTP |
+//! | 2 | [`config`] | the user's configuration, checked on load |
+//! | 2 | [`state`] | a session's state file, lock, inbox and line hashes |
+//! | 2 | [`tail`] | whole lines from a growing file, positions, chained hashes |
+//! | 2 | [`session`] | the files of a session in every layout |
+//! | 2 | [`git`] | branch and remotes without a subprocess |
+//! | 2 | [`logging`] | one size-capped log for all processes |
+//! | 3 | [`remote`] | the `Backend` trait and its client over HTTP |
 //! | 3 | [`chunk`] | lines to one bounded, redacted, compressed request |
-//! | 4 | [`sync`] | one pass over a session's files |
-//! | 5 | [`daemon`] | the event loop of one session |
-//! | 5 | [`hook`] | what Claude Code runs: stdin, lock, spawn, stdout |
-//! | 6 | [`cli`] | the command line, one file per command |
+//! | 4 | [`sync`] | the engine: one pass over a session's files |
+//! | 5 | [`daemon`] | the loop of one session, and sessions left pending |
+//! | 5 | [`hook`] | what Claude Code runs: stdin, lock, spawn or note, stdout |
+//! | 6 | [`cli`] | the command line |
 //! | s | `server` | the embedded backend, behind the feature `server` |
+//!
+//! `hook` has an allow-list of its own: `error files state sys`. `server` uses `error time wire sys
+//! files redact transcript` and itself; client and server meet in `wire` alone.
+//!
+//! # A line's way
+//!
+//! `session` (which files) → `tail` (complete lines, position, hash) → `transcript` (agents,
+//! metadata) → `redact` (borrowed when clean) → `chunk` (escaped straight into the compressor) →
+//! `remote::Backend::append` → acknowledgement → `state`. Only an acknowledgement moves a position;
+//! after an error the backend is asked where it stands.
+//!
+//! # A session's way
+//!
+//! A hook takes the session's lock and hands it over to a daemon that it starts, or leaves a note
+//! for the one that holds it. The daemon sends what is new until Claude Code or the session ends,
+//! then the rest within 30 s, then removes what it kept; what it could not deliver stays *pending*
+//! for the next daemon of any session.
+//!
+//! # Deliberately absent
+//!
+//! An async runtime; inotify (a `stat` every interval costs next to nothing, and every event that
+//! matters has a hook or a signal); any host but the configured backend.
 
 pub mod chunk;
 pub mod cli;

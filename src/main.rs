@@ -110,6 +110,7 @@ fn run(command: Command) -> Result<bool> {
 /// Detaches at once: until then the daemon belongs to the session and terminal of Claude Code.
 fn run_daemon(launch: Launch) -> Result<()> {
     sys::signals::block();
+    sys::memory::keep_small();
     let lock = sys::daemon::detach().context(|| "detach the daemon".into())?;
     let writer: String = launch.id.as_str().chars().take(8).collect();
     let paths = paths()?;

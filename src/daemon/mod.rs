@@ -49,6 +49,8 @@ const QUIET_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const LATE_FILE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a daemon without a known parent lives after the last change.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A wait for which it is worth giving memory back.
+const LONG_WAIT_MIN: Duration = Duration::from_millis(100);
 /// Time between two looks at sessions that others have left pending.
 const PENDING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -209,7 +211,12 @@ impl<'a> Daemon<'a> {
                 self.wait_after(&Outcome::Complete)
             };
             self.deliver_pending(follower);
-            let event = self.waiting.pop_front().unwrap_or_else(|| self.events.wait(wait));
+            let event = self.waiting.pop_front().unwrap_or_else(|| {
+                if wait >= LONG_WAIT_MIN {
+                    sys::memory::release();
+                }
+                self.events.wait(wait)
+            });
             match event {
                 Event::Stop(at) => {
                     self.end_at = at;
@@ -235,12 +242,10 @@ impl<'a> Daemon<'a> {
     fn pass(&mut self, follower: &mut Follower, time_max: Duration, last: bool) -> Outcome {
         let deadline = self.world.clock.now() + time_max;
         let (events, waiting) = (&self.events, &mut self.waiting);
-        let outcome = follower.pass(self.world, deadline, last, &mut || {
+        follower.pass(self.world, deadline, last, &mut || {
             waiting.extend(events.poll());
             !last && !waiting.is_empty()
-        });
-        sys::memory::release();
-        outcome
+        })
     }
 
     fn wait_after(&mut self, outcome: &Outcome) -> Duration {
@@ -271,10 +276,7 @@ impl<'a> Daemon<'a> {
             waiting.extend(events.poll());
             !waiting.is_empty()
         };
-        let found = pending::deliver_all(self.world, Some(follower.id()), &mut interrupted);
-        if found {
-            sys::memory::release();
-        }
+        pending::deliver_all(self.world, Some(follower.id()), &mut interrupted);
         self.pending_at = self.world.clock.now() + PENDING_INTERVAL;
     }
 

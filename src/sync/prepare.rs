@@ -16,6 +16,9 @@ use super::{Surroundings, Tools};
 /// A request of this size is likely to be followed by another one, which is prepared meanwhile.
 const AHEAD_BYTES_MIN: usize = 512 << 10;
 
+/// Stack of the sending thread; TLS takes the most of it.
+const SEND_STACK_BYTES: usize = 512 << 10;
+
 /// What is to be sent of one file.
 pub struct Sending<'a> {
     /// The file.
@@ -100,7 +103,17 @@ impl Preparing<'_> {
         }
         let redactor = tools.redactor;
         std::thread::scope(|scope| {
-            let sending = scope.spawn(|| backend.append(&chunk.body, time_max));
+            let started = std::thread::Builder::new()
+                .name("send".to_owned())
+                .stack_size(SEND_STACK_BYTES)
+                .spawn_scoped(scope, || backend.append(&chunk.body, time_max));
+            let sending = match started {
+                Ok(sending) => sending,
+                Err(error) => {
+                    let error = Error::new("start the sending thread").caused_by(error);
+                    return (Err(Failure::retry(error)), None);
+                }
+            };
             let ahead = self.prepare(expected, tail, redactor);
             let answer = sending.join().unwrap_or_else(|_| {
                 Err(Failure::retry(Error::new("the thread that sends has failed")))

@@ -1,5 +1,15 @@
 //! Giving memory back while there is nothing to do.
 
+/// Tells the allocator to serve all threads from one heap: more speed than one thread that works
+/// and one that sends could use would cost memory for good. To be called before the first thread.
+pub fn keep_small() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt takes two numbers, and no other thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Gives back what the allocator keeps for later, and the program's own pages that are only copies
 /// of its file: they come back from the page cache when they are needed. An idle daemon is a small
 /// one.
