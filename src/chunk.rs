@@ -110,7 +110,12 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As reading the file.
     pub fn fill<R: Read>(&mut self, tail: &mut Tail<R>, stand_in: bool) -> io::Result<()> {
-        while self.contents.hashes.len() < REQUEST_LINES_MAX && self.size < self.size_target {
+        while self.contents.hashes.len() < REQUEST_LINES_MAX {
+            // The first line always belongs to a request, however small it is meant to be: a
+            // request without lines means that there are none.
+            if self.contents.n_lines > 0 && self.size >= self.size_target {
+                break;
+            }
             tail.settle()?;
             let before = tail.position();
             let Some(line) = tail.next_line()? else { break };

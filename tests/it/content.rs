@@ -18,8 +18,8 @@ fn following(name: &str, text: impl AsRef<[u8]>) -> (Backend, Sandbox) {
     (backend, sandbox)
 }
 
-/// Waits until the client has noted on disk that the transcript was sent whole. Behind this point
-/// it does not read the file any more until it changes.
+/// Waits until the client has noted on disk that the transcript was sent whole. From then on it
+/// does not read the file any more until it changes.
 #[track_caller]
 fn settled(sandbox: &Sandbox) {
     let bytes = fs::metadata(sandbox.transcript(ID)).unwrap().len();
@@ -210,6 +210,20 @@ fn a_request_that_is_refused_as_too_large_is_halved() {
         .filter_map(|arrived| arrived.body["lines"].as_array().map(Vec::len))
         .collect();
     assert!(sizes[1] < sizes[0] && sizes[2] < sizes[1], "{sizes:?}");
+    end(&sandbox, &backend);
+}
+
+/// The same for lines that are small already: they are tried again, never passed over.
+#[test]
+fn small_lines_that_are_refused_as_too_large_are_sent_again() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("small-refused", &backend);
+    append(&sandbox.transcript(ID), lines(ID, 1, 3));
+    for _ in 0..2 {
+        backend.fail(Endpoint::Chunk, Fault::invalid_body());
+    }
+    sandbox.session_start(ID);
+    backend.eventually_holds(ID, &lines(ID, 1, 3));
     end(&sandbox, &backend);
 }
 

@@ -265,7 +265,9 @@ impl World {
             checkpoint: &mut |_| {},
         };
         let report = self.engine.pass(&mut tools, false);
-        assert!(report.file_errors.is_empty(), "{:?}", report.file_errors);
+        // A refused file is left for the next pass; nothing else goes wrong with a file here.
+        let refused = |error: &Error| error.to_string().ends_with("made up");
+        assert!(report.file_errors.iter().all(refused), "{:?}", report.file_errors);
         report
     }
 
@@ -317,7 +319,9 @@ fn engine(
 /// Passes until nothing is left to do, as the daemon does.
 fn pass_until_done(world: &mut World, seed: u64) {
     for _ in 0..60 {
-        if world.pass().failure.is_none() && !world.engine.has_news() {
+        let report = world.pass();
+        let is_whole = report.failure.is_none() && report.file_errors.is_empty();
+        if is_whole && !world.engine.has_news() {
             return;
         }
     }
