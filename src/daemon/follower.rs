@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use crate::config::{self, Account};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::files::{SessionId, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Failure, Verdict};
@@ -69,7 +69,7 @@ pub enum Finished {
 
 impl Follower {
     /// Takes up a session: what a hook has told, else what the state file or the inbox remembers.
-    /// `None` when nobody knows where its transcript is.
+    /// `None` when nobody knows where its transcript is; the lock file is removed then.
     ///
     /// # Errors
     /// As reading state and inbox.
@@ -92,8 +92,11 @@ impl Follower {
             ..Record::default()
         });
         if record.transcript_path.as_os_str().is_empty() && launch.is_none() {
-            let Ok((notes, _)) = state::read(world.paths, &id) else { return Ok(None) };
-            let Some(note) = notes.first() else { return Ok(None) };
+            let notes = state::read(world.paths, &id).map_or(Vec::new(), |(notes, _)| notes);
+            let Some(note) = notes.first() else {
+                lock.remove().context(|| format!("remove the lock of session {id}"))?;
+                return Ok(None);
+            };
             record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
             record.cwd.clone_from(&note.hook_input.cwd);
         }

@@ -193,7 +193,7 @@ pub fn remove(paths: &Paths, id: &SessionId) -> io::Result<()> {
     files::remove_if_present(&path(paths, id))
 }
 
-/// The ids of all sessions that have a state file or an inbox, in order.
+/// The ids of all sessions that have a state file, an inbox or a lock file, in order.
 ///
 /// # Errors
 /// As `readdir`, but for "not found".
@@ -206,7 +206,7 @@ pub fn sessions(paths: &Paths) -> io::Result<Vec<SessionId>> {
     for entry in entries.take(SESSIONS_MAX) {
         let name = entry?.file_name();
         let stem = name.to_str().and_then(|name| {
-            name.strip_suffix(".inbox.jsonl").or_else(|| name.strip_suffix(".json"))
+            [".inbox.jsonl", ".json", ".lock"].iter().find_map(|suffix| name.strip_suffix(suffix))
         });
         ids.extend(stem.and_then(SessionId::new));
     }
