@@ -183,10 +183,13 @@ pub fn save(paths: &Paths, id: &SessionId, record: &mut Record) -> Result<()> {
 /// As the system calls.
 pub fn remove(paths: &Paths, id: &SessionId) -> io::Result<()> {
     let prefix = format!("{id}.");
+    // What a daemon was writing when it was killed. Only the holder of the lock writes a state.
+    let unfinished = format!(".{id}.json.");
     for entry in std::fs::read_dir(&paths.sync)?.take(SESSIONS_MAX * 4) {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
-        if name.starts_with(&prefix) && name.ends_with(".lines") {
+        let is_hashes = name.starts_with(&prefix) && name.ends_with(".lines");
+        if is_hashes || name.starts_with(&unfinished) {
             files::remove_if_present(&paths.sync.join(name))?;
         }
     }
