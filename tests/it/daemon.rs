@@ -14,6 +14,8 @@ use crate::support::sandbox::{ANSWER, CONFAB, ID, Sandbox, append, line, lines};
 
 /// What a daemon has left to end in after a signal, and a machine under load some more.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(40);
+/// A pid above all that Linux gives.
+const NOBODY: u32 = 4_194_305;
 const OTHER: &str = "22222222-2222-4222-8222-222222222222";
 
 #[test]
@@ -208,14 +210,15 @@ fn sigterm_during_a_hanging_upload_ends_in_time_and_keeps_the_session() {
 }
 
 /// The parent is killed: what it wrote last is delivered and the daemon ends.
-fn check_parent_death(name: &str, looks: Looks, tells_pid: bool) {
+/// `told_pid` gives what `CLAUDE_PID` says, from what it should say.
+fn check_parent_death(name: &str, looks: Looks, told_pid: impl Fn(u32) -> Option<u32>) {
     let backend = Backend::start();
     let sandbox = Sandbox::with_backend(name, &backend);
     let Some(mut claude) = Claude::start(&sandbox, looks) else {
         eprintln!("skipped: there is no node here");
         return;
     };
-    claude.tells_pid = tells_pid;
+    claude.told_pid = told_pid(claude.pid());
     append(&sandbox.transcript(ID), line(ID, 1));
     let answer = claude.hook("session-start", &sandbox.input("SessionStart", ID));
     assert_eq!(answer, ANSWER);
@@ -234,22 +237,28 @@ fn check_parent_death(name: &str, looks: Looks, tells_pid: bool) {
 
 #[test]
 fn death_of_a_native_parent_ends_the_daemon() {
-    check_parent_death("native-parent", Looks::Native, false);
+    check_parent_death("native-parent", Looks::Native, |_| None);
 }
 
 #[test]
 fn death_of_a_parent_named_by_claude_pid_ends_the_daemon() {
-    check_parent_death("told-parent", Looks::Native, true);
+    check_parent_death("told-parent", Looks::Native, Some);
+}
+
+/// A `CLAUDE_PID` of a process that is gone, inherited from an outer session, is not believed.
+#[test]
+fn a_stale_claude_pid_does_not_hide_the_parent() {
+    check_parent_death("stale-pid", Looks::Native, |_| Some(NOBODY));
 }
 
 #[test]
 fn death_of_a_parent_under_node_ends_the_daemon() {
-    check_parent_death("script-parent", Looks::Script, false);
+    check_parent_death("script-parent", Looks::Script, |_| None);
 }
 
 #[test]
 fn death_of_a_parent_in_the_real_node_ends_the_daemon() {
-    check_parent_death("node-parent", Looks::Node, false);
+    check_parent_death("node-parent", Looks::Node, |_| None);
 }
 
 /// `/clear` ends one session and starts the next in the same process.

@@ -313,6 +313,26 @@ fn a_daemon_of_the_existing_client_is_respected_while_it_lives() {
     }
 }
 
+/// The end of a session that a daemon of the existing client follows is handed to that daemon.
+#[test]
+fn the_end_of_a_session_reaches_a_daemon_of_the_existing_client() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("upstream-end", &backend);
+    append(&sandbox.transcript(ID), line(ID, 1));
+    let mut upstream = Upstream::start(&sandbox);
+    let state = upstream.state(&sandbox).to_string();
+    append(&sandbox.confab(&format!("sync/{ID}.json")), state);
+    sandbox.session_end(ID);
+    eventually("it is told to stop", || upstream.0.try_wait().unwrap().is_some());
+    let inbox = fs::read_to_string(sandbox.confab(&format!("sync/{ID}.inbox.jsonl"))).unwrap();
+    // That daemon takes the last line that it understands.
+    let last = inbox.lines().last().expect("a line");
+    let note: Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(note["type"], "session_end");
+    assert_eq!(note["hook_input"]["session_id"], ID);
+    assert_eq!(note["hook_input"]["reason"], "other");
+}
+
 /// A recycled pid in a state file is nobody of ours: W-11.
 #[test]
 fn a_state_file_whose_pid_is_someone_else_stops_nothing() {

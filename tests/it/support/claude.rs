@@ -29,8 +29,8 @@ pub struct Claude {
     commands: ChildStdin,
     folder: PathBuf,
     calls: usize,
-    /// Set `CLAUDE_PID` for hooks, as versions from 2.1.329 on do.
-    pub tells_pid: bool,
+    /// `CLAUDE_PID` for hooks; versions from 2.1.329 on set it to their own.
+    pub told_pid: Option<u32>,
 }
 
 /// Where a script version of Claude Code is installed.
@@ -68,7 +68,7 @@ impl Claude {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let commands = child.stdin.take().expect("a pipe");
-        Some(Claude { child, commands, folder, calls: 0, tells_pid: false })
+        Some(Claude { child, commands, folder, calls: 0, told_pid: None })
     }
 
     /// Its pid.
@@ -83,8 +83,7 @@ impl Claude {
         let path = |kind: &str| self.folder.join(format!("{}.{kind}", self.calls));
         let (stdin, stdout, done) = (path("in"), path("out"), path("done"));
         fs::write(&stdin, format!("{input}\n")).unwrap();
-        let pid =
-            if self.tells_pid { format!("CLAUDE_PID={} ", self.pid()) } else { String::new() };
+        let pid = self.told_pid.map(|pid| format!("CLAUDE_PID={pid} ")).unwrap_or_default();
         // The inner shell stays the hook's parent: it still has something to do behind it.
         let hook =
             format!("{pid}{CONFAB} hook {event} < {} > {} 2>&1; true", show(&stdin), show(&stdout));
