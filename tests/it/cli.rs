@@ -12,12 +12,12 @@ use crate::support::sandbox::{ID, Sandbox, append, line, lines};
 
 const OTHER: &str = "22222222-2222-4222-8222-222222222222";
 
-/// The one session of `sync status --json`.
+/// The first session of `sync status --json`; null when there is none.
 fn status(sandbox: &Sandbox) -> Value {
     let outcome = sandbox.run(&["sync", "status", "--json"]);
     assert!(outcome.status.success() && outcome.stderr.is_empty(), "{outcome:?}");
-    let mut overview: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
-    overview["sessions"][0].take()
+    let overview: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
+    overview["sessions"][0].clone()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn status_shows_the_last_error_with_its_time() {
     append(&sandbox.transcript(ID), line(ID, 1));
     sandbox.session_start(ID);
     let error = within(std::time::Duration::from_secs(20), "the error is shown", || {
-        Some(status(&sandbox)["last_error"].take()).filter(|error| !error.is_null())
+        Some(status(&sandbox)["last_error"].clone()).filter(|error| !error.is_null())
     });
     assert!(error["what"].as_str().unwrap().contains("503"), "{error}");
     assert!(error["at"].as_str().unwrap().contains('T'), "{error}");
@@ -89,7 +89,8 @@ fn flush_delivers_what_nobody_follows() {
     append(&sandbox.transcript(OTHER), line(OTHER, 2));
     let outcome = sandbox.run(&["sync", "flush"]);
     assert!(outcome.status.success(), "{outcome:?}");
-    assert_eq!(backend.transcript(ID), lines(ID, 1, 2));
+    // The other daemon may be delivering the first session already: then the flush leaves it to it.
+    backend.eventually_holds(ID, &lines(ID, 1, 2));
     backend.eventually_holds(OTHER, &lines(OTHER, 1, 2));
     assert_eq!(sandbox.daemons().len(), 1, "the other daemon was woken, not replaced");
 }
