@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::daemon::{Delivery, World, deliver};
+use crate::daemon::{DELIVERY_TIME_MAX, Delivery, World, deliver};
 use crate::error::{Context, Result};
 use crate::files::SessionId;
 use crate::state;
@@ -29,7 +29,8 @@ pub fn run(
             let _ = write!(line, "\r\x1b[Kdelivering {} of {n_sessions}: {id}", index + 1);
             let _ = line.flush();
         }
-        let delivery = deliver(world, id.clone(), &mut || false);
+        let deadline = world.clock.now() + DELIVERY_TIME_MAX;
+        let delivery = deliver(world, id.clone(), deadline, &mut || false);
         if let Some(line) = &mut progress {
             let _ = write!(line, "\r\x1b[K");
         }

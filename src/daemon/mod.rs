@@ -8,6 +8,7 @@
 mod events;
 mod follower;
 mod pending;
+mod strays;
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -29,7 +30,7 @@ use crate::time::Clock;
 
 pub use events::{Event, Events};
 pub use follower::{Finished, Follower, Outcome};
-pub use pending::{Delivery, deliver};
+pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver};
 
 /// The longest that a pass may take before events are looked at again.
 const PASS_TIME_MAX: Duration = Duration::from_secs(600);
@@ -302,7 +303,10 @@ impl<'a> Daemon<'a> {
                 Outcome::Complete if self.is_to_go_on(&follower, end) => {
                     return Some(self.go_on(follower));
                 }
-                Outcome::Complete => return self.finish(follower, end),
+                Outcome::Complete => {
+                    self.deliver_strays(&follower, deadline);
+                    return self.finish(follower, end);
+                }
                 Outcome::Interrupted => Duration::ZERO,
                 // The backend has said no; asking again at once would not change that.
                 Outcome::SignIn | Outcome::Rejected => left,
@@ -319,6 +323,11 @@ impl<'a> Daemon<'a> {
             }
             self.wait_at_end(wait);
         }
+    }
+
+    /// Sessions that no hook has announced, beside one that is delivered whole.
+    fn deliver_strays(&self, follower: &Follower, deadline: Instant) {
+        strays::deliver(self.world, follower, deadline);
     }
 
     fn finish(&mut self, follower: Follower, end: End) -> Option<Follower> {

@@ -1,7 +1,7 @@
 //! Sessions that nobody follows and that are not fully delivered: left behind by a daemon that was
 //! killed, or that could not reach the backend in time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
@@ -12,7 +12,7 @@ use crate::sys;
 use super::{Finished, Follower, Outcome, World};
 
 /// Time for one session.
-const DELIVERY_TIME_MAX: Duration = Duration::from_secs(600);
+pub const DELIVERY_TIME_MAX: Duration = Duration::from_secs(600);
 /// Failures in a row behind which the others are left for later.
 const FAILURES_MAX: usize = 3;
 
@@ -46,7 +46,8 @@ pub fn deliver_all(
     let mut found = false;
     let mut n_failed = 0;
     for id in sessions.into_iter().filter(|id| Some(id) != but) {
-        match deliver(world, id.clone(), interrupted) {
+        let deadline = world.clock.now() + DELIVERY_TIME_MAX;
+        match deliver(world, id.clone(), deadline, interrupted) {
             Delivery::Busy | Delivery::Nothing => continue,
             Delivery::Done => info!("pending session {id} was delivered"),
             Delivery::Kept => {}
@@ -68,6 +69,7 @@ pub fn deliver_all(
 pub fn deliver(
     world: &World<'_>,
     id: SessionId,
+    deadline: Instant,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Delivery {
     match state::load(world.paths, &id) {
@@ -88,7 +90,6 @@ pub fn deliver(
     if let Err(error) = follower.read_notes(world) {
         return Delivery::Failed(error.to_string());
     }
-    let deadline = world.clock.now() + DELIVERY_TIME_MAX;
     let is_over = follower.is_ended() || follower.parent().is_none_or(|parent| !parent.is_alive());
     match follower.pass(world, deadline, is_over, interrupted) {
         Outcome::Complete if is_over => finish(follower, world),

@@ -116,6 +116,16 @@ pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads the first bytes of a file, at most `bytes_max`.
+///
+/// # Errors
+/// As `open` and `read`.
+pub fn read_start(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Replaces `path` by a file with these bytes, mode 0600, so that a reader sees the old content or
 /// the new one, also after a power cut. The folder must exist.
 ///
