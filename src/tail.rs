@@ -7,7 +7,9 @@
 //! Hashes chain: the hash at a line covers all lines up to it, without their newlines, so that a
 //! last line hashes alike before and after its newline arrives. They detect change, not malice.
 
+use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 
 use crate::transcript::{Outline, OutlineFacts};
 
@@ -17,6 +19,8 @@ pub const LINE_BYTES_MAX: usize = 15 << 20;
 pub const LINE_HEAD_BYTES: usize = 64 << 10;
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
+/// Bytes in front of the position that are remembered, to see whether the file is still the same.
+pub const BEHIND_BYTES: usize = 64;
 
 /// A place between two lines of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,14 +69,25 @@ pub struct Tail<R> {
     bytes_read: u64,
     /// Beginning of the last line that was too large.
     head: Vec<u8>,
+    /// The last bytes before those that are in the buffer.
+    behind: Vec<u8>,
 }
 
 impl<R: Read> Tail<R> {
     /// `reader` stands at `position`. Lines longer than `line_bytes_max` are not held.
     pub fn new(reader: R, position: Position, line_bytes_max: usize) -> Tail<R> {
         let buffer = vec![0; READ_BYTES];
-        let head = Vec::new();
-        Tail { reader, buffer, start: 0, end: 0, line_bytes_max, position, bytes_read: 0, head }
+        Tail {
+            reader,
+            buffer,
+            start: 0,
+            end: 0,
+            line_bytes_max,
+            position,
+            bytes_read: 0,
+            head: Vec::new(),
+            behind: Vec::new(),
+        }
     }
 
     /// The position behind the last line returned.
@@ -88,6 +103,14 @@ impl<R: Read> Tail<R> {
     /// How many bytes were read from the file.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
+    }
+
+    /// The last bytes in front of the position, as they were when they were read; at most
+    /// [`BEHIND_BYTES`], and only those that were read here.
+    pub fn behind(&self) -> Vec<u8> {
+        let mut bytes = self.behind.clone();
+        bytes.extend_from_slice(last(&self.buffer[..self.start]));
+        last(&bytes).to_vec()
     }
 
     /// The next complete line; `None` when there is none yet.
@@ -198,6 +221,7 @@ impl<R: Read> Tail<R> {
     /// Reads more behind what is held; 0 at the end of the file.
     fn fill(&mut self) -> io::Result<usize> {
         if self.start > 0 {
+            self.behind = self.behind();
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
@@ -222,6 +246,25 @@ impl<R: Read> Tail<R> {
             }
         }
     }
+}
+
+impl Tail<File> {
+    /// False when the file has been rewritten or shrunk since its last bytes were read: what would
+    /// be read next does not belong to them.
+    pub fn is_intact(&self) -> bool {
+        let held = &self.buffer[self.start..self.end];
+        let same = |expected: &[u8], end: u64| {
+            let mut bytes = vec![0; expected.len()];
+            let start = end - expected.len() as u64;
+            self.reader.read_exact_at(&mut bytes, start).is_ok() && bytes == expected
+        };
+        let offset = self.position.offset;
+        same(&self.behind(), offset) && same(last(held), offset + held.len() as u64)
+    }
+}
+
+fn last(bytes: &[u8]) -> &[u8] {
+    &bytes[bytes.len().saturating_sub(BEHIND_BYTES)..]
 }
 
 impl Position {

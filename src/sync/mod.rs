@@ -392,7 +392,7 @@ impl Engine {
         self.bytes_read += tail.bytes_read();
         if matches!(sent, Ok(Ok(()))) && !report.interrupted {
             let progress = self.files.entry(source.name.clone()).or_default();
-            progress.settle(tail.reader(), located.stamp);
+            progress.settle(&tail, located.stamp);
         }
         sent
     }

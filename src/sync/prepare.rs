@@ -55,7 +55,8 @@ pub struct Preparing<'a> {
 }
 
 impl Preparing<'_> {
-    /// The request behind line `acknowledged`; `None` when there is no further line.
+    /// The request behind line `acknowledged`; `None` when there is no further line, or when the
+    /// file is being rewritten.
     ///
     /// # Errors
     /// As reading the file.
@@ -73,6 +74,10 @@ impl Preparing<'_> {
             file_type: source.file_type,
             first_line: acknowledged + 1,
         };
+        if !tail.is_intact() {
+            // The next pass will find out how far the file is what it was.
+            return Ok(None);
+        }
         let mut builder = Builder::new(header, redactor, self.request_bytes).context(what)?;
         builder.fill(tail, *stand_in).context(what)?;
         if *last && builder.contents().n_lines == 0 {

@@ -12,10 +12,10 @@ use crate::chunk::Contents;
 use crate::error::{Context, Result};
 use crate::files::Stamp;
 use crate::state::{FileRecord, LineHashes};
-use crate::tail::{self, Position};
+use crate::tail::{self, Position, Tail};
 
 /// Bytes in front of the position that are compared before a file that has grown is read on.
-const WINDOW_BYTES: usize = 64;
+const WINDOW_BYTES: usize = tail::BEHIND_BYTES;
 
 /// How far one file is sent.
 #[derive(Debug, Default)]
@@ -100,11 +100,18 @@ impl Progress {
     }
 
     /// The file was sent up to its last line as of `stamp`.
-    pub fn settle(&mut self, file: &File, stamp: Stamp) {
+    pub fn settle(&mut self, tail: &Tail<File>, stamp: Stamp) {
         self.settled = Some(stamp);
         self.record.modified_nanos = stamp.modified_nanos;
         self.record.bytes_seen = stamp.bytes;
-        self.window = window(file, self.record.byte_offset);
+        // What was read counts, where it is known: the file may have been rewritten since.
+        let behind = tail.behind();
+        let is_known =
+            behind.len() == WINDOW_BYTES && tail.position().offset == self.record.byte_offset;
+        self.window = match is_known {
+            true => Some(tail::hash(&behind)),
+            false => window(tail.reader(), self.record.byte_offset),
+        };
     }
 
     fn position(&self) -> Position {

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::backend::{Backend, Endpoint, Fault};
+use crate::support::backend::{Backend, Endpoint, Fault, Moment};
 use crate::support::eventually::eventually;
 use crate::support::processes;
 use crate::support::sandbox::{ID, Sandbox, append, line, lines};
@@ -259,6 +259,28 @@ fn a_truncated_transcript_that_grows_again_goes_on() {
     let file = fs::OpenOptions::new().write(true).open(sandbox.transcript(ID)).unwrap();
     file.set_len(length).unwrap();
     append(&sandbox.transcript(ID), lines(ID, 201, 209));
+    let expected = [lines(ID, 1, 5), lines(ID, 201, 209)].concat();
+    backend.eventually_holds(ID, &expected);
+    end(&sandbox, &backend);
+    assert_eq!(backend.transcript(ID), expected);
+}
+
+/// The same while the first lines are on their way: nothing is taken from the middle of a line.
+#[test]
+fn a_transcript_rewritten_while_it_is_sent_goes_on_behind_the_common_part() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("rewritten-while-sent", &backend);
+    append(&sandbox.transcript(ID), lines(ID, 1, 5));
+    let path = sandbox.transcript(ID);
+    backend.observe(move |number, moment| {
+        // The first request opens the session, the second one brings the lines.
+        if (number, moment) == (2, Moment::Arrived) {
+            let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_len(lines(ID, 1, 2).len() as u64).unwrap();
+            append(&path, lines(ID, 201, 209));
+        }
+    });
+    sandbox.session_start(ID);
     let expected = [lines(ID, 1, 5), lines(ID, 201, 209)].concat();
     backend.eventually_holds(ID, &expected);
     end(&sandbox, &backend);
