@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use crate::files::SessionId;
-use crate::state::{self, Attempt, Launch, Loaded};
+use crate::state::{self, Attempt, Launch, Loaded, Lock};
 use crate::sys;
 
 use super::{Finished, Follower, Outcome, World};
@@ -77,11 +77,21 @@ pub fn deliver(
         Ok(_) => {}
         Err(error) => return Delivery::Failed(error.to_string()),
     }
-    let lock = match state::try_lock(world.paths, &id) {
-        Ok(Attempt::Taken(lock)) => lock,
-        Ok(Attempt::Busy) => return Delivery::Busy,
-        Err(error) => return Delivery::Failed(error.to_string()),
-    };
+    match state::try_lock(world.paths, &id) {
+        Ok(Attempt::Taken(lock)) => deliver_locked(world, id, lock, deadline, interrupted),
+        Ok(Attempt::Busy) => Delivery::Busy,
+        Err(error) => Delivery::Failed(error.to_string()),
+    }
+}
+
+/// Delivers one session whose lock is held.
+pub fn deliver_locked(
+    world: &World<'_>,
+    id: SessionId,
+    lock: Lock,
+    deadline: Instant,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Delivery {
     let mut follower = match Follower::open(world, id, lock, None) {
         Ok(Some(follower)) => follower,
         Ok(None) => return Delivery::Nothing,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use log::{info, warn};
 
 use crate::files::{self, SessionId};
-use crate::state::{self, HookInput, Note, NoteKind};
+use crate::state::{self, Attempt, HookInput, Note, NoteKind};
 use crate::time;
 use crate::transcript;
 
@@ -37,11 +37,22 @@ pub fn deliver(world: &World<'_>, follower: &Follower, deadline: Instant) {
     let announced = state::sessions(world.paths).unwrap_or_default();
     let strays = find(project, follower.id(), started - EARLIER_MAX);
     for id in strays.into_iter().filter(|id| announced.binary_search(id).is_err()) {
+        // Under the lock: a note that comes while another daemon delivers would be taken for that
+        // of a hook, and bring a daemon that nobody ends.
+        let lock = match state::try_lock(world.paths, &id) {
+            Ok(Attempt::Taken(lock)) => lock,
+            Ok(Attempt::Busy) => continue,
+            Err(error) => {
+                warn!("stray session {id}: {error}");
+                continue;
+            }
+        };
         if let Err(error) = announce(world, project, &record.cwd, &id) {
             warn!("stray session {id}: {error}");
+            let _ = lock.remove();
             continue;
         }
-        let delivery = pending::deliver(world, id.clone(), deadline, &mut || false);
+        let delivery = pending::deliver_locked(world, id.clone(), lock, deadline, &mut || false);
         info!("stray session {id}: {delivery:?}");
     }
 }
