@@ -72,6 +72,21 @@ pub fn deliver(
     deadline: Instant,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Delivery {
+    deliver_once(world, id, None, deadline, interrupted)
+}
+
+/// Delivers a session of which only this is known, unless somebody follows it.
+pub fn deliver_launch(world: &World<'_>, launch: &Launch, deadline: Instant) -> Delivery {
+    deliver_once(world, launch.id.clone(), Some(launch.clone()), deadline, &mut || false)
+}
+
+fn deliver_once(
+    world: &World<'_>,
+    id: SessionId,
+    launch: Option<Launch>,
+    deadline: Instant,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Delivery {
     match state::load(world.paths, &id) {
         Ok(Loaded::Foreign { .. }) => return Delivery::Busy,
         Ok(_) => {}
@@ -82,7 +97,7 @@ pub fn deliver(
         Ok(Attempt::Busy) => return Delivery::Busy,
         Err(error) => return Delivery::Failed(error.to_string()),
     };
-    let mut follower = match Follower::open(world, id, lock, None) {
+    let mut follower = match Follower::open(world, id, lock, launch) {
         Ok(Some(follower)) => follower,
         Ok(None) => return Delivery::Nothing,
         Err(error) => return Delivery::Failed(error.to_string()),
