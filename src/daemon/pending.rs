@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use log::{info, warn};
 
 use crate::files::SessionId;
-use crate::state::{self, Attempt, Launch, Loaded, Lock};
+use crate::state::{self, Attempt, Launch, Loaded};
 use crate::sys;
 
 use super::{Finished, Follower, Outcome, World};
@@ -72,27 +72,32 @@ pub fn deliver(
     deadline: Instant,
     interrupted: &mut dyn FnMut() -> bool,
 ) -> Delivery {
+    deliver_once(world, id, None, deadline, interrupted)
+}
+
+/// Delivers a session of which only this is known, unless somebody follows it.
+pub fn deliver_launch(world: &World<'_>, launch: &Launch, deadline: Instant) -> Delivery {
+    deliver_once(world, launch.id.clone(), Some(launch.clone()), deadline, &mut || false)
+}
+
+fn deliver_once(
+    world: &World<'_>,
+    id: SessionId,
+    launch: Option<Launch>,
+    deadline: Instant,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Delivery {
     match state::load(world.paths, &id) {
         Ok(Loaded::Foreign { .. }) => return Delivery::Busy,
         Ok(_) => {}
         Err(error) => return Delivery::Failed(error.to_string()),
     }
-    match state::try_lock(world.paths, &id) {
-        Ok(Attempt::Taken(lock)) => deliver_locked(world, id, lock, deadline, interrupted),
-        Ok(Attempt::Busy) => Delivery::Busy,
-        Err(error) => Delivery::Failed(error.to_string()),
-    }
-}
-
-/// Delivers one session whose lock is held.
-pub fn deliver_locked(
-    world: &World<'_>,
-    id: SessionId,
-    lock: Lock,
-    deadline: Instant,
-    interrupted: &mut dyn FnMut() -> bool,
-) -> Delivery {
-    let mut follower = match Follower::open(world, id, lock, None) {
+    let lock = match state::try_lock(world.paths, &id) {
+        Ok(Attempt::Taken(lock)) => lock,
+        Ok(Attempt::Busy) => return Delivery::Busy,
+        Err(error) => return Delivery::Failed(error.to_string()),
+    };
+    let mut follower = match Follower::open(world, id, lock, launch) {
         Ok(Some(follower)) => follower,
         Ok(None) => return Delivery::Nothing,
         Err(error) => return Delivery::Failed(error.to_string()),

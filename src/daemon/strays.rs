@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use log::{info, warn};
+use log::info;
 
 use crate::files::{self, SessionId};
-use crate::state::{self, Attempt, HookInput, Note, NoteKind};
+use crate::state::{self, Launch};
 use crate::time;
 use crate::transcript;
 
@@ -37,36 +37,17 @@ pub fn deliver(world: &World<'_>, follower: &Follower, deadline: Instant) {
     let announced = state::sessions(world.paths).unwrap_or_default();
     let strays = find(project, follower.id(), started - EARLIER_MAX);
     for id in strays.into_iter().filter(|id| announced.binary_search(id).is_err()) {
-        // Under the lock: a note that comes while another daemon delivers would be taken for that
-        // of a hook, and bring a daemon that nobody ends.
-        let lock = match state::try_lock(world.paths, &id) {
-            Ok(Attempt::Taken(lock)) => lock,
-            Ok(Attempt::Busy) => continue,
-            Err(error) => {
-                warn!("stray session {id}: {error}");
-                continue;
-            }
+        // Two daemons may see the same stray. The lock decides; the other one finds it busy or, later,
+        // that the backend has everything.
+        let launch = Launch {
+            transcript: project.join(format!("{id}.jsonl")),
+            cwd: record.cwd.clone(),
+            parent: None,
+            id,
         };
-        if let Err(error) = announce(world, project, &record.cwd, &id) {
-            warn!("stray session {id}: {error}");
-            let _ = lock.remove();
-            continue;
-        }
-        let delivery = pending::deliver_locked(world, id.clone(), lock, deadline, &mut || false);
-        info!("stray session {id}: {delivery:?}");
+        let delivery = pending::deliver_launch(world, &launch, deadline);
+        info!("stray session {}: {delivery:?}", launch.id);
     }
-}
-
-/// Leaves the note that a hook would have left.
-fn announce(world: &World<'_>, project: &Path, cwd: &str, id: &SessionId) -> std::io::Result<()> {
-    let input = HookInput {
-        session_id: id.to_string(),
-        transcript_path: project.join(format!("{id}.jsonl")).to_string_lossy().into_owned(),
-        cwd: cwd.to_owned(),
-        ..HookInput::default()
-    };
-    let note = Note::new(NoteKind::Start, &input, None, world.clock.wall());
-    state::append(world.paths, id, &note)
 }
 
 fn find(project: &Path, own: &SessionId, since: SystemTime) -> BTreeSet<SessionId> {
