@@ -1,7 +1,7 @@
 //! Recorded sessions happen again: the same hooks in the same order, with transcripts that hold as
 //! many lines at each hook as they did then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,12 +66,20 @@ pub fn replay(
             _ => {}
         }
     }
-    // Sessions that were killed, or only announced, have nobody who would end them.
+    // Sessions that were killed, or only announced, have nobody who would end them. A daemon may
+    // start another one for a session that it delivered when its hook came: each is told once.
     let ended = |id: &str| calls.iter().rfind(|c| c.id() == id).unwrap().event == "SessionEnd";
-    if !calls.iter().all(|call| ended(call.id())) {
-        sandbox.daemons().into_iter().for_each(|pid| processes::signal(pid, "TERM"));
-    }
-    sandbox.daemons_end();
+    let all_ended = calls.iter().all(|call| ended(call.id()));
+    let mut told = BTreeSet::new();
+    eventually("all daemons end", || {
+        let daemons = sandbox.daemons();
+        for pid in &daemons {
+            if !all_ended && told.insert(*pid) {
+                processes::signal(*pid, "TERM");
+            }
+        }
+        daemons.is_empty()
+    });
     expected
 }
 
