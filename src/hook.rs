@@ -152,6 +152,10 @@ pub fn handle(event: Event, input: &[u8], surroundings: &Surroundings<'_>) -> Re
     }
     // The holder may have let go while the note was written; then nobody would read it.
     match state::try_lock(paths, &id).context(what)? {
+        // Or it has read the note, delivered everything and ended: then nothing is left to do.
+        Attempt::Taken(lock) if event == Event::SessionEnd && !state::has_notes(paths, &id) => {
+            lock.remove().context(what)
+        }
         Attempt::Taken(lock) => start(lock, &id, &input, parent, event, surroundings),
         Attempt::Busy => {
             if let (Event::SessionEnd, Some(daemon)) = (event, state::holder(paths, &id)) {

@@ -158,6 +158,11 @@ pub fn read(paths: &Paths, id: &SessionId) -> io::Result<(Vec<Note>, u64)> {
     Ok((notes, whole as u64))
 }
 
+/// True when there is anything in a session's inbox.
+pub fn has_notes(paths: &Paths, id: &SessionId) -> bool {
+    std::fs::metadata(path(paths, id)).is_ok_and(|metadata| metadata.len() > 0)
+}
+
 /// Takes the first `bytes` out of a session's inbox: they were acted upon.
 ///
 /// # Errors

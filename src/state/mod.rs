@@ -19,7 +19,9 @@ mod lines;
 mod lock;
 mod record;
 
-pub use inbox::{HookInput, Note, NoteKind, append, append_foreign, consume, finish, read};
+pub use inbox::{
+    HookInput, Note, NoteKind, append, append_foreign, consume, finish, has_notes, read,
+};
 pub use kept::Kept;
 pub use launch::Launch;
 pub use lines::LineHashes;
