@@ -66,6 +66,13 @@ pub enum Event {
 }
 
 impl Event {
+    fn note_kind(self) -> NoteKind {
+        match self {
+            Event::SessionEnd => NoteKind::SessionEnd,
+            Event::SessionStart | Event::UserPromptSubmit => NoteKind::Start,
+        }
+    }
+
     /// The one line that goes to standard output, whatever happens.
     pub fn answer(self) -> &'static str {
         match self {
@@ -139,24 +146,12 @@ pub fn handle(event: Event, input: &[u8], surroundings: &Surroundings<'_>) -> Re
     }
     let parent = sys::process::claude(surroundings.claude_pid);
     let what = || format!("reach the daemon of session {id}");
-    match event {
-        Event::SessionStart | Event::UserPromptSubmit => {
-            if let Attempt::Taken(lock) = state::try_lock(paths, &id).context(what)? {
-                return start(lock, &id, &input, parent, event, surroundings);
-            }
-            leave_note(NoteKind::Start, &id, &input, parent, surroundings).context(what)?;
-        }
-        Event::SessionEnd => {
-            leave_note(NoteKind::SessionEnd, &id, &input, parent, surroundings).context(what)?;
-        }
+    if let Attempt::Taken(lock) = state::try_lock(paths, &id).context(what)? {
+        return start(lock, &id, &input, parent, event, surroundings);
     }
-    // The holder may have let go while the note was written; then nobody would read it.
+    let kind = event.note_kind();
+    state::append(paths, &id, &Note::new(kind, &input, parent, surroundings.now)).context(what)?;
     match state::try_lock(paths, &id).context(what)? {
-        // Or it has read the note, delivered everything and ended: then nothing is left to do.
-        Attempt::Taken(lock) if event == Event::SessionEnd && !state::has_notes(paths, &id) => {
-            lock.remove().context(what)
-        }
-        Attempt::Taken(lock) => start(lock, &id, &input, parent, event, surroundings),
         Attempt::Busy => {
             if let (Event::SessionEnd, Some(daemon)) = (event, state::holder(paths, &id)) {
                 // A daemon that ends in this moment has read the note or left it for the next.
@@ -164,6 +159,12 @@ pub fn handle(event: Event, input: &[u8], surroundings: &Surroundings<'_>) -> Re
             }
             Ok(())
         }
+        // The holder has read the note, delivered everything and ended: nothing is left to do.
+        Attempt::Taken(lock) if event == Event::SessionEnd && !state::has_notes(paths, &id) => {
+            lock.remove().context(what)
+        }
+        // The holder let go before it could read the note.
+        Attempt::Taken(lock) => spawn(lock, &id, &input, parent, surroundings),
     }
 }
 
@@ -201,36 +202,40 @@ fn check_transcript_path(path: &Path, paths: &Paths) -> Result<()> {
     }
 }
 
-fn leave_note(
-    kind: NoteKind,
-    id: &SessionId,
-    input: &HookInput,
-    parent: Option<Process>,
-    surroundings: &Surroundings<'_>,
-) -> io::Result<()> {
-    crate::files::private_folder(&surroundings.paths.sync)?;
-    state::append(surroundings.paths, id, &Note::new(kind, input, parent, surroundings.now))
-}
-
-/// Starts the daemon and hands the lock over to it, unless one of the existing client serves the
-/// session already.
+/// Starts a daemon for a session that nobody follows, unless one of the existing client does.
 fn start(
-    mut lock: Lock,
+    lock: Lock,
     id: &SessionId,
     input: &HookInput,
     parent: Option<Process>,
     event: Event,
     surroundings: &Surroundings<'_>,
 ) -> Result<()> {
-    let loaded = state::load(surroundings.paths, id).unwrap_or(Loaded::Damaged);
+    let paths = surroundings.paths;
+    let note = Note::new(event.note_kind(), input, parent, surroundings.now);
+    let loaded = state::load(paths, id).unwrap_or(Loaded::Damaged);
     if let Loaded::Foreign { daemon, inbox } = loaded {
         if event == Event::SessionEnd {
-            let note = Note::new(NoteKind::SessionEnd, input, parent, surroundings.now);
             state::append_foreign(&inbox, &note).context(|| format!("end session {id}"))?;
             let _ = sys::signals::stop(daemon.pid);
         }
         return lock.remove().context(|| format!("leave session {id} to its daemon"));
     }
+    if event == Event::SessionEnd {
+        // Written before the daemon starts, so that the session is pending even if it cannot start.
+        state::append(paths, id, &note).context(|| format!("end session {id}"))?;
+    }
+    spawn(lock, id, input, parent, surroundings)
+}
+
+/// Starts a daemon and hands the lock over to it.
+fn spawn(
+    mut lock: Lock,
+    id: &SessionId,
+    input: &HookInput,
+    parent: Option<Process>,
+    surroundings: &Surroundings<'_>,
+) -> Result<()> {
     // No stale name of an earlier holder may be left: hooks would wake a stranger.
     lock.clear_holder().context(|| format!("lock session {id}"))?;
     let launch = Launch {

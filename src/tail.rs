@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use crate::transcript::{Outline, OutlineFacts};
+use crate::transcript::{self, Outline, OutlineFacts};
 
 /// Longest line that is held whole. Longer ones cannot be sent in one request anyway.
 pub const LINE_BYTES_MAX: usize = 15 << 20;
@@ -319,7 +319,7 @@ pub fn skip_to_line(
     let mut hashes = Vec::new();
     while tail.position().line < line {
         if tail.next_line()?.is_none() {
-            if tail.unterminated().is_empty() {
+            if !transcript::is_json(tail.unterminated()) {
                 break;
             }
             tail.take_unterminated();

@@ -47,6 +47,8 @@ pub struct Follower {
     lock: Lock,
     engine: Engine,
     record: Record,
+    /// The lock file says who holds it.
+    names_holder: bool,
     /// Ends of the session that the backend has not been told of.
     ends: Vec<Note>,
     /// The last note said that the session has ended.
@@ -120,6 +122,7 @@ impl Follower {
             lock,
             engine,
             record,
+            names_holder: false,
             ends: Vec::new(),
             is_ended: false,
             is_resumed: false,
@@ -135,9 +138,6 @@ impl Follower {
     /// When state or lock cannot be written.
     pub fn settle_in(&mut self, world: &World<'_>) -> Result<()> {
         let own = Process::current();
-        if let Err(error) = self.lock.write_holder(own) {
-            warn!("hooks cannot wake this daemon: {error}");
-        }
         self.record.pid = own.pid;
         self.record.pid_start = own.start;
         self.record.started_at = time::rfc3339(world.clock.wall());
@@ -371,6 +371,11 @@ impl Follower {
             self.record.confab_session_id = Some(id.to_owned());
         }
         self.record.transcript_path = self.engine.session().transcript().to_owned();
+        if self.record.pid == std::process::id() && !self.names_holder {
+            // Hooks wake who is named there. On a full disk it may take more than one attempt.
+            let holder = Process { pid: self.record.pid, start: self.record.pid_start };
+            self.names_holder = self.lock.write_holder(holder).is_ok();
+        }
         state::save(world.paths, &self.id, &mut self.record)
     }
 

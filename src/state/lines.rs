@@ -45,6 +45,11 @@ impl LineHashes {
         file.write_all(&bytes)
     }
 
+    /// How many lines have a hash.
+    pub fn count(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len() / ENTRY_BYTES)
+    }
+
     /// The hashes from line 1 on, as far as they can be read.
     pub fn read(&self) -> impl Iterator<Item = u64> + use<> {
         let mut reader = File::open(&self.path).ok().map(BufReader::new);

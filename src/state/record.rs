@@ -107,9 +107,6 @@ pub struct FileRecord {
     /// How often the file was found rewritten, shrunk or replaced.
     #[serde(skip_serializing_if = "super::is_default")]
     pub rewrites: u64,
-    /// The backend takes no more of this file.
-    #[serde(skip_serializing_if = "super::is_default")]
-    pub full: bool,
 }
 
 /// What went wrong last, and when.

@@ -154,9 +154,10 @@ impl Progress {
         if common.line < sent.line && common.hash != sent.hash {
             // The hashes may be missing; the hash of the whole is in the state file.
             file.rewind()?;
-            let whole = tail::skip_to_line(&*file, Position::default(), sent.line)?.0;
+            let (whole, passed) = tail::skip_to_line(&*file, Position::default(), sent.line)?;
             if (whole.line, whole.hash) == (sent.line, sent.hash) {
                 common = whole;
+                hashes.append(0, &passed)?;
             }
         }
         if (common.line, common.hash) != (sent.line, sent.hash) {
@@ -169,6 +170,8 @@ impl Progress {
             );
             self.record.rewrites += 1;
             self.record.parallel_from = self.record.last_synced_line;
+            // The hashes of lines that are gone must not be taken for those of lines to come.
+            hashes.append(common.line, &[])?;
         }
         self.set_position(common);
         file.stream_position()
@@ -192,8 +195,16 @@ impl Progress {
         } else {
             info!("{}: the backend has {server_line} lines", path.display());
         }
+        let ahead = self.record.local_line + server_line.saturating_sub(known);
+        if server_line > known && hashes.count() >= ahead {
+            // They were acknowledged before a crash kept that from the state file.
+            self.record.last_synced_line = server_line;
+            let end = hashes.read().nth(usize::try_from(ahead - 1).unwrap_or(usize::MAX));
+            self.set_position(Position { line: ahead, hash: end.unwrap_or(0), ..self.position() });
+            return self.compare(file, path, hashes);
+        }
         let (from, line) = if server_line > known {
-            (self.position(), self.record.local_line + (server_line - known))
+            (self.position(), ahead)
         } else {
             let parallel = self
                 .record

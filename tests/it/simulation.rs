@@ -371,6 +371,39 @@ fn a_crash_between_passes_costs_no_line_and_repeats_none() {
     }
 }
 
+/// The state file is older than the acknowledgement, and the file is rewritten before the restart:
+/// the line hashes, which are written first, still tell how far it is what was sent.
+#[test]
+fn a_crash_and_a_rewrite_at_once_are_told_apart() {
+    for seed in 0..SEEDS / 4 {
+        let mut random = fastrand::Rng::with_seed(seed ^ 0xc0de);
+        let mut world = World::new(seed + 3 * SEEDS);
+        let mut saved = BTreeMap::new();
+        for _ in 0..ACTIONS / 2 {
+            for _ in 0..random.usize(1..5) {
+                let line = world.line(&mut random);
+                world.write(0, &line);
+            }
+            pass_until_done(&mut world, seed);
+            world.model_pass();
+            if random.bool() {
+                saved = world.engine.records();
+                continue;
+            }
+            let text = world.text(0);
+            let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+            let kept = ends[random.usize(0..ends.len())];
+            let new = format!("{}{}", &text[..kept], world.line(&mut random));
+            world.replace(0, &new);
+            world.engine = engine(&world.paths, &world.folder, saved.clone());
+            pass_until_done(&mut world, seed);
+            world.model_pass();
+            world.check(seed);
+            saved = world.engine.records();
+        }
+    }
+}
+
 #[test]
 fn lines_that_the_backend_has_lost_are_sent_again() {
     let mut world = World::new(2 * SEEDS);
