@@ -71,8 +71,11 @@ impl Progress {
         let mut file = File::open(path).context(what)?;
         let stamp = Stamp::of(&file.metadata().context(what)?);
         let mut bytes_read = 0;
-        if self.record.local_line > 0 && !self.is_prefix_intact(&file, &stamp) {
-            bytes_read += self.compare(&mut file, path, hashes).context(what)?;
+        let checkpoint = self.record.clone();
+        let is_behind = self.catch_up(hashes);
+        if is_behind || (self.record.local_line > 0 && !self.is_prefix_intact(&file, &stamp)) {
+            let compared = self.compare(&mut file, path, hashes);
+            bytes_read += compared.inspect_err(|_| self.record = checkpoint).context(what)?;
         }
         if let Some(server_line) = self.server_line
             && server_line != self.record.last_synced_line
@@ -177,6 +180,25 @@ impl Progress {
         file.stream_position()
     }
 
+    /// A crash may have kept the state file from what was acknowledged; the line hashes are written
+    /// before it. True when they know more, in step with the backend: then the file must be compared
+    /// with them, as it may have been rewritten since.
+    fn catch_up(&mut self, hashes: &LineHashes) -> bool {
+        let known = self.record.last_synced_line;
+        let Some(server_line) = self.server_line.filter(|server_line| *server_line > known) else {
+            return false;
+        };
+        let line = self.record.local_line + (server_line - known);
+        let last = usize::try_from(line - 1).unwrap_or(usize::MAX);
+        if hashes.count() < line {
+            return false;
+        }
+        let Some(hash) = hashes.read().nth(last) else { return false };
+        self.record.last_synced_line = server_line;
+        self.set_position(Position { line, hash, ..self.position() });
+        true
+    }
+
     /// Backend and checkpoint disagree: the backend wins. Lines that it has and we did not know of
     /// are gone over; lines that it has lost are sent again.
     fn follow_server(
@@ -195,16 +217,8 @@ impl Progress {
         } else {
             info!("{}: the backend has {server_line} lines", path.display());
         }
-        let ahead = self.record.local_line + server_line.saturating_sub(known);
-        if server_line > known && hashes.count() >= ahead {
-            // They were acknowledged before a crash kept that from the state file.
-            self.record.last_synced_line = server_line;
-            let end = hashes.read().nth(usize::try_from(ahead - 1).unwrap_or(usize::MAX));
-            self.set_position(Position { line: ahead, hash: end.unwrap_or(0), ..self.position() });
-            return self.compare(file, path, hashes);
-        }
         let (from, line) = if server_line > known {
-            (self.position(), ahead)
+            (self.position(), self.record.local_line + (server_line - known))
         } else {
             let parallel = self
                 .record
