@@ -266,9 +266,11 @@ impl<'a> Daemon<'a> {
     }
 
     /// Delivers sessions that others have left, one after the other, while the own one is well.
-    fn deliver_pending(&mut self, follower: &Follower) {
+    fn deliver_pending(&mut self, follower: &mut Follower) {
         let now = self.world.clock.now();
-        let well = self.schedule.failures() == 0 && follower.record().synced_at.is_some();
+        // One that has nothing to send yet cannot tell how the backend is, and finds out this way.
+        let is_well = follower.record().synced_at.is_some() || !follower.has_files();
+        let well = self.schedule.failures() == 0 && is_well;
         if !well || now < self.pending_at || !self.waiting.is_empty() {
             return;
         }
