@@ -35,7 +35,7 @@ pub fn inspect(folder: &Path) -> Option<GitInfo> {
     Some(GitInfo {
         repo_url: value(&config, "remote.origin.url").map(without_user_info),
         commit_sha: resolve(&git, &common, &head),
-        tracking_remote: value(&config, &tracking).map(str::to_owned),
+        tracking_remote: value(&config, &tracking).map(without_user_info),
         branch: Some(branch),
         remotes,
         ..GitInfo::default()
@@ -153,7 +153,7 @@ fn remotes(config: &[(String, String)]) -> Vec<GitRemote> {
             continue;
         }
         let url = without_user_info(value);
-        if url.len() > wire::REMOTE_URL_BYTES_MAX {
+        if url.is_empty() || name.is_empty() || url.len() > wire::REMOTE_URL_BYTES_MAX {
             continue;
         }
         let index = remotes.iter().position(|remote| remote.name == name).unwrap_or_else(|| {

@@ -22,38 +22,6 @@ use crate::sys::{self, process::Process};
 const INPUT_BYTES_MAX: usize = 64 << 20;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
-/// What a daemon keeps of the environment. All else stays behind: Claude's holds keys and tokens.
-const ENVIRONMENT_KEPT: [&str; 28] = [
-    "HOME",
-    "PATH",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "CLAUDE_CONFIG_DIR",
-    "CONFAB_CLAUDE_DIR",
-    "CONFAB_CONFIG_PATH",
-    "CONFAB_LOG_DIR",
-    "CONFAB_SYNC_INTERVAL_MS",
-    "CONFAB_SYNC_JITTER_MS",
-    "CONFAB_DISABLE_LINK_FROM_GITHUB",
-    "RUST_BACKTRACE",
-    "XDG_DATA_HOME",
-    "XDG_CONFIG_HOME",
-];
-
 /// The hooks that this program answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -221,9 +189,10 @@ fn start(
         }
         return lock.remove().context(|| format!("leave session {id} to its daemon"));
     }
-    if event == Event::SessionEnd {
-        // Written before the daemon starts, so that the session is pending even if it cannot start.
-        state::append(paths, id, &note).context(|| format!("end session {id}"))?;
+    // An end is written before the daemon starts, so that the session is pending even if it cannot
+    // start. A start is written behind an end that is still to be delivered.
+    if event == Event::SessionEnd || state::has_notes(paths, id) {
+        state::append(paths, id, &note).context(|| format!("note for session {id}"))?;
     }
     spawn(lock, id, input, parent, surroundings)
 }
@@ -244,9 +213,7 @@ fn spawn(
         cwd: input.cwd.clone(),
         parent,
     };
-    let kept = |name: &OsString| ENVIRONMENT_KEPT.iter().any(|kept| name == kept);
-    let environment: Vec<(OsString, OsString)> =
-        surroundings.environment.iter().filter(|(name, _)| kept(name)).cloned().collect();
+    let environment = Launch::environment(surroundings.environment.iter().cloned());
     sys::daemon::spawn(
         surroundings.executable,
         &launch.arguments(),

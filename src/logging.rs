@@ -35,7 +35,8 @@ pub fn start(
     writer: &str,
     now: fn() -> SystemTime,
 ) -> io::Result<()> {
-    files::private_folder(&paths.logs)?;
+    // An existing folder that the user named is left as it is.
+    files::make_folder(&paths.logs)?;
     let log = RollingFile::open(paths.logs.join("confab.log"))?;
     let writer = writer.to_owned();
     let started = env_logger::Builder::new()

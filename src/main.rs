@@ -145,7 +145,7 @@ fn with_world<T>(
         },
         connect: &connect,
         executable: env::current_exe().context(|| "find this program".into())?,
-        environment: env::vars_os().collect(),
+        environment: Launch::environment(env::vars_os()),
     })
 }
 

@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use crate::error::Error;
 use crate::files::{SessionId, Stamp};
 use crate::transcript;
 use crate::wire;
@@ -119,20 +120,40 @@ impl Session {
         self.mentioned.extend(agent_ids);
     }
 
+    /// What was remembered of folders is not trusted any more.
+    pub fn forget_listings(&mut self) {
+        self.folders.clear();
+    }
+
+    /// Why files of this session may be there and not be seen: a folder that may not be entered, or,
+    /// when files of the session `were_known`, a `projects` folder that is gone (not mounted,
+    /// perhaps).
+    pub fn trouble(&self, were_known: bool) -> Vec<Error> {
+        let subagents = self.subagents();
+        let mut errors = Vec::new();
+        for folder in [self.project(), &subagents, &subagents.join("workflows")] {
+            let listed = std::fs::read_dir(folder).map(|_| ());
+            let Err(error) = listed else { continue };
+            if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+                let what = format!("look into {}", folder.display());
+                errors.push(Error::new(what).caused_by(error));
+            }
+        }
+        let projects = self.project().parent();
+        if let Some(projects) = projects.filter(|projects| were_known && !projects.exists()) {
+            errors.push(Error::new(format!("{} is not there", projects.display())));
+        }
+        errors
+    }
+
     /// Looks for the transcript in the other project folders when it is not where it was: Claude
     /// Code renames it on entering a worktree. True when it is somewhere.
     pub fn find_transcript(&mut self) -> bool {
         if self.transcript.exists() {
             return true;
         }
-        let name = format!("{}.jsonl", self.id);
         let Some(projects) = self.transcript.parent().and_then(Path::parent) else { return false };
-        let Ok(entries) = std::fs::read_dir(projects) else { return false };
-        let found = entries
-            .take(PROJECTS_MAX)
-            .filter_map(|entry| Some(entry.ok()?.path().join(&name)))
-            .find(|path| path.is_file());
-        match found {
+        match find_in_projects(projects, &self.id) {
             Some(path) => {
                 self.set_transcript(path);
                 true
@@ -246,10 +267,10 @@ impl Session {
         {
             return (folder.files.clone(), folder.folders.clone());
         }
+        // A folder that cannot be read now may be readable later, without a new time.
+        let Ok(entries) = std::fs::read_dir(path) else { return (Vec::new(), Vec::new()) };
         let (mut files, mut folders) = (Vec::new(), Vec::new());
-        for entry in
-            std::fs::read_dir(path).into_iter().flatten().take(FOLDER_ENTRIES_MAX).flatten()
-        {
+        for entry in entries.take(FOLDER_ENTRIES_MAX).flatten() {
             let path = entry.path();
             let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
@@ -286,6 +307,16 @@ impl Session {
         self.owners.insert(path.to_owned(), Owner { bytes, ours });
         ours == Some(true)
     }
+}
+
+/// The transcript of a session in any of the project folders below `projects`.
+pub fn find_in_projects(projects: &Path, id: &SessionId) -> Option<PathBuf> {
+    let name = format!("{id}.jsonl");
+    std::fs::read_dir(projects)
+        .ok()?
+        .take(PROJECTS_MAX)
+        .filter_map(|entry| Some(entry.ok()?.path().join(&name)))
+        .find(|path| path.is_file())
 }
 
 /// Whether the first lines name this session; `None` while more may follow.

@@ -47,9 +47,9 @@ pub fn run(
             }
             Delivery::Kept => {
                 n_delivered += 1;
-                writeln!(out, "{id}: delivered so far; Claude Code still runs")
+                writeln!(out, "{id}: delivered so far, and followed: Claude Code still runs")
             }
-            Delivery::Failed(why) => {
+            Delivery::Failed(why) | Delivery::Rejected(why) => {
                 n_failed += 1;
                 writeln!(out, "{id}: still pending: {why}")
             }

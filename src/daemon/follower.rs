@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::files::{SessionId, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Failure, Verdict};
-use crate::session::Session;
+use crate::session::{self, Session};
 use crate::state::{self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, Record, Status};
 use crate::sync::{Engine, Report, Surroundings, Tools};
 use crate::sys::{self, process::Process};
@@ -34,6 +34,8 @@ pub enum Outcome {
     Retry(Duration),
     /// All was sent but files that the backend refused or that could not be read.
     Rejected,
+    /// The backend did not know the session; a few times in a row mean that it was deleted.
+    Missing,
     /// The configuration must change first.
     SignIn,
     /// The backend has deleted the session.
@@ -58,6 +60,10 @@ pub struct Follower {
     n_notes: usize,
     n_inbox_bytes: u64,
     n_gone: u32,
+    /// The account of the last pass.
+    account: Option<Account>,
+    /// All Claude Code processes that were seen to use the session.
+    parents: Vec<Process>,
 }
 
 /// What became of a session that was to be finished.
@@ -81,32 +87,37 @@ impl Follower {
         lock: Lock,
         launch: Option<Launch>,
     ) -> Result<Option<Follower>> {
-        let loaded = match state::load(world.paths, &id) {
-            Ok(Loaded::Ours(record)) => Some(*record),
-            Ok(_) => None,
-            Err(error) => {
-                warn!("the state of session {id} cannot be read: {error}");
-                None
-            }
-        };
-        let mut record = loaded.unwrap_or_else(|| Record {
+        if Kept::load(world.paths, &id).deleted_at.is_some() {
+            // What a crash has left of a session that the backend has deleted.
+            state::finish(world.paths, &id, lock, u64::MAX)
+                .context(|| format!("remove what is left of session {id}"))?;
+            return Ok(None);
+        }
+        let mut record = load_record(world, &id).unwrap_or_else(|| Record {
             files: Kept::load(world.paths, &id).files,
             ..Record::default()
         });
         if record.transcript_path.as_os_str().is_empty() && launch.is_none() {
             let notes = state::read(world.paths, &id).map_or(Vec::new(), |(notes, _)| notes);
-            let Some(note) = notes.first() else {
-                lock.remove().context(|| format!("remove the lock of session {id}"))?;
+            if let Some(note) = notes.first() {
+                record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
+                record.cwd.clone_from(&note.hook_input.cwd);
+            } else if let Some(path) = find_transcript(world, &id) {
+                // The state is damaged; the transcript is where it always is.
+                record.transcript_path = path;
+            } else {
+                state::finish(world.paths, &id, lock, u64::MAX)
+                    .context(|| format!("remove what is left of session {id}"))?;
                 return Ok(None);
-            };
-            record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
-            record.cwd.clone_from(&note.hook_input.cwd);
+            }
         }
         if let Some(launch) = launch {
             record.transcript_path = launch.transcript;
             record.cwd = launch.cwd;
             set_parent(&mut record, launch.parent);
         }
+        let parent = Process { pid: record.parent_pid, start: record.parent_start };
+        let parents = Some(parent).filter(|parent| parent.pid > 1).into_iter().collect();
         record.provider = PROVIDER.to_owned();
         record.external_id = id.to_string();
         record.inbox_path = world.paths.sync.join(format!("{id}.inbox.jsonl"));
@@ -129,6 +140,8 @@ impl Follower {
             n_notes: 0,
             n_inbox_bytes: 0,
             n_gone: 0,
+            account: None,
+            parents,
         }))
     }
 
@@ -174,6 +187,11 @@ impl Follower {
     /// What is said of the session from now on is said of one that is ending.
     pub fn begin_end(&mut self) {
         self.is_resumed = false;
+    }
+
+    /// True when the session was left by a daemon that could not deliver all of it.
+    pub fn was_left(&self) -> bool {
+        self.record.status == Status::Pending
     }
 
     /// True while the lock file is the one that we hold: false when somebody removed it, and
@@ -238,16 +256,35 @@ impl Follower {
         }
         match note.kind {
             NoteKind::SessionEnd => {
-                self.is_ended = true;
-                self.is_resumed = false;
+                let ended = note.parent();
+                self.parents.retain(|parent| Some(*parent) != ended && parent.is_alive());
+                // Two processes may use one session; it goes on while one of them does.
+                let other = ended.and_then(|_| self.parents.last().copied());
+                self.is_ended = other.is_none();
+                self.is_resumed = other.is_some();
+                if other.is_some() {
+                    set_parent(&mut self.record, other);
+                }
                 self.ends.push(note);
             }
             _ => {
                 self.is_ended = false;
                 self.is_resumed = true;
-                set_parent(&mut self.record, note.parent());
+                let known = self.parent().filter(|parent| parent.is_alive());
+                set_parent(&mut self.record, note.parent().or(known));
+                self.parents.extend(note.parent().filter(|parent| !self.parents.contains(parent)));
             }
         }
+    }
+
+    /// The process of the session has ended. True when another one still uses the session.
+    pub fn has_other_parent(&mut self) -> bool {
+        self.parents.retain(|parent| parent.is_alive());
+        let other = self.parents.last().copied();
+        if other.is_some() {
+            set_parent(&mut self.record, other);
+        }
+        other.is_some()
     }
 
     fn consume_notes(&mut self, world: &World<'_>) -> io::Result<()> {
@@ -274,7 +311,7 @@ impl Follower {
                 }
                 Some(failure) => failure,
             },
-            Err(error) => Failure { verdict: Verdict::SignIn, timed_out: false, error },
+            Err(error) => Failure { verdict: Verdict::SignIn, ..Failure::retry(error) },
         };
         self.after_failure(world, &failure)
     }
@@ -293,6 +330,12 @@ impl Follower {
             warn!("{problem}");
         }
         let mut backend = (world.connect)(&account)?;
+        if self.account.as_ref().is_some_and(|last| *last != account) {
+            info!("the backend or the key is another one now");
+            self.engine.change_backend();
+            self.n_gone = 0;
+        }
+        self.account = Some(account);
         let Follower { id, engine, record, ends, .. } = self;
         let mut checkpoint = |engine: &Engine| {
             record.files = engine.records();
@@ -326,6 +369,12 @@ impl Follower {
         if report.n_lines > 0 {
             info!("{} lines were acknowledged", report.n_lines);
         }
+        if self.ends.is_empty() && self.n_notes > 0 {
+            // At once: an end that was reported must not be reported again.
+            if let Err(error) = self.consume_notes(world) {
+                warn!("the inbox cannot be cleared: {error}");
+            }
+        }
         Ok(report)
     }
 
@@ -356,7 +405,8 @@ impl Follower {
         match failure.verdict {
             Verdict::SignIn => Outcome::SignIn,
             Verdict::Gone if self.n_gone >= GONE_MAX => Outcome::Deleted,
-            Verdict::Gone | Verdict::Reject => Outcome::Retry(Duration::ZERO),
+            Verdict::Gone => Outcome::Missing,
+            Verdict::Reject => Outcome::Retry(Duration::ZERO),
             Verdict::Retry(after) => Outcome::Retry(after.unwrap_or_default()),
         }
     }
@@ -437,6 +487,22 @@ impl Follower {
     pub fn into_lock(self) -> Lock {
         self.lock
     }
+}
+
+fn load_record(world: &World<'_>, id: &SessionId) -> Option<Record> {
+    match state::load(world.paths, id) {
+        Ok(Loaded::Ours(record)) => Some(*record),
+        Ok(_) => None,
+        Err(error) => {
+            warn!("the state of session {id} cannot be read: {error}");
+            None
+        }
+    }
+}
+
+fn find_transcript(world: &World<'_>, id: &SessionId) -> Option<PathBuf> {
+    let mut roots = world.paths.claude.iter();
+    roots.find_map(|root| session::find_in_projects(&root.join("projects"), id))
 }
 
 fn set_parent(record: &mut Record, parent: Option<Process>) {

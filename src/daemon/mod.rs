@@ -44,6 +44,10 @@ const APPEAR_TIME_MAX: Duration = Duration::from_secs(60);
 const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long the files must not change before they are taken for final.
 const QUIET_TIME: Duration = Duration::from_millis(500);
+/// The longest that files are waited for to become quiet.
+const QUIET_TIME_MAX: Duration = Duration::from_secs(5);
+/// Time between two questions near the end for a session that the backend did not know.
+const MISSING_WAIT: Duration = Duration::from_secs(2);
 /// How often files are looked at while they are waited for to become quiet.
 const QUIET_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a file that never appeared is waited for at the end while Claude Code still runs.
@@ -190,7 +194,8 @@ impl<'a> Daemon<'a> {
                 warn!("{error}");
             }
             // The event may have been spent on ending the session before it was resumed.
-            let parent_is_gone = follower.parent().is_some_and(|parent| !parent.is_alive());
+            let parent_is_gone = follower.parent().is_some_and(|parent| !parent.is_alive())
+                && !follower.has_other_parent();
             if follower.is_ended() || parent_is_gone {
                 let woken_at = woken_at.or_else(|| self.waiting.front().and_then(Event::at));
                 self.end_at = woken_at.unwrap_or_else(|| self.world.clock.now());
@@ -223,7 +228,9 @@ impl<'a> Daemon<'a> {
                     self.end_at = at;
                     return End::Stop;
                 }
-                Event::ParentGone(process, at) if Some(process) == follower.parent() => {
+                Event::ParentGone(process, at)
+                    if Some(process) == follower.parent() && !follower.has_other_parent() =>
+                {
                     self.end_at = at;
                     return End::Session;
                 }
@@ -253,14 +260,14 @@ impl<'a> Daemon<'a> {
         match outcome {
             // Whatever interrupted is waiting already.
             Outcome::Interrupted => Duration::ZERO,
-            Outcome::Complete | Outcome::SignIn | Outcome::Deleted => {
-                self.schedule.next(schedule::Outcome::Success)
-            }
+            // What is wrong with one file must not slow down the others.
+            Outcome::Complete
+            | Outcome::Rejected
+            | Outcome::Missing
+            | Outcome::SignIn
+            | Outcome::Deleted => self.schedule.next(schedule::Outcome::Success),
             Outcome::Retry(at_least) => {
                 self.schedule.next(schedule::Outcome::Failure { at_least: *at_least })
-            }
-            Outcome::Rejected => {
-                self.schedule.next(schedule::Outcome::Failure { at_least: Duration::ZERO })
             }
         }
     }
@@ -288,7 +295,7 @@ impl<'a> Daemon<'a> {
     fn shut_down(&mut self, mut follower: Follower, end: End) -> Option<Follower> {
         let deadline = self.end_at + SHUTDOWN_TIME_MAX;
         follower.begin_end();
-        self.wait_until_quiet(&mut follower, deadline);
+        self.wait_until_quiet(&mut follower, deadline.min(self.world.clock.now() + QUIET_TIME_MAX));
         let mut retries = Schedule::new(Duration::ZERO, Duration::ZERO, self.world.seed);
         loop {
             if let Err(error) = follower.read_notes(self.world) {
@@ -312,9 +319,14 @@ impl<'a> Daemon<'a> {
                 Outcome::Interrupted => Duration::ZERO,
                 // The backend has said no; asking again at once would not change that.
                 Outcome::SignIn | Outcome::Rejected => left,
+                Outcome::Missing => MISSING_WAIT,
                 Outcome::Retry(at_least) => retries.next(schedule::Outcome::Failure { at_least }),
             };
             let left = deadline.saturating_duration_since(self.world.clock.now());
+            if wait >= left {
+                // Who came during a long last attempt took this daemon for one that goes on.
+                let _ = follower.read_notes(self.world);
+            }
             if wait >= left && self.is_to_go_on(&follower, end) {
                 return Some(self.go_on(follower));
             }

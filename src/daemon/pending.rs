@@ -7,7 +7,7 @@ use log::{info, warn};
 
 use crate::files::SessionId;
 use crate::state::{self, Attempt, Launch, Loaded};
-use crate::sys;
+use crate::sys::{self, process::Process};
 
 use super::{Finished, Follower, Outcome, World};
 
@@ -25,10 +25,12 @@ pub enum Delivery {
     Nothing,
     /// All of it was acknowledged; nothing of it is left here.
     Done,
-    /// All of it was acknowledged; its Claude Code process still runs, so it is kept.
+    /// All of it was acknowledged; Claude Code still uses it, so a daemon follows it now.
     Kept,
-    /// It stays pending.
+    /// The backend cannot be reached; it stays pending.
     Failed(String),
+    /// The backend refuses a part of it, or a file cannot be read; it stays pending.
+    Rejected(String),
     /// It ended early.
     Interrupted,
 }
@@ -49,6 +51,8 @@ pub fn deliver_all(
         let deadline = world.clock.now() + DELIVERY_TIME_MAX;
         match deliver(world, id.clone(), deadline, interrupted) {
             Delivery::Busy | Delivery::Nothing => continue,
+            // It says nothing of the others.
+            Delivery::Rejected(why) => warn!("pending session {id}: {why}"),
             Delivery::Done => info!("pending session {id} was delivered"),
             Delivery::Kept => {}
             Delivery::Failed(why) => {
@@ -105,20 +109,42 @@ fn deliver_once(
     if let Err(error) = follower.read_notes(world) {
         return Delivery::Failed(error.to_string());
     }
-    let is_over = follower.is_ended() || follower.parent().is_none_or(|parent| !parent.is_alive());
+    let parent_runs = follower.parent().is_some_and(Process::is_alive);
+    let is_over = follower.is_ended() || follower.was_left() || !parent_runs;
     match follower.pass(world, deadline, is_over, interrupted) {
         Outcome::Complete if is_over => finish(follower, world),
-        Outcome::Complete => Delivery::Kept,
-        Outcome::Interrupted => Delivery::Interrupted,
+        // Claude Code runs and nobody follows: its daemon was killed.
+        Outcome::Complete => hand_over_to_daemon(follower, world),
+        Outcome::Interrupted => {
+            let_go(follower, world);
+            Delivery::Interrupted
+        }
         Outcome::Deleted => {
             follower.bury(world);
             Delivery::Done
         }
-        Outcome::Retry(_) | Outcome::SignIn | Outcome::Rejected => {
+        outcome => {
             let error = follower.record().last_error.clone().unwrap_or_default();
-            follower.leave_pending(world);
-            Delivery::Failed(error.what)
+            let_go(follower, world);
+            match outcome {
+                Outcome::Rejected => Delivery::Rejected(error.what),
+                _ => Delivery::Failed(error.what),
+            }
         }
+    }
+}
+
+/// Leaves a session pending, or to a daemon when a hook has meanwhile said that it is in use: the
+/// hook took us for its daemon.
+fn let_go(mut follower: Follower, world: &World<'_>) {
+    let is_read = follower.read_notes(world);
+    let is_in_use = is_read.is_ok() && follower.is_resumed() && !follower.is_ended();
+    if is_in_use {
+        if let Err(error) = hand_over(follower, world) {
+            warn!("a daemon could not be started: {error}");
+        }
+    } else if follower.is_ended() || follower.was_left() || follower.parent().is_none() {
+        follower.leave_pending(world);
     }
 }
 
@@ -133,6 +159,10 @@ fn finish(follower: Follower, world: &World<'_>) -> Delivery {
     if let Err(error) = follower.read_notes(world) {
         return Delivery::Failed(error.to_string());
     }
+    hand_over_to_daemon(follower, world)
+}
+
+fn hand_over_to_daemon(follower: Follower, world: &World<'_>) -> Delivery {
     match hand_over(follower, world) {
         Ok(()) => Delivery::Kept,
         Err(error) => Delivery::Failed(error.to_string()),

@@ -37,8 +37,8 @@ pub fn deliver(world: &World<'_>, follower: &Follower, deadline: Instant) {
     let announced = state::sessions(world.paths).unwrap_or_default();
     let strays = find(project, follower.id(), started - EARLIER_MAX);
     for id in strays.into_iter().filter(|id| announced.binary_search(id).is_err()) {
-        // Two daemons may see the same stray. The lock decides; the other one finds it busy or, later,
-        // that the backend has everything.
+        // Two daemons may see the same stray. The lock decides; the other one finds it busy or,
+        // later, that the backend has everything.
         let launch = Launch {
             transcript: project.join(format!("{id}.jsonl")),
             cwd: record.cwd.clone(),

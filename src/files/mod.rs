@@ -144,13 +144,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Makes a folder with mode 0700, and its parents. An existing folder that is ours is closed to
-/// others.
+/// Makes a folder with mode 0700, and its parents. One that is there is left as it is.
+///
+/// # Errors
+/// As `mkdir`.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes a folder with mode 0700, and its parents. An existing one, which must be ours, is closed
+/// to others.
 ///
 /// # Errors
 /// As `mkdir` and `chmod`.
 pub fn private_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    make_folder(path)?;
     let mode = std::fs::metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;

@@ -142,7 +142,8 @@ impl Client {
                 .with_hint("check api_key in ~/.confab/config.json"),
             _ => Error::new(format!("{what}: status {status}: {shown}")),
         };
-        Failure { verdict, timed_out: matches!(status, 408 | 504), error }
+        let timed_out = matches!(status, 408 | 504);
+        Failure { verdict, timed_out, error }
     }
 
     fn post<Q: Serialize, A: DeserializeOwned>(

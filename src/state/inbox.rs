@@ -150,7 +150,11 @@ pub fn read(paths: &Paths, id: &SessionId) -> io::Result<(Vec<Note>, u64)> {
     sys::lock::within(&file, LOCK_WAIT_MAX)?;
     let mut bytes = Vec::new();
     file.take(INBOX_BYTES_MAX).read_to_end(&mut bytes)?;
-    let whole = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
+    // Half a note at the end was left by a writer that was killed: nobody writes now, and it counts
+    // as read. Unless it was cut off here, by the limit.
+    let is_cut = bytes.len() as u64 == INBOX_BYTES_MAX;
+    let end = memchr::memrchr(b'\n', &bytes).map_or(0, |end| end + 1);
+    let whole = if is_cut && end > 0 { end } else { bytes.len() };
     let notes = bytes[..whole]
         .split(|byte| *byte == b'\n')
         .filter_map(|line| serde_json::from_slice(line).ok())
@@ -193,10 +197,12 @@ pub fn finish(paths: &Paths, id: &SessionId, lock: Lock, bytes: u64) -> io::Resu
         return Ok(Some(lock));
     }
     record::remove(paths, id)?;
-    files::remove_if_present(&path(paths, id))?;
-    // Last, so that a hook that finds the lock free finds nothing else of this session. The inbox
-    // lock is still held: an appender that waits for it will see that its file is gone.
+    // The lock goes before the inbox: an appender that finds the inbox gone and makes a new one then
+    // finds the lock free. One that waits for the inbox, whose own lock is still held here, will see
+    // that its file is gone.
+    file.set_len(0)?;
     lock.remove()?;
+    files::remove_if_present(&path(paths, id))?;
     Ok(None)
 }
 

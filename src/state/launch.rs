@@ -19,7 +19,46 @@ pub struct Launch {
     pub parent: Option<Process>,
 }
 
+/// What a daemon keeps of the environment. All else stays behind: Claude's holds keys and tokens.
+const ENVIRONMENT_KEPT: [&str; 28] = [
+    "HOME",
+    "PATH",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "CLAUDE_CONFIG_DIR",
+    "CONFAB_CLAUDE_DIR",
+    "CONFAB_CONFIG_PATH",
+    "CONFAB_LOG_DIR",
+    "CONFAB_SYNC_INTERVAL_MS",
+    "CONFAB_SYNC_JITTER_MS",
+    "CONFAB_DISABLE_LINK_FROM_GITHUB",
+    "RUST_BACKTRACE",
+    "XDG_DATA_HOME",
+    "XDG_CONFIG_HOME",
+];
+
 impl Launch {
+    /// The part of an environment that a daemon is given.
+    pub fn environment(
+        all: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Vec<(OsString, OsString)> {
+        all.filter(|(name, _)| ENVIRONMENT_KEPT.iter().any(|kept| name == kept)).collect()
+    }
+
     /// The hidden command that these arguments belong to.
     pub const COMMAND: &str = "daemon";
 

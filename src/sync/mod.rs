@@ -36,15 +36,19 @@ use progress::Progress;
 
 /// The longest that one request may take; the backend's own limit is the same.
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+/// The longest that a request with a single line may take, after timeouts.
+const LINE_TIME_MAX: Duration = Duration::from_secs(480);
 /// The shortest time in which a request is worth starting.
 const REQUEST_TIME_MIN: Duration = Duration::from_millis(50);
 /// Rounds of discovery in one pass.
 const ROUNDS_MAX: usize = 10;
 /// Refused requests for one file in one pass: enough to halve 4 MiB down to one line.
 const REFUSALS_MAX: usize = 40;
-/// Refusals of one small line alone, in passes ever further apart, behind which a stand-in takes
-/// its place: one line must not keep all that follow it from being sent.
+/// Refusals of one line alone, two in a pass, behind which a stand-in takes its place: one line must
+/// not keep all that follow it from being sent.
 const REFUSALS_ALONE_MAX: u32 = 8;
+/// Summaries of earlier sessions that are set for one chunk.
+const LINKS_MAX: usize = 8;
 /// Time between two checkpoints of a long pass.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -88,6 +92,8 @@ pub struct Engine {
     workflows: Option<Workflows>,
     files: BTreeMap<String, Progress>,
     request_bytes: usize,
+    /// Time for a request with lines.
+    request_time_max: Duration,
     bytes_read: u64,
 }
 
@@ -108,6 +114,7 @@ impl Engine {
             workflows: None,
             files: files.collect(),
             request_bytes: chunk::REQUEST_BYTES_TARGET,
+            request_time_max: REQUEST_TIME_MAX,
             bytes_read: 0,
         }
     }
@@ -126,6 +133,17 @@ impl Engine {
     pub fn set_cwd(&mut self, cwd: &str) {
         if !cwd.is_empty() {
             self.surroundings.cwd = cwd.to_owned();
+        }
+    }
+
+    /// The backend is another one now: what the last one said is forgotten, and so is what it
+    /// acknowledged, unless the new one says that it has it.
+    pub fn change_backend(&mut self) {
+        self.backend_id = None;
+        self.workflows = None;
+        for progress in self.files.values_mut() {
+            progress.server_line = None;
+            progress.settled = None;
         }
     }
 
@@ -175,6 +193,10 @@ impl Engine {
     pub fn pass(&mut self, tools: &mut Tools<'_>, last: bool) -> Report {
         let mut report = Report::default();
         let mut done = BTreeSet::new();
+        if last {
+            // A file that was made in the same tick as another leaves its folder's time as it was.
+            self.session.forget_listings();
+        }
         self.session.find_transcript();
         for _ in 0..ROUNDS_MAX {
             let sources: Vec<Source> = self
@@ -209,6 +231,8 @@ impl Engine {
                 break;
             }
         }
+        let is_known = self.files.values().any(|progress| progress.record.local_line > 0);
+        report.file_errors.extend(self.session.trouble(is_known));
         report
     }
 
@@ -319,7 +343,7 @@ impl Engine {
                 Err(failure) => {
                     self.forget(&failure);
                     if failure.timed_out {
-                        self.request_bytes = (self.request_bytes / 2).max(chunk::REQUEST_BYTES_MIN);
+                        self.after_timeout(source);
                     }
                     sending.n_refused += 1;
                     if failure.verdict != Verdict::Reject {
@@ -337,10 +361,19 @@ impl Engine {
         }
     }
 
+    /// Smaller requests are made after a timeout; a single line, which cannot be made smaller, gets
+    /// more time.
+    fn after_timeout(&mut self, source: &Source) {
+        let n_lines = self.files.get(&source.name).map_or(0, |progress| progress.n_lines_tried);
+        if n_lines == 1 {
+            self.request_time_max = (self.request_time_max * 2).min(LINE_TIME_MAX);
+        }
+        self.request_bytes = (self.request_bytes / 2).max(chunk::REQUEST_BYTES_MIN);
+    }
+
     /// A request was refused. Either the backend stands elsewhere than we thought: then we go on
     /// from there. Or it stands where we thought: then the body was the reason, and a smaller one
-    /// is tried, down to a stand-in for a single line that is large, or that was refused again and
-    /// again. False when there is nothing more to try.
+    /// is tried,    /// down to a stand-in for a single line that was refused again and again. False when there is nothing more to try.
     fn shrink_after_refusal(
         &mut self,
         sending: &mut Sending<'_>,
@@ -363,9 +396,8 @@ impl Engine {
         }
         progress.n_refused_alone += 1;
         sending.n_refused_alone += 1;
-        let is_large = progress.n_bytes_tried >= chunk::REQUEST_BYTES_MIN;
-        sending.stand_in = is_large || progress.n_refused_alone >= REFUSALS_ALONE_MAX;
-        // A small line gets a second chance at once: whatever was wrong may have passed.
+        sending.stand_in = progress.n_refused_alone >= REFUSALS_ALONE_MAX;
+        // A second chance at once: whatever was wrong may have passed.
         Ok(sending.stand_in || sending.n_refused_alone == 1)
     }
 
@@ -376,12 +408,14 @@ impl Engine {
         tools: &mut Tools<'_>,
         report: &mut Report,
     ) -> Result<Result<()>, Failure> {
-        let session_id = self.open(tools)?;
         let source = sending.source;
-        let hashes = LineHashes::new(&self.paths, self.session.id(), &source.name);
+        // Noted before the backend is asked, so that `sync status` shows what exists only here.
         let progress = self.files.entry(source.name.clone()).or_default();
         progress.record.path.clone_from(&source.path);
         progress.record.file_type = source.file_type.to_owned();
+        let session_id = self.open(tools)?;
+        let hashes = LineHashes::new(&self.paths, self.session.id(), &source.name);
+        let progress = self.files.entry(source.name.clone()).or_default();
         let located = match progress.locate(&source.path, &hashes) {
             Ok(located) => located,
             Err(error) => return Ok(Err(error)),
@@ -429,18 +463,19 @@ impl Engine {
             };
             progress.n_lines_tried = chunk.contents.n_lines;
             progress.n_bytes_tried = chunk.contents.bytes;
-            let time_max = time_left(tools)?;
+            let time_max = time_left_of(self.request_time_max, tools)?;
             let expected = acknowledged + chunk.contents.n_lines;
             let (answer, ahead) = preparing.exchange(&chunk, expected, tail, tools, time_max);
             if answer?.last_synced_line != expected {
                 let what = format!("{}: the backend acknowledged another line", source.name);
                 let error = Error::new(what);
-                return Err(Failure { verdict: Verdict::Reject, timed_out: false, error });
+                return Err(Failure { verdict: Verdict::Reject, ..Failure::retry(error) });
             }
             let progress = self.files.entry(source.name.clone()).or_default();
             progress.acknowledge(&chunk.contents, hashes);
             report.n_lines += chunk.contents.n_lines;
             self.request_bytes = (self.request_bytes * 2).min(chunk::REQUEST_BYTES_TARGET);
+            self.request_time_max = REQUEST_TIME_MAX;
             sending.stand_in = false;
             self.after_chunk(source, chunk.contents, tools);
             if tools.clock.now() >= checkpoint_at {
@@ -466,7 +501,7 @@ impl Engine {
         if source.file_type != TYPE_TRANSCRIPT {
             return;
         }
-        for (leaf, summary) in contents.links {
+        for (leaf, summary) in contents.links.into_iter().take(LINKS_MAX) {
             let Some(id) = links::session_of_line(&source.path, &leaf) else { continue };
             let Ok(time_max) = time_left(tools) else { return };
             // A lost link costs a title, and the line itself is stored.
@@ -479,12 +514,16 @@ impl Engine {
 }
 
 fn time_left(tools: &Tools<'_>) -> Result<Duration, Failure> {
+    time_left_of(REQUEST_TIME_MAX, tools)
+}
+
+fn time_left_of(time_max: Duration, tools: &Tools<'_>) -> Result<Duration, Failure> {
     let left = tools.deadline.saturating_duration_since(tools.clock.now());
     if left < REQUEST_TIME_MIN {
         let error = Error::new("the time for this pass is over");
         return Err(Failure { timed_out: false, ..Failure::retry(error) });
     }
-    Ok(left.min(REQUEST_TIME_MAX))
+    Ok(left.min(time_max))
 }
 
 fn stamp(source: &Source) -> Option<Stamp> {

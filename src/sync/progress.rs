@@ -224,7 +224,7 @@ impl Progress {
                 .record
                 .local_line
                 .saturating_sub(known.saturating_sub(self.record.parallel_from));
-            let lost = known - server_line.max(self.record.parallel_from);
+            let lost = known.saturating_sub(server_line.max(self.record.parallel_from));
             let line = match server_line < self.record.parallel_from {
                 true => parallel.min(server_line),
                 false => self.record.local_line.saturating_sub(lost),
