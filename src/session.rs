@@ -125,8 +125,8 @@ impl Session {
         self.folders.clear();
     }
 
-    /// Why files of this session may be there and not be seen: a folder that may not be entered, or,
-    /// when files of the session `were_known`, a `projects` folder that is gone (not mounted,
+    /// Why files of this session may be there and not be seen: a folder that may not be entered,
+    /// or, when files of the session `were_known`, a `projects` folder that is gone (not mounted,
     /// perhaps).
     pub fn trouble(&self, were_known: bool) -> Vec<Error> {
         let subagents = self.subagents();

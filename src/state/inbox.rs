@@ -197,9 +197,9 @@ pub fn finish(paths: &Paths, id: &SessionId, lock: Lock, bytes: u64) -> io::Resu
         return Ok(Some(lock));
     }
     record::remove(paths, id)?;
-    // The lock goes before the inbox: an appender that finds the inbox gone and makes a new one then
-    // finds the lock free. One that waits for the inbox, whose own lock is still held here, will see
-    // that its file is gone.
+    // The lock goes before the inbox: an appender that finds the inbox gone and makes a new one
+    // then finds the lock free. One that waits for the inbox, whose own lock is still held here,
+    // will see that its file is gone.
     file.set_len(0)?;
     lock.remove()?;
     files::remove_if_present(&path(paths, id))?;

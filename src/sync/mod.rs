@@ -44,8 +44,8 @@ const REQUEST_TIME_MIN: Duration = Duration::from_millis(50);
 const ROUNDS_MAX: usize = 10;
 /// Refused requests for one file in one pass: enough to halve 4 MiB down to one line.
 const REFUSALS_MAX: usize = 40;
-/// Refusals of one line alone, two in a pass, behind which a stand-in takes its place: one line must
-/// not keep all that follow it from being sent.
+/// Refusals of one line alone, two in a pass, behind which a stand-in takes its place: one line
+/// must not keep all that follow it from being sent.
 const REFUSALS_ALONE_MAX: u32 = 8;
 /// Summaries of earlier sessions that are set for one chunk.
 const LINKS_MAX: usize = 8;
@@ -373,7 +373,8 @@ impl Engine {
 
     /// A request was refused. Either the backend stands elsewhere than we thought: then we go on
     /// from there. Or it stands where we thought: then the body was the reason, and a smaller one
-    /// is tried,    /// down to a stand-in for a single line that was refused again and again. False when there is nothing more to try.
+    /// is tried, /// down to a stand-in for a single line that was refused again and again. False
+    /// when there is nothing more to try.
     fn shrink_after_refusal(
         &mut self,
         sending: &mut Sending<'_>,

@@ -181,8 +181,8 @@ impl Progress {
     }
 
     /// A crash may have kept the state file from what was acknowledged; the line hashes are written
-    /// before it. True when they know more, in step with the backend: then the file must be compared
-    /// with them, as it may have been rewritten since.
+    /// before it. True when they know more, in step with the backend: then the file must be
+    /// compared with them, as it may have been rewritten since.
     fn catch_up(&mut self, hashes: &LineHashes) -> bool {
         let known = self.record.last_synced_line;
         let Some(server_line) = self.server_line.filter(|server_line| *server_line > known) else {

@@ -11,6 +11,7 @@ mod daemon;
 mod delivery;
 mod files;
 mod hook;
+mod recovery;
 mod server;
 mod simulation;
 mod support;
