@@ -105,6 +105,10 @@ impl Config {
         let url = self.backend_url.trim().trim_end_matches('/');
         check_url(url, self.allow_insecure_http)?;
         check_key(&self.api_key)?;
+        if self.ca_file.as_ref().is_some_and(|path| !path.is_absolute()) {
+            return Err(Error::new("ca_file is not an absolute path")
+                .with_hint("write it out from / on: the daemon has no folder of yours, and no ~"));
+        }
         Ok(Account {
             url: url.to_owned(),
             key: self.api_key.clone(),

@@ -32,7 +32,6 @@ pub struct Client {
     agent: Agent,
     url: String,
     authorization: String,
-    user_agent: String,
     clock: Arc<dyn Clock + Send + Sync>,
 }
 
@@ -51,6 +50,7 @@ impl Client {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(network.proxy_for(&account.url)?)
+            .user_agent(user_agent())
             .timeout_resolve(Some(CONNECT_TIME_MAX))
             .timeout_connect(Some(CONNECT_TIME_MAX))
             .max_response_header_size(ANSWER_HEADER_BYTES_MAX)
@@ -64,7 +64,6 @@ impl Client {
             agent: config.build().new_agent(),
             url: account.url.clone(),
             authorization: format!("Bearer {}", account.key),
-            user_agent: user_agent(),
             clock,
         })
     }
@@ -83,7 +82,6 @@ impl Client {
             .method(method)
             .uri(format!("{}{path}", self.url))
             .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::USER_AGENT, &self.user_agent)
             .header(header::ACCEPT_ENCODING, "identity");
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");

@@ -11,6 +11,8 @@ use crate::remote::Network;
 
 /// Bytes of one bundle of certificates.
 const BUNDLE_BYTES_MAX: usize = 8 << 20;
+/// What every certificate begins with; ureq passes over what is none, and says nothing.
+const DER_SEQUENCE: u8 = 0x30;
 /// Files in a folder of certificates.
 const FOLDER_FILES_MAX: usize = 2000;
 /// Where systems keep their bundle (the places that Go looks at, and macOS' own).
@@ -67,7 +69,9 @@ fn system_roots(network: &Network) -> Result<Vec<Certificate<'static>>> {
 fn read_bundle(path: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
     let bytes = files::read_bounded(path, BUNDLE_BYTES_MAX)?;
     let certificates = parse_pem(&bytes).filter_map(|item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        Ok(PemItem::Certificate(certificate)) => {
+            (certificate.der().first() == Some(&DER_SEQUENCE)).then_some(certificate)
+        }
         _ => None,
     });
     Ok(certificates.collect())

@@ -1,9 +1,9 @@
 //! Which proxy leads to the backend, if any.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ureq::Proxy;
+use ureq::{Proxy, ProxyProtocol};
 
 use crate::error::{Error, Result};
 
@@ -36,11 +36,19 @@ impl Network {
         if is_excepted(url, self.no_proxy.as_deref().unwrap_or_default()) {
             return Ok(None);
         }
-        Proxy::new(proxy.trim()).map(Some).map_err(|_| {
-            Error::new("the proxy of the environment cannot be used")
-                .with_hint("set HTTPS_PROXY to an address such as http://proxy.example.org:3128")
-        })
+        match Proxy::new(proxy.trim()) {
+            Ok(proxy) if is_spoken(proxy.protocol()) => Ok(Some(proxy)),
+            _ => Err(Error::new("the proxy of the environment cannot be used").with_hint(
+                "set HTTPS_PROXY to an address such as http://proxy.example.org:3128; SOCKS is not \
+                 spoken",
+            )),
+        }
     }
+}
+
+/// ureq panics when it meets a proxy of a kind that it was built without.
+fn is_spoken(protocol: ProxyProtocol) -> bool {
+    protocol == ProxyProtocol::Http || (protocol == ProxyProtocol::Https && cfg!(feature = "tls"))
 }
 
 /// `NO_PROXY` as curl and Go read it: `*`, a host with all below it, an address, a range.
@@ -57,9 +65,12 @@ fn is_excepted(url: &str, no_proxy: &str) -> bool {
     }
     no_proxy.split(',').map(|entry| entry.trim().to_ascii_lowercase()).any(|entry| {
         let (entry, port) = match entry.rsplit_once(':') {
+            // An IPv6 address has colons of its own, unless it is in brackets.
+            Some((name, _)) if name.contains(':') && !name.ends_with(']') => (entry.as_str(), ""),
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, port),
             _ => (entry.as_str(), ""),
         };
+        let entry = entry.trim_start_matches('[').trim_end_matches(']');
         if !port.is_empty() && !authority.ends_with(&format!(":{port}")) {
             return false;
         }
@@ -67,18 +78,23 @@ fn is_excepted(url: &str, no_proxy: &str) -> bool {
         match (entry, address) {
             ("", _) => false,
             ("*", _) => true,
-            (range, Some(IpAddr::V4(address))) if range.contains('/') => in_range(address, range),
+            (range, Some(address)) if range.contains('/') => in_range(address, range),
             (entry, Some(address)) => entry.parse() == Ok(address),
             _ => host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.')),
         }
     })
 }
 
-fn in_range(address: Ipv4Addr, range: &str) -> bool {
+fn in_range(address: IpAddr, range: &str) -> bool {
     let Some((network, bits)) = range.split_once('/') else { return false };
-    match (network.parse::<Ipv4Addr>(), bits.parse::<u32>()) {
-        (Ok(network), Ok(bits @ 0..=32)) => {
+    let Ok(bits) = bits.parse::<u32>() else { return false };
+    match (address, network.parse::<IpAddr>()) {
+        (IpAddr::V4(address), Ok(IpAddr::V4(network))) if bits <= 32 => {
             let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            address.to_bits() & mask == network.to_bits() & mask
+        }
+        (IpAddr::V6(address), Ok(IpAddr::V6(network))) if bits <= 128 => {
+            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
             address.to_bits() & mask == network.to_bits() & mask
         }
         _ => false,
@@ -101,6 +117,14 @@ mod tests {
             ("https://10.1.2.3", "192.168.0.0/16, 10.0.0.0/8", true),
             ("https://11.1.2.3", "10.0.0.0/8", false),
             ("https://10.1.2.3", "10.1.2.3", true),
+            ("https://[fd00::1]:8443", "fd00::1", true),
+            ("https://[fd00::1]:8443", "[fd00::1]", true),
+            ("https://[fd00::1]:8443", "[fd00::1]:8443", true),
+            ("https://[fd00::1]:8443", "[fd00::1]:443", false),
+            ("https://[fd00::1]", "fd00::2", false),
+            ("https://[fd00::1]", "fd00::/8, ::/129", true),
+            ("https://[fc00::1]", "fd00::/8", false),
+            ("https://[fc00::1]", "0.0.0.0/0", false),
             ("https://example.org", "*", true),
             ("https://example.org", "", false),
             ("http://127.0.0.1:1", "", true),
@@ -124,5 +148,8 @@ mod tests {
         let error = network.proxy_for("http://example.org").unwrap_err();
         assert!(!error.to_string().contains(&secret));
         assert!(network.proxy_for("http://localhost").unwrap().is_none());
+        let network = Network { all_proxy: Some("socks5h://x:1".into()), ..Network::default() };
+        let error = network.proxy_for("https://example.org").unwrap_err();
+        assert!(error.hint().unwrap().contains("SOCKS"));
     }
 }

@@ -11,6 +11,7 @@ mod daemon;
 mod delivery;
 mod files;
 mod hook;
+mod network;
 mod recovery;
 mod server;
 mod simulation;
