@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::json;
 
 use super::port::Port;
-use super::terminator::Authority;
+use super::terminator::{Authority, skipped};
 use super::{Backend, ID, Sandbox, arrives_whole, config, delivers_whole, fails, port_of};
 use crate::support::eventually::eventually;
 use crate::support::parallel::each;
@@ -120,7 +120,7 @@ fn tls_is_1_2_or_newer() {
     each(cases.to_vec(), |(name, options, is_spoken)| {
         let Some(scene) = Scene::new(name, &options) else { return };
         if !scene.authority.shakes_hands(&scene.port, &options) {
-            eprintln!("SKIPPED: {name}, which this openssl does not speak itself");
+            skipped(&format!("{name}, which this openssl does not speak itself"));
             return;
         }
         scene.configure("localhost", Some(&scene.authority.certificate()));
