@@ -130,6 +130,9 @@ fn print(overview: &Overview, out: &mut dyn Write) -> io::Result<()> {
         }
         if let Some(error) = &session.last_error {
             writeln!(out, "  last error at {}: {}", error.at, error.what)?;
+            if let Some(hint) = &error.hint {
+                writeln!(out, "  hint: {hint}")?;
+            }
         }
         for file in &session.files {
             print_file(file, out)?;

@@ -388,18 +388,19 @@ impl Follower {
         if !failed {
             self.record.synced_at = Some(now.clone());
         }
-        self.record.last_error = error.map(|error| LastError { at: now, what: error.to_string() });
+        self.record.last_error = error.map(|error| last_error(now, &error));
         self.save_or_warn(world);
         if failed { Outcome::Rejected } else { Outcome::Complete }
     }
 
     fn after_failure(&mut self, world: &World<'_>, failure: &Failure) -> Outcome {
-        let what = failure.to_string();
+        let now = time::rfc3339(world.clock.wall());
+        let last = last_error(now, &failure.error);
         // The same failure again and again is logged once.
-        if self.record.last_error.as_ref().is_none_or(|last| last.what != what) {
-            warn!("{what}; it will be tried again");
+        if self.record.last_error.as_ref().is_none_or(|before| before.what != last.what) {
+            warn!("{}; it will be tried again", last.what);
         }
-        self.record.last_error = Some(LastError { at: time::rfc3339(world.clock.wall()), what });
+        self.record.last_error = Some(last);
         self.n_gone = if failure.verdict == Verdict::Gone { self.n_gone + 1 } else { 0 };
         self.save_or_warn(world);
         match failure.verdict {
@@ -487,6 +488,10 @@ impl Follower {
     pub fn into_lock(self) -> Lock {
         self.lock
     }
+}
+
+fn last_error(at: String, error: &Error) -> LastError {
+    LastError { at, what: error.to_string(), hint: error.hint().map(str::to_owned) }
 }
 
 fn load_record(world: &World<'_>, id: &SessionId) -> Option<Record> {

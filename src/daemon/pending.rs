@@ -126,9 +126,13 @@ fn deliver_once(
         outcome => {
             let error = follower.record().last_error.clone().unwrap_or_default();
             let_go(follower, world);
+            let why = match error.hint {
+                Some(hint) => format!("{} (hint: {hint})", error.what),
+                None => error.what,
+            };
             match outcome {
-                Outcome::Rejected => Delivery::Rejected(error.what),
-                _ => Delivery::Failed(error.what),
+                Outcome::Rejected => Delivery::Rejected(why),
+                _ => Delivery::Failed(why),
             }
         }
     }

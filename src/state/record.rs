@@ -117,6 +117,9 @@ pub struct LastError {
     pub at: String,
     /// For people.
     pub what: String,
+    /// What the user can do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What a session's state file turned out to be.
