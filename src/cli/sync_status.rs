@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use crate::error::{Context, Result};
 use crate::files::{Paths, SessionId};
-use crate::state::{self, FileRecord, LastError, Loaded, Record};
+use crate::state::{self, FileRecord, Kept, LastError, Loaded, Record};
 
 /// All sessions that have state on this machine.
 #[derive(Debug, Serialize)]
 struct Overview {
     sessions: Vec<SessionView>,
+    /// Sessions that the backend has deleted; they are not sent any more.
+    deleted: Vec<String>,
 }
 
 /// One of them.
@@ -51,7 +53,10 @@ struct FileView {
 pub fn run(paths: &Paths, json: bool, out: &mut dyn Write) -> Result<()> {
     let ids =
         state::sessions(paths).context(|| format!("list sessions in {}", paths.sync.display()))?;
-    let overview = Overview { sessions: ids.iter().map(|id| view(paths, id)).collect() };
+    let overview = Overview {
+        sessions: ids.iter().map(|id| view(paths, id)).collect(),
+        deleted: Kept::deleted(paths).iter().map(ToString::to_string).collect(),
+    };
     let written = if json {
         serde_json::to_writer_pretty(&mut *out, &overview)
             .map_err(io::Error::from)
@@ -112,7 +117,10 @@ fn file_view(name: String, file: &FileRecord) -> FileView {
 
 fn print(overview: &Overview, out: &mut dyn Write) -> io::Result<()> {
     if overview.sessions.is_empty() {
-        return writeln!(out, "no session is followed and none is pending");
+        writeln!(out, "no session is followed and none is pending")?;
+    }
+    for id in &overview.deleted {
+        writeln!(out, "{id}: was deleted on the backend and is not sent any more")?;
     }
     for session in &overview.sessions {
         let pid = session.pid.map_or(String::new(), |pid| format!(", process {pid}"));

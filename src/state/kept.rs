@@ -14,6 +14,8 @@ use crate::state::FileRecord;
 
 const VERSION: u32 = 1;
 const KEPT_BYTES_MAX: usize = 1 << 20;
+/// Entries looked at in one listing.
+const ENTRIES_MAX: usize = 100_000;
 
 /// A session's entry in `~/.confab/kept`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,18 @@ impl Kept {
     /// True when the backend deleted this session. Cheap enough for a hook: one failing `open`.
     pub fn is_deleted(paths: &Paths, id: &SessionId) -> bool {
         Kept::load(paths, id).deleted_at.is_some()
+    }
+
+    /// The sessions that the backend has deleted, in order.
+    pub fn deleted(paths: &Paths) -> Vec<SessionId> {
+        let entries = std::fs::read_dir(&paths.kept).into_iter().flatten().take(ENTRIES_MAX);
+        let mut ids: Vec<SessionId> = entries
+            .flatten()
+            .filter_map(|entry| SessionId::new(entry.file_name().to_str()?.strip_suffix(".json")?))
+            .filter(|id| Kept::is_deleted(paths, id))
+            .collect();
+        ids.sort();
+        ids
     }
 
     /// Writes the entry, or removes it when there is nothing to remember.

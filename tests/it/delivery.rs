@@ -204,6 +204,8 @@ fn a_deleted_session_is_not_resurrected() {
     let touched = sent.iter().any(|arrived| arrived.body.to_string().contains(ID));
     assert!(!touched, "the session was sent again: {sent:?}");
     assert_eq!(backend.transcript(ID), line(ID, 1));
+    let status = sandbox.run(&["sync", "status"]).stdout;
+    assert!(status.contains(&format!("{ID}: was deleted on the backend")), "{status}");
 }
 
 #[test]
