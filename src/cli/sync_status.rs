@@ -44,6 +44,8 @@ struct FileView {
     rewritten: u64,
     /// Lines that were too large and are represented by a stand-in.
     too_large_lines: u64,
+    /// The backend takes no more of it.
+    full: bool,
 }
 
 /// Writes the overview, as JSON or for people.
@@ -112,6 +114,7 @@ fn file_view(name: String, file: &FileRecord) -> FileView {
         only_here_bytes: metadata.map(|metadata| metadata.len().saturating_sub(file.byte_offset)),
         rewritten: file.rewrites,
         too_large_lines: file.stand_ins,
+        full: file.full,
     }
 }
 
@@ -162,6 +165,9 @@ fn print_file(file: &FileView, out: &mut dyn Write) -> io::Result<()> {
             out,
             "    was rewritten or shrunk {times}; what followed the common lines was sent as new lines"
         )?;
+    }
+    if file.full {
+        writeln!(out, "    the backend keeps no more of it; what is added exists only here")?;
     }
     if file.too_large_lines > 0 {
         let lines = file.too_large_lines;

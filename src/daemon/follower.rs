@@ -473,7 +473,9 @@ impl Follower {
     pub fn finish(self, world: &World<'_>) -> io::Result<Finished> {
         let mut kept = Kept::load(world.paths, &self.id);
         kept.files = self.engine.records();
-        kept.files.retain(|_, file| file.local_line != file.last_synced_line || file.unterminated);
+        kept.files.retain(|_, file| {
+            file.local_line != file.last_synced_line || file.unterminated || file.full
+        });
         if let Err(error) = kept.save(world.paths, &self.id) {
             warn!("{error}");
         }

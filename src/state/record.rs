@@ -101,6 +101,12 @@ pub struct FileRecord {
     pub modified_nanos: i128,
     /// Size of the file when it was last looked at.
     pub bytes_seen: u64,
+    /// Requests that the backend has acknowledged for it, as far as this state file remembers.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub chunks: u64,
+    /// The backend takes no more of it: it has as many chunks as a file may have.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub full: bool,
     /// Lines replaced by a stand-in because they were too large.
     #[serde(skip_serializing_if = "super::is_default")]
     pub stand_ins: u64,

@@ -143,6 +143,8 @@ impl Engine {
         self.workflows = None;
         for progress in self.files.values_mut() {
             progress.server_line = None;
+            progress.record.full = false;
+            progress.record.chunks = 0;
             progress.settled = None;
         }
     }
@@ -208,7 +210,9 @@ impl Engine {
             let is_new = !sources.is_empty();
             for source in sources {
                 done.insert(source.name.clone());
-                if self.is_settled(&source) && !last {
+                let is_full =
+                    self.files.get(&source.name).is_some_and(|progress| progress.record.full);
+                if is_full || (self.is_settled(&source) && !last) {
                     continue;
                 }
                 if let Err(failure) = self.send_file(&source, tools, last, &mut report) {
@@ -387,6 +391,10 @@ impl Engine {
         let progress = self.files.entry(sending.source.name.clone()).or_default();
         if progress.server_line != Some(before) {
             return Ok(true);
+        }
+        if progress.is_full_now() {
+            warn!("{}: the backend has as many chunks of it as it keeps", sending.source.name);
+            return Ok(false);
         }
         if n_lines > 1 {
             self.request_bytes = (progress.n_bytes_tried / 2).max(1);

@@ -13,6 +13,7 @@ use crate::error::{Context, Result};
 use crate::files::Stamp;
 use crate::state::{FileRecord, LineHashes};
 use crate::tail::{self, Position, Tail};
+use crate::wire;
 
 /// Bytes in front of the position that are compared before a file that has grown is read on.
 const WINDOW_BYTES: usize = tail::BEHIND_BYTES;
@@ -59,7 +60,14 @@ impl Progress {
     /// True when the file looks as it did when it was last sent whole.
     pub fn is_settled(&self, now: Option<Stamp>) -> bool {
         // A file that is not there has nothing to send.
-        now.is_none() || (self.settled.is_some() && self.settled == now)
+        now.is_none() || self.record.full || (self.settled.is_some() && self.settled == now)
+    }
+
+    /// A request was refused although the backend stands where we thought. True when that is
+    /// because the file has as many chunks as a backend keeps: then no more is sent of it.
+    pub fn is_full_now(&mut self) -> bool {
+        self.record.full = self.record.chunks >= wire::FILE_CHUNKS_MAX;
+        self.record.full
     }
 
     /// Opens the file at the first line that the backend does not have.
@@ -97,6 +105,7 @@ impl Progress {
         self.record.last_synced_line += contents.n_lines;
         self.server_line = Some(self.record.last_synced_line);
         self.record.stand_ins += contents.stand_ins;
+        self.record.chunks += 1;
         self.set_position(contents.end);
         self.n_refused_alone = 0;
         self.window = None;

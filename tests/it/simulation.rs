@@ -425,3 +425,25 @@ fn lines_that_the_backend_has_lost_are_sent_again() {
         world.check(0);
     }
 }
+
+/// W-49: a file of which the backend has as many chunks as it keeps is left alone; the others are
+/// not.
+#[test]
+fn a_file_with_all_the_chunks_that_a_backend_keeps_is_left_alone() {
+    let mut world = World::new(5 * SEEDS);
+    world.write(0, "{\"n\":1}\n");
+    pass_until_done(&mut world, 0);
+    let mut records = world.engine.records();
+    records.get_mut(&world.name(0)).unwrap().chunks = confab::wire::FILE_CHUNKS_MAX;
+    world.engine = engine(&world.paths, &world.folder, records);
+    world.write(0, "{\"n\":2}\n");
+    world.backend.faults = vec![Fault::TooLarge];
+    let report = world.pass();
+    assert_eq!(report.file_errors.len(), 1, "it is said once");
+    assert!(world.engine.records()[&world.name(0)].full);
+    world.write(0, "{\"n\":3}\n");
+    world.write(1, "{\"n\":4}\n");
+    pass_until_done(&mut world, 0);
+    assert_eq!(world.backend.files[&world.name(0)].len(), 1);
+    assert_eq!(world.backend.files[&world.name(1)].len(), 1);
+}
