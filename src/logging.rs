@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use log::LevelFilter;
 
-use crate::files::{self, Paths, Stamp};
+use crate::files::{self, Paths};
 use crate::sys;
 use crate::time;
 
@@ -87,12 +87,8 @@ impl RollingFile {
     }
 
     fn is_current(&self) -> bool {
-        match (std::fs::metadata(&self.path), self.file.metadata()) {
-            (Ok(named), Ok(open)) => {
-                Stamp::of(&named).same_file(&Stamp::of(&open)) && open.len() < LOG_BYTES_MAX
-            }
-            _ => false,
-        }
+        files::names(&self.path, &self.file)
+            && self.file.metadata().is_ok_and(|metadata| metadata.len() < LOG_BYTES_MAX)
     }
 }
 

@@ -313,7 +313,7 @@ impl<'a> Daemon<'a> {
                     return Some(self.go_on(follower));
                 }
                 Outcome::Complete => {
-                    self.deliver_strays(&follower, deadline);
+                    strays::deliver(self.world, &follower, deadline);
                     return self.finish(follower, end);
                 }
                 Outcome::Interrupted => Duration::ZERO,
@@ -337,11 +337,6 @@ impl<'a> Daemon<'a> {
             }
             self.wait_at_end(wait);
         }
-    }
-
-    /// Sessions that no hook has announced, beside one that is delivered whole.
-    fn deliver_strays(&self, follower: &Follower, deadline: Instant) {
-        strays::deliver(self.world, follower, deadline);
     }
 
     fn finish(&mut self, follower: Follower, end: End) -> Option<Follower> {

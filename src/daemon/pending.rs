@@ -35,17 +35,16 @@ pub enum Delivery {
     Interrupted,
 }
 
-/// Delivers all sessions that nobody follows, but for one. True when there was any.
+/// Delivers all sessions that nobody follows, but for one.
 pub fn deliver_all(
     world: &World<'_>,
     but: Option<&SessionId>,
     interrupted: &mut dyn FnMut() -> bool,
-) -> bool {
+) {
     let sessions = state::sessions(world.paths).unwrap_or_else(|error| {
         warn!("pending sessions cannot be listed: {error}");
         Vec::new()
     });
-    let mut found = false;
     let mut n_failed = 0;
     for id in sessions.into_iter().filter(|id| Some(id) != but) {
         let deadline = world.clock.now() + DELIVERY_TIME_MAX;
@@ -59,14 +58,12 @@ pub fn deliver_all(
                 warn!("pending session {id}: {why}");
                 n_failed += 1;
             }
-            Delivery::Interrupted => return true,
+            Delivery::Interrupted => return,
         }
-        found = true;
         if n_failed >= FAILURES_MAX {
             break;
         }
     }
-    found
 }
 
 /// Delivers one session, unless somebody follows it.

@@ -102,6 +102,14 @@ impl Stamp {
     }
 }
 
+/// True while a path names this open file, and not another one that has taken its name.
+pub fn names(path: &Path, file: &File) -> bool {
+    match (std::fs::metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => Stamp::of(&named).same_file(&Stamp::of(&open)),
+        _ => false,
+    }
+}
+
 /// Reads a whole file of at most `bytes_max` bytes.
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::files::{self, Paths, SessionId, Stamp};
+use crate::files::{self, Paths, SessionId};
 use crate::state::{Lock, record};
 use crate::sys::{self, process::Process};
 
@@ -113,7 +113,7 @@ pub fn append(paths: &Paths, id: &SessionId, note: &Note) -> io::Result<()> {
     for _ in 0..ATTEMPTS_MAX {
         let mut file = open(paths, id)?;
         sys::lock::within(&file, LOCK_WAIT_MAX)?;
-        if names(paths, id, &file) {
+        if files::names(&path(paths, id), &file) {
             // What a killed writer left half must not swallow this note.
             let length = file.metadata()?.len();
             let mut last = [b'\n'];
@@ -212,13 +212,6 @@ fn open(paths: &Paths, id: &SessionId) -> io::Result<File> {
 
 fn path(paths: &Paths, id: &SessionId) -> PathBuf {
     paths.sync.join(format!("{id}.inbox.jsonl"))
-}
-
-fn names(paths: &Paths, id: &SessionId, file: &File) -> bool {
-    match (std::fs::metadata(path(paths, id)), file.metadata()) {
-        (Ok(named), Ok(open)) => Stamp::of(&named).same_file(&Stamp::of(&open)),
-        _ => false,
-    }
 }
 
 /// One odd value must not cost the whole input (a number as `reason`, say).

@@ -9,7 +9,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use crate::files::{self, Paths, SessionId, Stamp};
+use crate::files::{self, Paths, SessionId};
 use crate::sys::process::Process;
 
 /// Bytes of a lock file.
@@ -44,7 +44,7 @@ pub fn try_lock(paths: &Paths, id: &SessionId) -> io::Result<Attempt> {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok(Attempt::Busy),
             Err(TryLockError::Error(error)) => return Err(error),
-            Ok(()) if names(&path, &file) => return Ok(Attempt::Taken(Lock { file, path })),
+            Ok(()) if files::names(&path, &file) => return Ok(Attempt::Taken(Lock { file, path })),
             Ok(()) => {}
         }
     }
@@ -66,7 +66,7 @@ impl Lock {
     pub fn inherited(paths: &Paths, id: &SessionId, file: File) -> Option<Lock> {
         let path = path(paths, id);
         // Locking again what this open file has locked already succeeds.
-        (names(&path, &file) && file.try_lock().is_ok()).then_some(Lock { file, path })
+        (files::names(&path, &file) && file.try_lock().is_ok()).then_some(Lock { file, path })
     }
 
     /// Writes the holder into the file, for hooks to wake it.
@@ -82,7 +82,7 @@ impl Lock {
     /// True while the path names the file that is locked. A file of the same name that somebody
     /// else made is another lock.
     pub fn is_current(&self) -> bool {
-        names(&self.path, &self.file)
+        files::names(&self.path, &self.file)
     }
 
     /// Forgets an earlier holder.
@@ -124,13 +124,5 @@ fn open(path: &Path) -> io::Result<File> {
             options().open(path)
         }
         result => result,
-    }
-}
-
-/// True when the path still names this open file.
-fn names(path: &Path, file: &File) -> bool {
-    match (std::fs::metadata(path), file.metadata()) {
-        (Ok(named), Ok(open)) => Stamp::of(&named).same_file(&Stamp::of(&open)),
-        _ => false,
     }
 }
