@@ -66,7 +66,6 @@ pub struct Tail<R> {
     end: usize,
     line_bytes_max: usize,
     position: Position,
-    bytes_read: u64,
     /// Beginning of the last line that was too large.
     head: Vec<u8>,
     /// The last bytes before those that are in the buffer.
@@ -84,7 +83,6 @@ impl<R: Read> Tail<R> {
             end: 0,
             line_bytes_max,
             position,
-            bytes_read: 0,
             head: Vec::new(),
             behind: Vec::new(),
         }
@@ -98,11 +96,6 @@ impl<R: Read> Tail<R> {
     /// The file.
     pub fn reader(&self) -> &R {
         &self.reader
-    }
-
-    /// How many bytes were read from the file.
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read
     }
 
     /// The last bytes in front of the position, as they were when they were read; at most
@@ -240,7 +233,6 @@ impl<R: Read> Tail<R> {
                 result => {
                     let n_bytes = result?;
                     self.end += n_bytes;
-                    self.bytes_read += n_bytes as u64;
                     return Ok(n_bytes);
                 }
             }

@@ -21,7 +21,7 @@ use log::{info, warn};
 
 use crate::chunk::{self, Contents};
 use crate::error::{Error, Result};
-use crate::files::{Paths, SessionId, Stamp};
+use crate::files::{Paths, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Backend, Failure, Verdict};
 use crate::session::{Session, Source, Workflows};
@@ -94,7 +94,6 @@ pub struct Engine {
     request_bytes: usize,
     /// Time for a request with lines.
     request_time_max: Duration,
-    bytes_read: u64,
 }
 
 impl Engine {
@@ -115,18 +114,12 @@ impl Engine {
             files: files.collect(),
             request_bytes: chunk::REQUEST_BYTES_TARGET,
             request_time_max: REQUEST_TIME_MAX,
-            bytes_read: 0,
         }
     }
 
     /// The session's files.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
-    }
-
-    /// The session's id.
-    pub fn id(&self) -> &SessionId {
-        self.session.id()
     }
 
     /// The working directory that Claude Code named last.
@@ -157,11 +150,6 @@ impl Engine {
     /// How far each file was acknowledged.
     pub fn records(&self) -> BTreeMap<String, FileRecord> {
         self.files.iter().map(|(name, progress)| (name.clone(), progress.record.clone())).collect()
-    }
-
-    /// Bytes read from files of the session so far.
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read
     }
 
     /// True when a file exists that has changed since it was sent whole. Looks at names, sizes and
@@ -429,10 +417,8 @@ impl Engine {
             Ok(located) => located,
             Err(error) => return Ok(Err(error)),
         };
-        self.bytes_read += located.bytes_read;
         let mut tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
         let sent = self.send_tail(&session_id, &mut tail, &hashes, sending, tools, report);
-        self.bytes_read += tail.bytes_read();
         if matches!(sent, Ok(Ok(()))) && !report.interrupted {
             let progress = self.files.entry(source.name.clone()).or_default();
             progress.settle(&tail, located.stamp);

@@ -47,8 +47,6 @@ pub struct Located {
     pub position: Position,
     /// What it looked like when it was opened.
     pub stamp: Stamp,
-    /// How many bytes were read to find the position.
-    pub bytes_read: u64,
 }
 
 impl Progress {
@@ -78,22 +76,21 @@ impl Progress {
         let what = || format!("read {}", path.display());
         let mut file = File::open(path).context(what)?;
         let stamp = Stamp::of(&file.metadata().context(what)?);
-        let mut bytes_read = 0;
         let checkpoint = self.record.clone();
         let is_behind = self.catch_up(hashes);
         if is_behind || (self.record.local_line > 0 && !self.is_prefix_intact(&file, &stamp)) {
             let compared = self.compare(&mut file, path, hashes);
-            bytes_read += compared.inspect_err(|_| self.record = checkpoint).context(what)?;
+            compared.inspect_err(|_| self.record = checkpoint).context(what)?;
         }
         if let Some(server_line) = self.server_line
             && server_line != self.record.last_synced_line
         {
-            bytes_read += self.follow_server(&mut file, path, server_line, hashes).context(what)?;
+            self.follow_server(&mut file, path, server_line, hashes).context(what)?;
         }
         self.record.inode = stamp.inode;
         let position = self.position();
         file.seek(SeekFrom::Start(position.offset)).context(what)?;
-        Ok(Located { file, position, stamp, bytes_read })
+        Ok(Located { file, position, stamp })
     }
 
     /// The backend has acknowledged these lines.
@@ -158,7 +155,7 @@ impl Progress {
 
     /// Compares the part that was sent line by line. Where the file parts from it, sending goes on
     /// behind the longest common prefix, as new lines behind what the backend has.
-    fn compare(&mut self, file: &mut File, path: &Path, hashes: &LineHashes) -> io::Result<u64> {
+    fn compare(&mut self, file: &mut File, path: &Path, hashes: &LineHashes) -> io::Result<()> {
         file.rewind()?;
         let sent = self.position();
         let expected = hashes.read().take(usize::try_from(sent.line).unwrap_or(usize::MAX));
@@ -186,7 +183,7 @@ impl Progress {
             hashes.append(common.line, &[])?;
         }
         self.set_position(common);
-        file.stream_position()
+        Ok(())
     }
 
     /// A crash may have kept the state file from what was acknowledged; the line hashes are written
@@ -216,7 +213,7 @@ impl Progress {
         path: &Path,
         server_line: u64,
         hashes: &LineHashes,
-    ) -> io::Result<u64> {
+    ) -> io::Result<()> {
         let known = self.record.last_synced_line;
         if known > 0 {
             warn!(
@@ -256,7 +253,7 @@ impl Progress {
         self.set_position(position);
         self.record.last_synced_line = server_line;
         self.window = None;
-        Ok(file.stream_position()?.saturating_sub(from.offset))
+        Ok(())
     }
 }
 

@@ -52,7 +52,7 @@ start_server() {
     key=$("$server" key create --name run --data "$data")
     "$server" serve --listen 127.0.0.1:0 --data "$data" >"$work/server.out" 2>"$work/server.err" &
     server_pid=$!
-    wait_until "the server listens" grep -q '^listening on ' "$work/server.out"
+    wait_until "the server listens" grep -qs '^listening on ' "$work/server.out"
     url=$(sed 's/^listening on //' "$work/server.out")
     say "server:   $url, data in $data"
 }

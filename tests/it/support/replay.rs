@@ -67,14 +67,16 @@ pub fn replay(
         }
     }
     // Sessions that were killed, or only announced, have nobody who would end them. A daemon may
-    // start another one for a session that it delivered when its hook came: each is told once.
+    // start another one for a session that it delivered when its hook came: each is told once, and
+    // not before it has said who it is, as a process that has just started does not yet heed
+    // signals.
     let ended = |id: &str| calls.iter().rfind(|c| c.id() == id).unwrap().event == "SessionEnd";
     let all_ended = calls.iter().all(|call| ended(call.id()));
     let mut told = BTreeSet::new();
     eventually("all daemons end", || {
         let daemons = sandbox.daemons();
         for pid in &daemons {
-            if !all_ended && told.insert(*pid) {
+            if !all_ended && sandbox.is_introduced(*pid) && told.insert(*pid) {
                 processes::signal(*pid, "TERM");
             }
         }

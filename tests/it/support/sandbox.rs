@@ -203,6 +203,15 @@ impl Sandbox {
         serde_json::from_slice(&bytes).ok()
     }
 
+    /// True once this daemon has written its number into its lock file.
+    pub fn is_introduced(&self, pid: u32) -> bool {
+        let entries = fs::read_dir(self.confab("sync")).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "lock"))
+            .filter_map(|entry| fs::read_to_string(entry.path()).ok())
+            .any(|text| text.starts_with(&format!("{pid} ")))
+    }
+
     /// The names of all files below `~/.confab/sync`.
     pub fn sync_files(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.confab("sync")) else { return Vec::new() };
