@@ -10,14 +10,14 @@ use memchr::memchr2;
 
 use super::protect::Node;
 
-/// Nesting beyond this is treated as text. One level costs 32 bytes of memory.
+/// Nesting beyond this is treated as text. One level costs 40 bytes of memory.
 pub const DEPTH_MAX: usize = 1 << 20;
 
 /// The line's structure is not that of exactly one JSON value.
 #[derive(Debug, PartialEq)]
 pub struct Malformed;
 
-/// One string value. Object keys are not reported as values.
+/// One string: a value or an object key.
 #[derive(Debug, PartialEq)]
 pub struct StringValue<'a> {
     /// Where its raw content lies in the line, without the quotes.
@@ -27,6 +27,10 @@ pub struct StringValue<'a> {
     pub key: Option<&'a [u8]>,
     /// Its path is one that must never change.
     pub protected: bool,
+    /// It is an object key itself.
+    pub is_key: bool,
+    /// The object that it belongs to, by the place where that begins.
+    pub object: usize,
 }
 
 /// Reads the strings of a line in order.
@@ -43,6 +47,7 @@ pub struct Strings<'a> {
 
 struct Frame<'a> {
     object: bool,
+    start: usize,
     key: Option<&'a [u8]>,
     node: Node,
 }
@@ -71,7 +76,7 @@ impl<'a> Strings<'a> {
         }
     }
 
-    /// The next string value, or `None` after the whole line has proved well-formed.
+    /// The next string, or `None` after the whole line has proved well-formed.
     pub fn next(&mut self) -> Result<Option<StringValue<'a>>, Malformed> {
         while let Some(&byte) = self.line.get(self.at) {
             self.at += 1;
@@ -81,7 +86,8 @@ impl<'a> Strings<'a> {
                     let range = self.string()?;
                     self.value_done();
                     let protected = self.node == Node::PROTECTED;
-                    return Ok(Some(StringValue { range, key: self.key, protected }));
+                    let (key, object) = (self.key, self.object());
+                    return Ok(Some(StringValue { range, key, protected, is_key: false, object }));
                 }
                 (Expect::Value | Expect::ValueOrClose, b'{' | b'[') => self.open(byte == b'{')?,
                 (Expect::ValueOrClose | Expect::CommaOrClose, b']') => self.close(false)?,
@@ -93,7 +99,12 @@ impl<'a> Strings<'a> {
                         .unwrap_or(self.line.len() - self.at);
                     self.value_done();
                 }
-                (Expect::Key | Expect::KeyOrClose, b'"') => self.object_key()?,
+                (Expect::Key | Expect::KeyOrClose, b'"') => {
+                    let range = self.object_key()?;
+                    let (key, object) = (None, self.object());
+                    let protected = false;
+                    return Ok(Some(StringValue { range, key, protected, is_key: true, object }));
+                }
                 (Expect::Colon, b':') => self.expect = Expect::Value,
                 (Expect::CommaOrClose, b',') => self.comma(),
                 _ => return Err(Malformed),
@@ -116,20 +127,24 @@ impl<'a> Strings<'a> {
         }
     }
 
-    fn object_key(&mut self) -> Result<(), Malformed> {
+    fn object_key(&mut self) -> Result<Range<usize>, Malformed> {
         let range = self.string()?;
-        let key = &self.line[range];
+        let key = &self.line[range.clone()];
         let parent = self.stack.last().map_or(Node::FREE, |frame| frame.node);
         (self.key, self.node) = (Some(key), parent.child(key));
         self.expect = Expect::Colon;
-        Ok(())
+        Ok(range)
+    }
+
+    fn object(&self) -> usize {
+        self.stack.last().map_or(0, |frame| frame.start)
     }
 
     fn open(&mut self, object: bool) -> Result<(), Malformed> {
         if self.stack.len() == DEPTH_MAX {
             return Err(Malformed);
         }
-        self.stack.push(Frame { object, key: self.key, node: self.node });
+        self.stack.push(Frame { object, start: self.at, key: self.key, node: self.node });
         self.expect = if object { Expect::KeyOrClose } else { Expect::ValueOrClose };
         Ok(())
     }
@@ -167,6 +182,9 @@ mod tests {
         let mut strings = Strings::new(line.as_bytes());
         let mut out = String::new();
         while let Some(value) = strings.next()? {
+            if value.is_key {
+                continue;
+            }
             let key = value.key.map_or("-".into(), String::from_utf8_lossy);
             let mark = if value.protected { "!" } else { "" };
             out += &format!("{key}={}{mark} ", &line[value.range]);

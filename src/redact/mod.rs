@@ -1,21 +1,33 @@
 //! Secrets out, every other byte untouched.
 //!
-//! Scans the decoded strings of a transcript line and splices markers `[REDACTED:TYPE]` into the
-//! original bytes. Invariants: a line without a match is returned as it is; a line with a match
-//! differs in the matched spans alone and is valid JSON if it was; redacting twice changes nothing
-//! more; ids, times, signatures and base64 data of the transcript itself (`protect`) never change.
-//! What is not JSON is redacted as text, never passed on unseen.
+//! Searches the decoded strings and keys of a transcript line and splices markers `[REDACTED:TYPE]`
+//! into the original bytes. Invariants: a line without a match is returned as it is; a line with a
+//! match differs in the matched spans alone and is valid JSON if it was; redacting twice changes
+//! nothing more; ids, times, signatures and base64 data of the transcript itself (`protect`) never
+//! change. What is not JSON is redacted as text, never passed on unseen. What goes wrong inside
+//! withholds the line.
 //!
-//! Deliberately absent: redaction of object keys and of numbers, JSON or base64 inside of strings,
-//! entropy.
+//! Two kinds of rules: `rules`, tokens that say themselves what they are, and `context`, `commands`,
+//! `url` and `private_key`, secrets that their surroundings give away, judged by `names` and
+//! `value`. `encoded` looks into base64, `line` into JSON in strings.
+//!
+//! Deliberately absent: redaction of numbers; the verification of a secret with whoever issued it.
 
+mod commands;
+mod context;
+mod custom;
+mod encoded;
 mod escape;
 mod json;
+mod line;
+mod names;
 mod private_key;
 mod protect;
-mod rules;
+pub mod rules;
 mod scan;
 mod spans;
+mod url;
+mod value;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -24,13 +36,9 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 
 use crate::error::Error;
-use escape::{raw_ranges, unescape};
-use json::{Malformed, Strings};
-use scan::{Custom, Scanner, compile};
-
-/// Times that a text is scanned again after a change. A removed secret can uncover another one that
-/// had no boundary before; each round removes at least one byte that is not a marker.
-const ROUNDS_MAX: usize = 8;
+use custom::{Custom, compile};
+use scan::Scanner;
+use spans::Span;
 
 /// What is redacted; the part `redaction` of the configuration. Absent means on.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -67,6 +75,17 @@ pub struct Pattern {
     pub field_pattern: String,
 }
 
+/// One secret of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that found it.
+    pub rule: String,
+    /// `TYPE` of its marker.
+    pub kind: String,
+    /// What was replaced, in bytes of the line as it was.
+    pub range: Range<usize>,
+}
+
 /// Redacts lines and texts by one configuration. Construction is for once per process.
 pub struct Redactor {
     /// `None` passes everything through.
@@ -88,24 +107,29 @@ impl Redactor {
                 Err(error) => errors.push(error),
             }
         }
-        let scanner = Scanner::new(settings.use_default_patterns, custom);
+        let scanner = Scanner::new(settings.use_default_patterns, &[], custom);
         (Redactor { scanner: Some(scanner) }, errors)
     }
 
     /// Redacts one line of JSONL, given without its newline: any bytes, any size.
     pub fn line<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
-        let Some(scanner) = &self.scanner else { return Cow::Borrowed(line) };
-        let Some(start) = scanner.first_suspicion(line) else { return Cow::Borrowed(line) };
-        let edits = match string_edits(scanner, line, start) {
-            Ok(edits) => edits,
-            Err(Malformed) => {
-                return redact_damaged(scanner, line).map_or(Cow::Borrowed(line), Cow::Owned);
-            }
-        };
-        if edits.is_empty() {
-            return Cow::Borrowed(line);
+        match self.line_spans(line) {
+            Some((scanner, spans)) => Cow::Owned(splice(scanner, line, &spans)),
+            None => Cow::Borrowed(line),
         }
-        Cow::Owned(splice(line, edits.iter().map(|(range, text)| (range.clone(), &text[..]))))
+    }
+
+    /// Redacts one line and says what was found in it.
+    pub fn explain(&self, line: &[u8]) -> (Vec<u8>, Vec<Finding>) {
+        let Some((scanner, spans)) = self.line_spans(line) else {
+            return (line.to_vec(), Vec::new());
+        };
+        let finding = |span: &Span| {
+            let label = scanner.label(span.label);
+            let (rule, kind) = (label.rule.clone(), label.kind.clone());
+            Finding { rule, kind, range: span.range.clone() }
+        };
+        (splice(scanner, line, &spans), spans.iter().map(finding).collect())
     }
 
     /// Redacts one plain value, such as a title or a branch.
@@ -114,10 +138,20 @@ impl Redactor {
         if scanner.first_suspicion(text.as_bytes()).is_none() {
             return Cow::Borrowed(text);
         }
-        match redact_rounds(text.as_bytes(), |text| plain(scanner, text)) {
-            None => Cow::Borrowed(text),
-            Some(redacted) => Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()),
+        let spans = line::text_spans(scanner, text.as_bytes());
+        if spans.is_empty() {
+            return Cow::Borrowed(text);
         }
+        let redacted = splice(scanner, text.as_bytes(), &spans);
+        Cow::Owned(String::from_utf8_lossy(&redacted).into_owned())
+    }
+
+    /// The secrets of a line, if there are any.
+    fn line_spans(&self, line: &[u8]) -> Option<(&Scanner, Vec<Span>)> {
+        let scanner = self.scanner.as_ref()?;
+        let start = scanner.first_suspicion(line)?;
+        let spans = line::line_spans(scanner, line, start);
+        (!spans.is_empty()).then_some((scanner, spans))
     }
 }
 
@@ -139,6 +173,7 @@ fn prepare(pattern: &Pattern) -> Result<Custom, Error> {
         Ok(Some(compiled))
     };
     Ok(Custom {
+        rule: name.clone(),
         kind: pattern.kind.clone(),
         field: optional(&pattern.field_pattern, "field_pattern")?,
         value: optional(&pattern.pattern, "pattern")?,
@@ -146,71 +181,14 @@ fn prepare(pattern: &Pattern) -> Result<Custom, Error> {
     })
 }
 
-/// A part of a line and what takes its place.
-type Edit = (Range<usize>, Vec<u8>);
-
-/// What to replace in a line of JSON: raw string contents by their redacted successors.
-fn string_edits(scanner: &Scanner, line: &[u8], start: usize) -> Result<Vec<Edit>, Malformed> {
-    let mut edits = Vec::new();
-    let mut strings = Strings::new(line);
-    while let Some(value) = strings.next()? {
-        if value.protected || value.range.end <= start {
-            continue;
-        }
-        let field = value.key.map(unescape);
-        let redacted = redact_rounds(&line[value.range.clone()], |raw| {
-            escaped(scanner, raw, field.as_deref())
-        });
-        edits.extend(redacted.map(|redacted| (value.range, redacted)));
-    }
-    Ok(edits)
-}
-
-/// A line that is not JSON, as text: as it stands, and with whatever escapes it has undone.
-fn redact_damaged(scanner: &Scanner, line: &[u8]) -> Option<Vec<u8>> {
-    let plainly = redact_rounds(line, |text| plain(scanner, text));
-    let text = plainly.as_deref().unwrap_or(line);
-    redact_rounds(text, |raw| escaped(scanner, raw, None)).or(plainly)
-}
-
-/// Applies a redaction until it changes nothing more; `None` when nothing changed at all.
-fn redact_rounds(text: &[u8], redact: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
-    let mut redacted = redact(text)?;
-    for _ in 1..ROUNDS_MAX {
-        match redact(&redacted) {
-            Some(next) => redacted = next,
-            None => break,
-        }
-    }
-    Some(redacted)
-}
-
-fn plain(scanner: &Scanner, text: &[u8]) -> Option<Vec<u8>> {
-    let spans = scanner.scan(text, None);
-    if spans.is_empty() {
-        return None;
-    }
-    Some(splice(text, spans.into_iter().map(|span| (span.range, scanner.marker(span.marker)))))
-}
-
-/// Redacts the raw content of a JSON string.
-fn escaped(scanner: &Scanner, raw: &[u8], field: Option<&[u8]>) -> Option<Vec<u8>> {
-    let mut spans = scanner.scan(&unescape(raw), field);
-    if spans.is_empty() {
-        return None;
-    }
-    raw_ranges(raw, spans.iter_mut().map(|span| &mut span.range));
-    Some(splice(raw, spans.into_iter().map(|span| (span.range, scanner.marker(span.marker)))))
-}
-
-/// Replaces sorted, disjoint ranges.
-fn splice<'a>(text: &[u8], edits: impl Iterator<Item = (Range<usize>, &'a [u8])>) -> Vec<u8> {
+/// Puts markers in the place of sorted, disjoint spans.
+fn splice(scanner: &Scanner, text: &[u8], spans: &[Span]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 64);
     let mut at = 0;
-    for (range, replacement) in edits {
-        out.extend_from_slice(&text[at..range.start]);
-        out.extend_from_slice(replacement);
-        at = range.end;
+    for span in spans {
+        out.extend_from_slice(&text[at..span.range.start]);
+        out.extend_from_slice(&scanner.marker(span.label, &text[span.range.clone()]));
+        at = span.range.end;
     }
     out.extend_from_slice(&text[at..]);
     out

@@ -1,89 +1,194 @@
-//! Private keys in PEM and PGP armour, whole or cut off.
+//! Private keys in PEM, PGP and PuTTY armour, whole or cut off at either end.
 //!
-//! Line ends may be spelt in any way (`\n` as two characters, line numbers, diff signs): of a whole
-//! block only its first and last line matter.
+//! Between the lines of a key there may stand anything that a terminal, an editor or another string
+//! puts there: escaped line ends, indentation, quotes, line numbers, diff signs, file names of a
+//! search. Without material there is no key: code that mentions the armour stays as it is.
 
 use std::ops::Range;
 
-use memchr::memmem;
+use super::value::{Looks, looks};
 
-const BEGIN: &[u8] = b"-----BEGIN ";
-const END: &[u8] = b"-----END ";
+/// Keywords at which [`block_at`] may find a key.
+pub const KEYWORDS: [&str; 4] = ["-----BEGIN ", "---- BEGIN ", "-----END ", "Private-Lines:"];
 /// Bytes of `RSA PRIVATE KEY` and its like.
 const LABEL_BYTES_MAX: usize = 64;
-/// Bytes between the first line of a key that is cut off and its first material: line ends, quotes,
-/// line numbers, diff signs.
-const GLUE_BYTES_MAX: usize = 256;
-/// Material in a row, in bytes, that makes a block without an end a key and not a mention of one.
+/// Bytes between two lines of a key.
+const GLUE_BYTES_MAX: usize = 200;
+/// Bytes of a key.
+const KEY_BYTES_MAX: usize = 64 << 10;
+/// Material of a full line, in bytes.
+const LINE_BYTES_MIN: usize = 40;
+/// Material that makes armour a key and not a mention of one, in bytes.
 const MATERIAL_BYTES_MIN: usize = 16;
 
-/// Where the ends of blocks are; each part of the text is looked at once, however many beginnings
-/// there are.
-pub struct Ends<'a> {
-    text: &'a [u8],
-    looked_at: usize,
-    next: Option<Range<usize>>,
+/// The key whose armour has a keyword at `hit`.
+pub fn block_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
+    let rest = &text[hit..];
+    if rest.starts_with(b"-----END ") {
+        return tail_at(text, hit);
+    }
+    let body = if rest.starts_with(b"Private-Lines:") {
+        hit + rest.iter().take(24).position(|byte| matches!(byte, b'\n' | b'\\'))?
+    } else {
+        armour_end(text, hit)?
+    };
+    let end = material_end(text, body)?;
+    Some(hit..end)
 }
 
-impl<'a> Ends<'a> {
-    /// Nothing is read before it is asked for.
-    pub fn new(text: &'a [u8]) -> Ends<'a> {
-        Ends { text, looked_at: 0, next: None }
-    }
-
-    /// The end of the first closing line behind `from`, which never decreases.
-    fn after(&mut self, from: usize) -> Option<usize> {
-        if let Some(next) = self.next.as_ref().filter(|next| next.start >= from) {
-            return Some(next.end);
-        }
-        self.next = None;
-        self.looked_at = self.looked_at.max(from);
-        while let Some(found) = memmem::find(&self.text[self.looked_at..], END) {
-            let start = self.looked_at + found;
-            self.looked_at = start + END.len();
-            if let Some(end) = armour(self.text, start, END) {
-                self.next = Some(start..end);
-                return Some(end);
-            }
-        }
-        self.looked_at = self.text.len();
-        None
-    }
-}
-
-/// The block that begins at `start`, to its last line, or to the end of the text when that line is
-/// missing and key material follows.
-pub fn block_at(text: &[u8], start: usize, ends: &mut Ends<'_>) -> Option<Range<usize>> {
-    let body = armour(text, start, BEGIN)?;
-    if let Some(end) = ends.after(body) {
-        return Some(start..end);
-    }
-    material_follows(&text[body..]).then_some(start..text.len())
-}
-
-/// The end of a line such as `-----BEGIN RSA PRIVATE KEY-----` at `start`.
-fn armour(text: &[u8], start: usize, prefix: &[u8]) -> Option<usize> {
-    let rest = text[start..].strip_prefix(prefix)?;
+/// The end of a line such as `-----BEGIN RSA PRIVATE KEY-----`.
+fn armour_end(text: &[u8], start: usize) -> Option<usize> {
+    let rest = &text[start..];
+    let dashes = rest.iter().take(6).take_while(|byte| **byte == b'-').count();
+    let word = rest[dashes..].iter().take(7).take_while(|byte| **byte != b' ').count();
+    let spaced = usize::from(rest.get(dashes) == Some(&b' '));
+    let label_at = if spaced == 1 { dashes + 7 } else { dashes + word + 1 };
+    let label = rest.get(label_at..)?;
     let is_label =
         |byte: &&u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || **byte == b' ';
-    let label = rest.iter().take(LABEL_BYTES_MAX).take_while(is_label).count();
-    let name = rest[..label].strip_suffix(b" BLOCK").unwrap_or(&rest[..label]);
-    let whole = name.ends_with(b"PRIVATE KEY") && rest[label..].starts_with(b"-----");
-    whole.then_some(start + prefix.len() + label + 5)
+    let length = label.iter().take(LABEL_BYTES_MAX).take_while(is_label).count();
+    let name = label[..length].trim_ascii_end();
+    let name = name.strip_suffix(b" BLOCK").unwrap_or(name);
+    let closing = &label[length..];
+    let whole = name.ends_with(b"PRIVATE KEY") && closing.starts_with(b"----");
+    let closing = closing.iter().take(6).take_while(|byte| **byte == b'-').count();
+    whole.then_some(start + label_at + length + closing)
 }
 
-fn material_follows(body: &[u8]) -> bool {
-    let mut at = 0;
-    while let Some(byte) = body.get(at).filter(|_| at < GLUE_BYTES_MAX) {
-        at += match byte {
-            b'\\' => 2,
-            byte if !byte.is_ascii_alphabetic() => 1,
-            _ => break,
-        };
+/// Follows the lines of a key from behind its first line to its last, if there is any material.
+fn material_end(text: &[u8], body: usize) -> Option<usize> {
+    let limit = text.len().min(body + KEY_BYTES_MAX);
+    let (mut at, mut end, mut seen) = (body, body, 0);
+    while at < limit {
+        let line = skip_glue(text, at);
+        let rest = &text[line..limit.max(line)];
+        if rest.starts_with(b"-----END ") || rest.starts_with(b"---- END ") {
+            end = if seen > 0 { armour_end(text, line).unwrap_or(end) } else { end };
+            break;
+        }
+        if is_header(rest) {
+            at = line + rest.iter().position(|byte| matches!(byte, b'\n' | b'\\'))?;
+            continue;
+        }
+        let length = material(rest);
+        let behind = &rest[length..];
+        // Wrapped or not, whole lines are long; a short one must be the last.
+        let last = length < LINE_BYTES_MIN;
+        let tail = text.get(skip_glue(text, line + length)..).unwrap_or_default();
+        let closes = tail.starts_with(b"-----END") || tail.starts_with(b"Private-MAC");
+        let ends = behind.first().is_none_or(|byte| !byte.is_ascii_graphic() || b"\\\"'`,-".contains(byte));
+        if length == 0 || !ends || last && !closes && !is_tail(&rest[..length], seen) {
+            break;
+        }
+        (at, end, seen) = (line + length, line + length, seen + length);
+        if last && !closes {
+            break;
+        }
     }
-    let rest = body.get(at..).unwrap_or_default();
-    let headers: [&[u8]; 4] = [b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:"];
-    let is_material = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    headers.iter().any(|header| rest.starts_with(header))
-        || rest.iter().take_while(is_material).nth(MATERIAL_BYTES_MIN - 1).is_some()
+    (seen >= MATERIAL_BYTES_MIN).then_some(end)
+}
+
+/// Whether a short line may be the last one of a key whose closing line is missing.
+fn is_tail(line: &[u8], seen: usize) -> bool {
+    line.ends_with(b"=") || looks(line) >= if seen > 0 { Looks::MadeUp } else { Looks::Random }
+}
+
+/// A key whose beginning was cut off: material right before the closing line.
+fn tail_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
+    let end = armour_end(text, hit)?;
+    let (mut start, mut seen) = (hit, 0);
+    while hit - start < KEY_BYTES_MAX {
+        let window = &text[start.saturating_sub(GLUE_BYTES_MAX)..start];
+        let is_glue = |byte: &&u8| byte.is_ascii_whitespace() || b"\\\"',+".contains(byte);
+        let mut glue = window.iter().rev().take_while(is_glue).count();
+        let line = &window[..window.len() - glue];
+        let mut length = line.iter().rev().take_while(|byte| is_material(**byte)).count();
+        // An escaped line end, `\n`, leaves its letter to what looks like the line above.
+        if glue == 0 && line.ends_with(b"\\n") {
+            (glue, length) = (2, 0);
+        } else if line[..line.len() - length].ends_with(b"\\") && line[line.len() - length..].starts_with(b"n") {
+            length -= 1;
+        }
+        let long = length >= LINE_BYTES_MIN || seen == 0 && length >= MATERIAL_BYTES_MIN / 2;
+        if length == 0 && glue > 0 && start - glue > 0 {
+            start -= glue;
+            continue;
+        }
+        if !long {
+            break;
+        }
+        seen += length;
+        start -= glue + length;
+    }
+    (seen >= LINE_BYTES_MIN).then_some(start..end)
+}
+
+fn is_material(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+}
+
+/// Length of the material at the beginning.
+fn material(rest: &[u8]) -> usize {
+    rest.iter().take_while(|byte| is_material(**byte)).count()
+}
+
+fn is_header(rest: &[u8]) -> bool {
+    const HEADERS: [&[u8]; 8] = [
+        b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:", b"Hash:", b"Charset:", b"Subject:",
+        b"X-",
+    ];
+    HEADERS.iter().any(|header| rest.starts_with(header))
+}
+
+/// The beginning of the next line's material: behind line ends however they are spelt, line
+/// numbers, diff signs, quotes, and the `file:line:` of a search.
+fn skip_glue(text: &[u8], from: usize) -> usize {
+    let limit = text.len().min(from + GLUE_BYTES_MAX);
+    let mut at = from;
+    let mut line_end = false;
+    while at < limit {
+        let rest = &text[at..limit];
+        let step = match rest {
+            [b'\\', b'n' | b'r' | b't', ..] => {
+                line_end = true;
+                2
+            }
+            [b'\\', ..] => 1,
+            [0xe2, 0x86, 0x92, ..] => 3,
+            [b'\n' | b'\r', ..] => {
+                line_end = true;
+                1
+            }
+            [b' ' | b'\t' | b'"' | b'\'' | b',' | b'|' | b'>' | b'.', ..] => 1,
+            [b'-', next, ..] if *next != b'-' => 1,
+            [b'+', next, ..] if line_end && is_material(*next) => 1,
+            _ if line_end => prefix(rest),
+            _ => 0,
+        };
+        if step == 0 {
+            break;
+        }
+        at += step;
+    }
+    at
+}
+
+/// Length of `12→`, `12:`, `12|` or `src/file.rs:12:`.
+fn prefix(rest: &[u8]) -> usize {
+    let name = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"._/@-".contains(b)).count();
+    let number = |at: usize| rest[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let closes = |at: usize| match rest.get(at..) {
+        Some([b':' | b'|' | b'\t' | b'-', ..]) => 1,
+        Some([0xe2, 0x86, 0x92, ..]) => 3,
+        Some([b' ', b'|', ..]) => 2,
+        _ => 0,
+    };
+    let digits = number(0);
+    if digits > 0 && digits == name && closes(digits) > 0 {
+        return digits + closes(digits);
+    }
+    let Some(b':' | b'-') = rest.get(name) else { return 0 };
+    let digits = number(name + 1);
+    let closing = closes(name + 1 + digits);
+    if digits > 0 && closing > 0 { name + 1 + digits + closing } else { 0 }
 }

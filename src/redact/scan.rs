@@ -1,48 +1,77 @@
-//! Finds the secrets in one decoded text.
+//! Finds the secrets in one text: a decoded string, or whatever is no JSON.
 //!
-//! One pass over the text finds every keyword; a rule runs at its own keywords only. Expressions
-//! are compiled when they are first needed, so that a process which meets no secret pays for none.
+//! One pass over the text finds every keyword of every rule; what a keyword stands for runs there
+//! alone. Expressions are compiled when they are first needed, so that a process which meets no
+//! secret pays for none.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Match};
-use memchr::memrchr;
-use regex::bytes::{Regex, RegexBuilder};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use memchr::memchr;
+use regex::bytes::Regex;
 
-use super::private_key::{self, Ends};
-use super::rules::{Left, RULES, Rule, SECRET_FIELD_KIND, SECRET_FIELDS, Shape};
+use super::custom::{Custom, compile};
+use super::names::{self, Names};
+use super::rules::{self, Begin, Left, Rule};
 use super::spans::{Span, settle};
+use super::value::{is_placeholder, looks, Looks};
+use super::{commands, context, encoded, private_key, url};
 
-/// Memory that one compiled expression may take, in bytes.
-const EXPRESSION_BYTES_MAX: usize = 1 << 20;
-/// Memory for the states that one expression has met, in bytes.
-const EXPRESSION_CACHE_BYTES_MAX: usize = 256 << 10;
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
 /// Those of control characters, as in coloured terminal output, hide nothing.
 const HIDING_ESCAPES: [&str; 7] =
     ["\\/", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"];
 /// Bytes of a terminal's colour sequence, `[1;38;5;200m`.
 const COLOUR_BYTES_MAX: usize = 20;
+/// Bytes behind `://` in which an `@` makes it worth a look.
+const USER_INFO_BYTES_MAX: usize = 512;
+/// Lines over which a terminal may have wrapped one token.
+const WRAPPED_LINES_MAX: usize = 16;
+/// Bytes of a token from which on it may have been wrapped.
+const WRAPPED_BYTES_MIN: usize = 40;
 
-/// A pattern of the configuration, ready to run.
-pub struct Custom {
-    /// `TYPE` of its marker.
-    pub kind: String,
-    /// Which object keys it applies to; `None` is all texts.
-    pub field: Option<Regex>,
-    /// What it looks for; `None` is the whole value.
-    pub value: Option<Regex>,
-    /// Capture group that is replaced; 0 is the whole match.
-    pub group: usize,
-}
+/// The rules that are code and not data: what they are called, and the `TYPE` of their markers.
+pub const CONTEXT_RULES: [(&str, &str); 13] = [
+    ("password", "password"),
+    ("passphrase", "passphrase"),
+    ("secret", "secret"),
+    ("possible-secret", "secret"),
+    ("login", "password"),
+    ("signature", "signature"),
+    ("authorization", "authorization"),
+    ("cookie", "cookie"),
+    ("url-password", "password"),
+    ("private-key", "private_key"),
+    ("command-password", "password"),
+    ("phrase", "secret"),
+    ("sensitive-field", "sensitive_field"),
+];
+const URL_PASSWORD: usize = 8;
+const PRIVATE_KEY: usize = 9;
+const COMMAND_PASSWORD: usize = 10;
+const PHRASE: usize = 11;
+/// Index of the rule for JSON strings whose key announces a secret.
+pub const SENSITIVE_FIELD: usize = 12;
+
+/// Words of a sentence behind which a secret without a name may stand.
+const PHRASES: [&str; 3] = ["authenticating with ", "authenticated with ", "credentials: "];
 
 /// All rules of one configuration.
 pub struct Scanner {
     keywords: Option<Keywords>,
     custom: Vec<Custom>,
-    /// Of [`RULES`], of the secret fields, then of `custom`.
-    markers: Vec<Vec<u8>>,
+    /// By the index that spans carry: first [`CONTEXT_RULES`], then token rules, then `custom`.
+    labels: Vec<Label>,
+}
+
+/// What is said about a span.
+pub struct Label {
+    /// The rule's name.
+    pub rule: String,
+    /// `TYPE` of its marker, as it is written.
+    pub kind: String,
+    disabled: bool,
 }
 
 /// The automaton of the built-in rules.
@@ -50,7 +79,8 @@ struct Keywords {
     automaton: AhoCorasick,
     /// By pattern of the automaton.
     meanings: Vec<Meaning>,
-    /// By rule.
+    rules: Vec<&'static Rule>,
+    /// By token rule.
     compiled: Vec<OnceLock<Compiled>>,
 }
 
@@ -63,26 +93,44 @@ struct Compiled {
 
 #[derive(Clone, Copy)]
 enum Meaning {
-    /// A keyword, in exactly this spelling, of the rule with this index.
-    Rule(usize, &'static str),
-    /// An object key, in any letter case and with its quotes, whose value is a secret.
-    Field,
+    /// A keyword, in exactly this spelling, of the token rule with this index.
+    Token(usize, &'static str),
+    /// Part of a name that may announce a secret.
+    Name,
+    /// `://`.
+    Address,
+    /// Armour of a private key, in exactly this spelling.
+    Armour(&'static str),
+    /// The command with this index, in exactly this spelling.
+    Command(usize, &'static str),
+    /// The end of a phrase.
+    Phrase,
     /// An escape behind which a keyword may hide.
     Escape,
 }
 
 impl Scanner {
-    /// Prepares the built-in rules, if wanted, and those of the configuration.
-    pub fn new(builtin: bool, custom: Vec<Custom>) -> Scanner {
-        let kinds = RULES.iter().map(|rule| rule.kind).chain([SECRET_FIELD_KIND]);
-        let markers = kinds.chain(custom.iter().map(|custom| custom.kind.as_str())).map(marker);
-        let markers = markers.collect();
-        Scanner { keywords: builtin.then(Keywords::new), custom, markers }
+    /// Prepares the built-in rules, if wanted, without those that are disabled, and `custom`.
+    pub fn new(builtin: bool, disabled: &[String], custom: Vec<Custom>) -> Scanner {
+        let mut labels = Vec::new();
+        let mut label = |rule: &str, kind: &str| {
+            let disabled = disabled.iter().any(|name| name == rule);
+            labels.push(Label { rule: rule.to_owned(), kind: marker_type(kind), disabled });
+        };
+        CONTEXT_RULES.iter().for_each(|(rule, kind)| label(rule, kind));
+        rules::all().for_each(|rule| label(rule.id, rule.kind));
+        custom.iter().for_each(|custom| label(&custom.rule, &custom.kind));
+        Scanner { keywords: builtin.then(Keywords::new), custom, labels }
     }
 
-    /// The marker of a span.
-    pub fn marker(&self, index: usize) -> &[u8] {
-        &self.markers[index]
+    /// What the index of a span stands for.
+    pub fn label(&self, index: usize) -> &Label {
+        &self.labels[index]
+    }
+
+    /// The marker that takes the place of a secret.
+    pub fn marker(&self, index: usize, _secret: &[u8]) -> Vec<u8> {
+        format!("[REDACTED:{}]", self.labels[index].kind).into_bytes()
     }
 
     /// A position in raw JSON before which no string holds anything to redact; `None` when the
@@ -92,201 +140,275 @@ impl Scanner {
             return Some(0);
         }
         let keywords = self.keywords.as_ref()?;
-        let mut hits = Hits::new(raw);
         let mut matches = keywords.automaton.find_overlapping_iter(raw);
-        let suspicious = matches.find(|found| match keywords.meanings[found.pattern()] {
-            Meaning::Rule(rule, keyword) => hits.plausible(&RULES[rule], keyword, found),
-            Meaning::Field | Meaning::Escape => true,
+        let suspicious = matches.find_map(|found| {
+            keywords.is_suspicious(raw, found.pattern().as_usize(), found.range())
         });
-        suspicious.map(|found| found.start())
+        let encoded = || encoded::readable_runs(raw).next().map(|(run, _)| run.start);
+        let first = match suspicious {
+            Some(at) => encoded::readable_runs(&raw[..at]).next().map_or(at, |(run, _)| run.start),
+            None => encoded()?,
+        };
+        Some(first)
     }
 
-    /// The secrets in a text, in order and disjoint. `field` is the object key that it belongs to.
-    pub fn scan(&self, text: &[u8], field: Option<&[u8]>) -> Vec<Span> {
+    /// The secrets in a text, in order and disjoint. `field` is what the object key that it belongs
+    /// to announces, `key` that key itself.
+    pub fn scan(&self, text: &[u8], field: Option<Names>, key: Option<&[u8]>) -> Vec<Span> {
         let mut spans = Vec::new();
-        if let Some(keywords) = &self.keywords {
-            if field.is_some_and(is_secret_field) {
-                spans.push(Span { range: 0..text.len(), marker: RULES.len() });
+        self.scan_into(text, field, &mut spans);
+        if self.keywords.is_some() {
+            for (run, decoded) in encoded::readable_runs(text) {
+                let mut inner = Vec::new();
+                self.scan_into(&decoded, None, &mut inner);
+                spans.extend(inner.first().map(|first| Span { range: run, label: first.label }));
             }
-            keywords.scan(text, &mut spans);
         }
         for (index, custom) in self.custom.iter().enumerate() {
-            custom.scan(text, field, RULES.len() + 1 + index, &mut spans);
+            let label = self.labels.len() - self.custom.len() + index;
+            custom.scan(text, key, |range| spans.push(Span { range, label }));
         }
+        spans.retain(|span| !self.labels[span.label].disabled);
         settle(text, spans)
     }
-}
 
-/// Compiles an expression of the configuration: byte-wise with ASCII classes, or, when it needs
-/// more, with classes of any characters.
-pub fn compile(expression: &str) -> Result<Regex, regex::Error> {
-    let build = |unicode| {
-        RegexBuilder::new(expression)
-            .unicode(unicode)
-            .size_limit(EXPRESSION_BYTES_MAX)
-            .dfa_size_limit(EXPRESSION_CACHE_BYTES_MAX)
-            .build()
-    };
-    build(false).or_else(|error| build(true).map_err(|_| error))
+    fn scan_into(&self, text: &[u8], field: Option<Names>, spans: &mut Vec<Span>) {
+        let Some(keywords) = &self.keywords else { return };
+        if let Some(range) = field.and_then(|names| context::secret_field(names, text)) {
+            spans.push(Span { range, label: SENSITIVE_FIELD });
+        }
+        keywords.scan(text, spans);
+    }
 }
 
 impl Keywords {
     fn new() -> Keywords {
-        let mut patterns = Vec::new();
+        let mut patterns: Vec<&'static str> = Vec::new();
         let mut meanings = Vec::new();
-        for (index, rule) in RULES.iter().enumerate() {
-            for keyword in rule.keywords {
-                patterns.push((*keyword).to_owned());
-                meanings.push(Meaning::Rule(index, keyword));
-            }
+        let mut add = |pattern, meaning| {
+            patterns.push(pattern);
+            meanings.push(meaning);
+        };
+        let rules: Vec<&'static Rule> = rules::all().collect();
+        for (index, rule) in rules.iter().enumerate() {
+            rule.keywords.iter().for_each(|word| add(word, Meaning::Token(index, word)));
         }
-        for field in SECRET_FIELDS {
-            patterns.push(format!("\"{field}\""));
-            meanings.push(Meaning::Field);
-        }
-        for escape in HIDING_ESCAPES {
-            patterns.push(escape.to_owned());
-            meanings.push(Meaning::Escape);
-        }
+        names::PARTS.iter().for_each(|part| add(part, Meaning::Name));
+        private_key::KEYWORDS.iter().for_each(|word| add(word, Meaning::Armour(word)));
+        commands::keywords()
+            .enumerate()
+            .for_each(|(index, word)| add(word, Meaning::Command(index, word)));
+        PHRASES.iter().for_each(|phrase| add(phrase, Meaning::Phrase));
+        HIDING_ESCAPES.iter().for_each(|escape| add(escape, Meaning::Escape));
+        add("://", Meaning::Address);
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .kind(Some(AhoCorasickKind::DFA))
             .build(patterns)
-            .expect("a few hundred short keywords fit into an automaton");
-        Keywords { automaton, meanings, compiled: RULES.iter().map(|_| OnceLock::new()).collect() }
+            .expect("some hundred short keywords fit into an automaton");
+        let compiled = rules.iter().map(|_| OnceLock::new()).collect();
+        Keywords { automaton, meanings, rules, compiled }
+    }
+
+    /// Whether a keyword in raw JSON is worth reading its strings, from where on.
+    fn is_suspicious(&self, raw: &[u8], pattern: usize, hit: Range<usize>) -> Option<usize> {
+        let suspicious = match self.meanings[pattern] {
+            Meaning::Token(index, word) => {
+                raw[hit.clone()] == *word.as_bytes()
+                    && (self.rules[index].left != Left::Boundary || is_boundary(&raw[..hit.start]))
+            }
+            Meaning::Name => context::name_at(raw, hit.clone()).is_some(),
+            Meaning::Address => has_at_sign(raw, hit.end),
+            Meaning::Armour(word) | Meaning::Command(_, word) => {
+                raw[hit.clone()] == *word.as_bytes()
+            }
+            Meaning::Phrase | Meaning::Escape => true,
+        };
+        suspicious.then_some(hit.start)
     }
 
     fn scan(&self, text: &[u8], spans: &mut Vec<Span>) {
-        let mut hits = Hits::new(text);
         // Where each rule goes on: nothing before it can be the beginning of another match.
-        let mut resume = [0; RULES.len()];
-        for found in self.automaton.find_overlapping_iter(text) {
-            let Meaning::Rule(index, keyword) = self.meanings[found.pattern()] else { continue };
-            let rule = &RULES[index];
-            let Some(start) = found.start().checked_sub(rule.keyword_offset) else { continue };
-            if start < resume[index] || !hits.plausible(rule, keyword, &found) {
-                continue;
-            }
-            if rule.left == Left::OncePerRun {
-                resume[index] = run_end(text, start);
-            }
-            let Some((whole, secret)) = self.secret_at(index, text, start, &mut hits) else {
-                continue;
-            };
-            resume[index] = whole.end.max(resume[index]);
-            if (rule.accept)(&text[whole]) {
-                spans.push(Span { range: secret, marker: index });
+        let mut resume = vec![0; self.rules.len()];
+        let (mut name_end, mut key_end, mut url_end) = (0, 0, 0);
+        let mut found = Vec::new();
+        for hit in self.automaton.find_overlapping_iter(text) {
+            let range = hit.range();
+            match self.meanings[hit.pattern()] {
+                Meaning::Token(index, word) => {
+                    if text[range.clone()] == *word.as_bytes()
+                        && let Some(span) = self.token(index, text, range, &mut resume[index])
+                    {
+                        spans.push(span);
+                    }
+                }
+                Meaning::Name if range.start >= name_end => {
+                    let Some(name) = context::name_at(text, range) else { continue };
+                    name_end = name.range.end;
+                    context::secrets_of(text, &name, &mut found);
+                    let label = name.names as usize;
+                    spans.extend(found.drain(..).map(|range| Span { range, label }));
+                }
+                Meaning::Address if range.start >= url_end && has_at_sign(text, range.end) => {
+                    if let Some(range) = url::secret_at(text, range.start) {
+                        url_end = range.end;
+                        spans.push(Span { range, label: URL_PASSWORD });
+                    }
+                }
+                Meaning::Armour(word)
+                    if range.start >= key_end && text[range.clone()] == *word.as_bytes() =>
+                {
+                    if let Some(range) = private_key::block_at(text, range.start) {
+                        key_end = range.end;
+                        spans.push(Span { range, label: PRIVATE_KEY });
+                    }
+                }
+                Meaning::Command(index, word) if text[range.clone()] == *word.as_bytes() => {
+                    let secret = commands::secret_at(text, index, range);
+                    spans.extend(secret.map(|range| Span { range, label: COMMAND_PASSWORD }));
+                }
+                Meaning::Phrase => {
+                    let secret = phrase(text, range.end);
+                    spans.extend(secret.map(|range| Span { range, label: PHRASE }));
+                }
+                _ => {}
             }
         }
     }
 
-    /// The whole match of a rule at a place, and the part of it that is the secret.
-    fn secret_at(
+    /// The secret of a token rule whose keyword stands at `hit`.
+    fn token(
         &self,
         index: usize,
         text: &[u8],
-        start: usize,
-        hits: &mut Hits<'_>,
-    ) -> Option<(Range<usize>, Range<usize>)> {
-        let compiled = match &RULES[index].shape {
-            Shape::PrivateKeyBlock => {
-                let block = private_key::block_at(text, start, &mut hits.key_ends)?;
-                return Some((block.clone(), block));
+        hit: Range<usize>,
+        resume: &mut usize,
+    ) -> Option<Span> {
+        let rule = self.rules[index];
+        let start = match rule.begin {
+            Begin::Keyword => hit.start,
+            Begin::Before(bytes) => hit.start.checked_sub(bytes)?,
+            Begin::Run(bytes_max) => {
+                let window = &text[hit.start.saturating_sub(bytes_max)..hit.start];
+                hit.start - window.iter().rev().take_while(|byte| is_token(**byte)).count()
             }
-            Shape::Expression { before, secret, after } => self.compiled[index]
-                .get_or_init(|| Compiled::new(RULES[index].id, before, secret, after)),
         };
+        if start < *resume || rule.left == Left::Boundary && !is_boundary(&text[..start]) {
+            return None;
+        }
+        if rule.left == Left::OncePerRun {
+            *resume = start + run_length(&text[start..]);
+        }
+        let compiled = self.compiled[index].get_or_init(|| Compiled::new(rule));
         let rest = &text[start..];
         let whole = compiled.whole.find(rest)?.end();
         let secret = match &compiled.before {
             Some(before) => before.find(rest)?.end()..whole - compiled.after_bytes,
             None => 0..whole,
         };
-        Some((start..start + whole, start + secret.start..start + secret.end))
+        *resume = (start + whole).max(*resume);
+        let secret = start + secret.start..start + secret.end;
+        let content = &text[secret.clone()];
+        let genuine = (rule.entropy_min == 0.0 || entropy(content) >= rule.entropy_min)
+            && (rule.accept)(content)
+            && !is_sample(content);
+        genuine.then(|| Span {
+            range: secret.start..wrapped_end(text, secret),
+            label: CONTEXT_RULES.len() + index,
+        })
     }
 }
 
 impl Compiled {
-    fn new(id: &str, before: &str, secret: &str, after: &str) -> Compiled {
+    fn new(rule: &Rule) -> Compiled {
         let anchored = |expression: &str| match compile(&format!("^(?:{expression})")) {
             Ok(compiled) => compiled,
-            Err(error) => unreachable!("a test compiles every rule, {id} too: {error}"),
+            Err(error) => unreachable!("a test compiles every rule, {} too: {error}", rule.id),
         };
         Compiled {
-            whole: anchored(&format!("{before}(?:{secret}){after}")),
-            before: (!before.is_empty()).then(|| anchored(before)),
-            after_bytes: after.len(),
+            whole: anchored(&format!("{}(?:{}){}", rule.before, rule.secret, rule.after)),
+            before: (!rule.before.is_empty()).then(|| anchored(rule.before)),
+            after_bytes: rule.after.len(),
         }
     }
 }
 
-/// What is remembered of a text while its keywords are visited.
-struct Hits<'a> {
-    text: &'a [u8],
-    /// Where the last `@` is, once somebody has asked.
-    last_at_sign: Option<Option<usize>>,
-    key_ends: Ends<'a>,
+/// A secret behind a phrase: nothing says what it is, so it must look like one beyond doubt.
+fn phrase(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let window = &text[at..text.len().min(at + USER_INFO_BYTES_MAX)];
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>;,".contains(byte);
+    let length = window.iter().position(ends).unwrap_or(window.len());
+    (looks(&window[..length]) >= Looks::Strong).then_some(at..at + length)
 }
 
-impl<'a> Hits<'a> {
-    fn new(text: &'a [u8]) -> Hits<'a> {
-        Hits { text, last_at_sign: None, key_ends: Ends::new(text) }
-    }
-
-    /// What can be said about a keyword without its expression.
-    fn plausible(&mut self, rule: &Rule, keyword: &str, found: &Match) -> bool {
-        if self.text[found.range()] != *keyword.as_bytes() {
-            return false;
-        }
-        if rule.left == Left::Boundary && !is_boundary(&self.text[..found.start()]) {
-            return false;
-        }
-        let text = self.text;
-        !rule.at_sign
-            || *self.last_at_sign.get_or_insert_with(|| memrchr(b'@', text)) > Some(found.end())
-    }
+/// `ghp_xxxxxxxx…` and `AKIAIOSFODNN7EXAMPLE` show what a token looks like.
+fn is_sample(token: &[u8]) -> bool {
+    let crossed = token.windows(4).any(|window| {
+        window.eq_ignore_ascii_case(b"xxxx") || window == b"...." || window == b"****"
+    });
+    crossed || is_placeholder(token) && super::value::contains_ignoring_case(token, b"example")
 }
 
-impl Custom {
-    fn scan(&self, text: &[u8], field: Option<&[u8]>, marker: usize, spans: &mut Vec<Span>) {
-        if let Some(name) = &self.field
-            && !field.is_some_and(|field| name.is_match(field))
-        {
-            return;
-        }
-        let Some(value) = &self.value else {
-            spans.push(Span { range: 0..text.len(), marker });
-            return;
+/// Shannon entropy in bits a byte.
+fn entropy(content: &[u8]) -> f32 {
+    let mut counts = [0_u32; 256];
+    content.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let total = content.len() as f32;
+    let share = |count: &u32| (*count as f32 / total) * (total / *count as f32).log2();
+    counts.iter().filter(|count| **count > 0).map(share).sum()
+}
+
+/// Where a token really ends that a terminal has wrapped: full lines of nothing but its characters
+/// follow.
+fn wrapped_end(text: &[u8], token: Range<usize>) -> usize {
+    let mut end = token.end;
+    let line_start = memchr::memrchr(b'\n', &text[..token.start]).map_or(0, |line| line + 1);
+    let width = token.end - line_start;
+    if token.len() < WRAPPED_BYTES_MIN {
+        return end;
+    }
+    for _ in 0..WRAPPED_LINES_MAX {
+        let gap = match &text[end..] {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => break,
         };
-        if self.group == 0 {
-            let found = value.find_iter(text);
-            spans.extend(found.map(|found| Span { range: found.range(), marker }));
-            return;
+        let line = run_length(&text[end + gap..]);
+        let next = end + gap + line;
+        let closed = text.get(next).is_none_or(|byte| byte.is_ascii_whitespace());
+        let random = looks(&text[end + gap..next]) >= Looks::MadeUp;
+        if line < 8 || line > width || !closed || !random {
+            break;
         }
-        let groups = value.captures_iter(text).filter_map(|groups| groups.get(self.group));
-        spans.extend(groups.map(|found| Span { range: found.range(), marker }));
+        end = next;
+        if line < width {
+            break;
+        }
     }
+    end
 }
 
-/// `[REDACTED:TYPE]`; what JSON would have to escape and what would end the marker early becomes
-/// `_`.
-fn marker(kind: &str) -> Vec<u8> {
+/// `TYPE` as it stands in markers: what JSON would have to escape and what would end the marker
+/// early becomes `_`.
+fn marker_type(kind: &str) -> String {
     let safe = |character: char| {
         let plain = character.is_ascii_graphic() && !matches!(character, '"' | '\\' | '[' | ']');
         if plain { character.to_ascii_uppercase() } else { '_' }
     };
-    let kind: String = kind.chars().take(super::spans::KIND_BYTES_MAX).map(safe).collect();
-    format!("[REDACTED:{kind}]").into_bytes()
+    kind.chars().take(super::spans::KIND_BYTES_MAX).map(safe).collect()
 }
 
-fn is_secret_field(field: &[u8]) -> bool {
-    SECRET_FIELDS.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes()))
+fn has_at_sign(text: &[u8], from: usize) -> bool {
+    memchr(b'@', &text[from..text.len().min(from + USER_INFO_BYTES_MAX)]).is_some()
 }
 
-/// The end of the run of `[A-Za-z0-9_-]` at a place.
-fn run_end(text: &[u8], start: usize) -> usize {
-    let inside = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    start + text[start..].iter().position(|byte| !inside(byte)).unwrap_or(text.len() - start)
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// Length of the run of `[A-Za-z0-9_-]` at the beginning.
+fn run_length(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| is_token(**byte)).count()
 }
 
 /// Whether a token may begin here: no letter, digit or hyphen before it, except as the end of an

@@ -14,8 +14,8 @@ const MARKER_START: &[u8] = b"[REDACTED:";
 pub struct Span {
     /// Where it lies in the text, in bytes.
     pub range: Range<usize>,
-    /// Index of its marker; the lower one wins.
-    pub marker: usize,
+    /// Index of its rule; where two are equally long, the higher one wins.
+    pub label: usize,
 }
 
 /// Sorts and merges: where spans overlap, the union is replaced by the marker of the longest one.
@@ -27,7 +27,7 @@ pub fn settle(text: &[u8], mut spans: Vec<Span>) -> Vec<Span> {
     for span in &mut spans {
         widen_to_characters(text, &mut span.range);
     }
-    spans.sort_by_key(|span| (span.range.start, span.marker));
+    spans.sort_by_key(|span| (span.range.start, span.label));
     keep_markers_whole(text, &mut spans);
     merge(spans)
 }
@@ -73,15 +73,15 @@ fn keep_markers_whole(text: &[u8], spans: &mut Vec<Span>) {
 
 /// `spans` are sorted by their beginning.
 fn merge(mut spans: Vec<Span>) -> Vec<Span> {
-    spans.sort_by_key(|span| (span.range.start, span.marker));
+    spans.sort_by_key(|span| (span.range.start, span.label));
     let mut merged: Vec<(Span, usize)> = Vec::with_capacity(spans.len());
     for span in spans {
         let bytes = span.range.len();
         match merged.last_mut() {
             Some((last, longest)) if span.range.start < last.range.end => {
                 last.range.end = last.range.end.max(span.range.end);
-                if (bytes, last.marker) > (*longest, span.marker) {
-                    (last.marker, *longest) = (span.marker, bytes);
+                if (bytes, span.label) > (*longest, last.label) {
+                    (last.label, *longest) = (span.label, bytes);
                 }
             }
             _ => merged.push((span, bytes)),

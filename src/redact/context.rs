@@ -1,0 +1,478 @@
+//! Secrets that only their surroundings give away: a name that announces one, an operator, and a
+//! value that looks like one.
+//!
+//! Reads assignments as shells, configuration files, source code, markup, connection strings,
+//! addresses, headers and sentences spell them. Quotes may be escaped any number of times, so that
+//! JSON in a string in JSON is read as well. Everything is looked at within a bounded distance.
+
+use std::ops::Range;
+
+use super::names::{NAME_BYTES_MAX, Names, announces};
+use super::value::{Looks, is_basic, is_passphrase, is_placeholder, looks};
+
+/// Bytes of blanks between a name, its operator and its value.
+const GAP_BYTES_MAX: usize = 64;
+/// Bytes of a value that is read.
+const VALUE_BYTES_MAX: usize = 8 << 10;
+/// Bytes before a name in which its sentence or line is looked at.
+const BEFORE_BYTES_MAX: usize = 160;
+/// Pairs of a cookie that are read.
+const COOKIE_PAIRS_MAX: usize = 32;
+
+/// Where a name lies around a keyword hit, and what it announces.
+pub struct Name {
+    /// Its place.
+    pub range: Range<usize>,
+    /// What it announces.
+    pub names: Names,
+}
+
+/// The name around a keyword, if it announces a secret.
+pub fn name_at(text: &[u8], hit: Range<usize>) -> Option<Name> {
+    let range = name_range(text, hit);
+    if range.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let mut context: [&[u8]; 3] = [&[]; 3];
+    let mut count = 0;
+    let mut at = range.start;
+    // `the API key`: words of a sentence qualify the name as its own parts do.
+    while count < context.len() && at > 1 && text[at - 1] == b' ' {
+        let end = at - 1;
+        let start = text[..end].iter().rposition(|byte| !byte.is_ascii_alphabetic());
+        let start = start.map_or(0, |start| start + 1).max(end.saturating_sub(24));
+        if start == end {
+            break;
+        }
+        context[count] = &text[start..end];
+        (count, at) = (count + 1, start);
+    }
+    let names = announces(&text[range.clone()], &context[..count])?;
+    Some(Name { range, names })
+}
+
+fn name_range(text: &[u8], hit: Range<usize>) -> Range<usize> {
+    let left = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let right = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let window = &text[hit.start.saturating_sub(NAME_BYTES_MAX + 1)..hit.start];
+    let start = hit.start - window.iter().rev().take_while(|byte| left(byte)).count();
+    // A keyword may end with the operator.
+    let from = hit.end - usize::from(text[hit.end - 1] == b'=');
+    let end = from + text[from..].iter().take(NAME_BYTES_MAX + 1).take_while(right).count();
+    start..end
+}
+
+/// The values that an announcement has, and which look the part.
+pub fn secrets_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
+    if name.names == Names::Cookie {
+        return cookie(text, name.range.end, found);
+    }
+    let Some(value) = value_of(text, name) else { return backwards(text, name, found) };
+    found.extend(secret_in(text, value, name.names));
+}
+
+/// Whether a field's whole value, such as a JSON string, is the secret that its name announces.
+pub fn secret_field(names: Names, value: &[u8]) -> Option<Range<usize>> {
+    let value_range = Value { range: 0..value.len(), sure: true, bare: false };
+    if names == Names::Cookie {
+        let mut found = Vec::new();
+        pairs(value, 0..value.len().min(VALUE_BYTES_MAX), &mut found);
+        return found.into_iter().next();
+    }
+    secret_in(value, value_range, names)
+}
+
+/// A value, and how it was found.
+struct Value {
+    range: Range<usize>,
+    /// The spelling leaves no doubt that it belongs to the name; sentences do not.
+    sure: bool,
+    /// Not in quotes, so that it may be code.
+    bare: bool,
+}
+
+/// What of a value is the secret, if it is one.
+fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
+    let mut range = trim(text, value.range.clone());
+    if names == Names::Authorization {
+        range = behind_scheme(text, range);
+        let credential = &text[range.clone()];
+        let shown = looks(credential) >= Looks::Random || is_basic(credential);
+        return shown.then_some(range);
+    }
+    if matches!(names, Names::Key | Names::MaybeKey) {
+        range = behind_scheme(text, range);
+    }
+    let content = &text[range.clone()];
+    if content.is_empty() || is_placeholder(content) {
+        return None;
+    }
+    let looks = looks(content);
+    let doubtful = !value.sure;
+    let accepted = match names {
+        Names::Password if doubtful => looks >= Looks::MadeUp,
+        Names::Password if value.bare => looks >= Looks::MadeUp || weak_but_bare(content, looks),
+        Names::Password => looks >= Looks::Weak,
+        Names::Passphrase => looks >= Looks::Weak || is_passphrase(content),
+        Names::Key if doubtful => looks >= Looks::Random,
+        Names::Key => looks >= Looks::Random || looks == Looks::MadeUp && content.len() >= 10,
+        Names::MaybeKey => looks >= Looks::Strong,
+        Names::Signature => looks >= Looks::Strong || doubtful_signature(text, &range, looks),
+        Names::Login => return login(text, range, doubtful),
+        Names::Authorization | Names::Cookie => false,
+    };
+    accepted.then_some(range)
+}
+
+/// `hunter2` without quotes: a variable's name ends with a digit as well, so a bare value needs more
+/// of them.
+fn weak_but_bare(content: &[u8], looks: Looks) -> bool {
+    looks == Looks::Weak
+        && content.len() >= 6
+        && content.iter().filter(|byte| byte.is_ascii_digit()).count() >= 2
+}
+
+/// A signature in hexadecimal is one in an address only; elsewhere it may be a digest.
+fn doubtful_signature(text: &[u8], range: &Range<usize>, looks: Looks) -> bool {
+    let before = &text[range.start.saturating_sub(24)..range.start];
+    looks == Looks::Random && before.iter().any(|byte| matches!(byte, b'&' | b'?'))
+}
+
+/// `user:password`, or base64 of it.
+fn login(text: &[u8], range: Range<usize>, doubtful: bool) -> Option<Range<usize>> {
+    let content = &text[range.clone()];
+    if is_basic(content) || looks(content) >= Looks::Strong {
+        return Some(range);
+    }
+    let separator = content.iter().position(|byte| *byte == b':')?;
+    let secret = range.start + separator + 1..range.end;
+    let user = &content[..separator];
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(byte);
+    let least = if doubtful { Looks::MadeUp } else { Looks::Weak };
+    let named = !user.is_empty() && user.iter().all(plain) && user[0].is_ascii_alphabetic();
+    (named && looks(&text[secret.clone()]) >= least).then_some(secret)
+}
+
+/// Skips `Bearer `, `Basic `, `Token token=` and their like in front of a credential.
+fn behind_scheme(text: &[u8], range: Range<usize>) -> Range<usize> {
+    let content = &text[range.clone()];
+    let Some(blank) = content.iter().take(32).position(|byte| *byte == b' ') else { return range };
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    if blank == 0 || !content[..blank].iter().all(word) {
+        return range;
+    }
+    let start = range.start + blank + content[blank..].iter().take_while(|b| **b == b' ').count();
+    // What follows behind the credential, as in a sentence, is not part of it.
+    let rest = &text[start..range.end];
+    let end = start + rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+    start..end
+}
+
+/// Without markup around it.
+fn trim(text: &[u8], mut range: Range<usize>) -> Range<usize> {
+    while range.len() >= 4 && text[range.start] == b'*' && text[range.end - 1] == b'*' {
+        range = range.start + 1..range.end - 1;
+    }
+    range
+}
+
+/// Finds the value behind a name.
+fn value_of(text: &[u8], name: &Name) -> Option<Value> {
+    let at = name.range.end;
+    let (after_name, quoted) = close_name(text, at);
+    let next = blanks(text, after_name);
+    let byte = *text.get(next)?;
+    let rest = &text[next..];
+    match byte {
+        b':' if rest.starts_with(b"::") => None,
+        b':' if rest.starts_with(b":=") => value_at(text, next + 2, true),
+        b':' => behind_colon(text, next + 1),
+        b'=' if rest.starts_with(b"==") || rest.starts_with(b"=~") => None,
+        b'=' if rest.starts_with(b"=>") => value_at(text, next + 2, true),
+        b'=' => value_at(text, next + 1, true),
+        b'>' => markup(text, next, name, quoted),
+        b',' if quoted => behind_comma(text, next + 1),
+        b'\n' | b'\r' => pair_value(text, next),
+        b'\\' if rest.starts_with(b"\\n") => pair_value(text, next),
+        _ if next == after_name => None,
+        _ if quoted => pair_value(text, next),
+        _ => behind_blank(text, name, next),
+    }
+}
+
+/// Behind a quote, bracket or both that end a name: `"password":`, `env['TOKEN'] =`.
+fn close_name(text: &[u8], at: usize) -> (usize, bool) {
+    let slashes = text[at..].iter().take(8).take_while(|byte| **byte == b'\\').count();
+    let mut end = at;
+    let mut quoted = false;
+    if matches!(text.get(at + slashes), Some(b'"' | b'\'' | b'`')) {
+        (end, quoted) = (at + slashes + 1, true);
+    }
+    if matches!(text.get(end), Some(b']' | b')')) && quoted {
+        end += 1;
+    }
+    (end, quoted)
+}
+
+fn blanks(text: &[u8], at: usize) -> usize {
+    at + text[at..]
+        .iter()
+        .take(GAP_BYTES_MAX)
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count()
+}
+
+/// A YAML or JSON value, a header's, or the type of a declaration: `key: &str = "…"`.
+fn behind_colon(text: &[u8], at: usize) -> Option<Value> {
+    let start = blanks(text, at);
+    let declared = text[start..]
+        .iter()
+        .take(GAP_BYTES_MAX)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"_&<>'[]?.| ".contains(byte))
+        .count();
+    let equals = start + declared;
+    let assigned = declared > 0
+        && text[start].is_ascii_alphabetic() | (text[start] == b'&')
+        && text.get(equals) == Some(&b'=')
+        && text[equals - 1] == b' '
+        && text.get(equals + 1) == Some(&b' ');
+    if assigned {
+        return value_at(text, equals + 1, true);
+    }
+    // A block of YAML: the value stands on the next line.
+    if matches!(text.get(start), Some(b'|' | b'>')) {
+        let line = text[start..].iter().take(4).position(|byte| *byte == b'\n')? + start + 1;
+        return value_at(text, blanks(text, line), true);
+    }
+    value_at(text, start, true)
+}
+
+/// `<password>…</password>`, `<string name="api_key">…</string>`.
+fn markup(text: &[u8], at: usize, name: &Name, quoted: bool) -> Option<Value> {
+    let opened = name.range.start > 0 && text[name.range.start - 1] == b'<';
+    if !opened && !quoted {
+        return None;
+    }
+    let start = at + 1;
+    let window = &text[start..text.len().min(start + VALUE_BYTES_MAX)];
+    let end = start + window.iter().position(|byte| matches!(byte, b'<' | b'\n' | b'\\'))?;
+    Some(Value { range: start..end, sure: true, bare: false })
+}
+
+/// `define('DB_PASSWORD', '…')`, `("token", "…")`, or the second half of a pair.
+fn behind_comma(text: &[u8], at: usize) -> Option<Value> {
+    pair_value(text, at).or_else(|| {
+        let start = blanks(text, at);
+        let slashes = text[start..].iter().take(8).take_while(|byte| **byte == b'\\').count();
+        matches!(text.get(start + slashes), Some(b'"' | b'\'')).then(|| quoted(text, start))?
+    })
+}
+
+/// The `value: …` that follows `name: DB_PASSWORD`, in JSON, YAML, XML or HCL.
+fn pair_value(text: &[u8], at: usize) -> Option<Value> {
+    let window = &text[at..text.len().min(at + GAP_BYTES_MAX)];
+    let glue = |byte: &&u8| byte.is_ascii_whitespace() || b",\\\"'-".contains(byte);
+    let mut skipped = window.iter().take_while(glue).count();
+    // The letter of an escaped line end.
+    if window.get(skipped) == Some(&b'n') && skipped > 0 && window[skipped - 1] == b'\\' {
+        skipped += 1 + window[skipped + 1..].iter().take_while(glue).count();
+    }
+    let word = window.get(skipped..skipped + 5)?;
+    if !word.eq_ignore_ascii_case(b"value") {
+        return None;
+    }
+    let (closed, _) = close_name(text, at + skipped + 5);
+    let operator = blanks(text, closed);
+    matches!(text.get(operator), Some(b':' | b'=')).then(|| value_at(text, operator + 1, true))?
+}
+
+/// Names that are followed by a blank: options, `set NAME value`, netrc, SQL, sentences.
+fn behind_blank(text: &[u8], name: &Name, next: usize) -> Option<Value> {
+    let before = &text[name.range.start.saturating_sub(BEFORE_BYTES_MAX)..name.range.start];
+    let own = &text[name.range.clone()];
+    if own.starts_with(b"-") {
+        return value_at(text, next, true).filter(|value| text[value.range.start] != b'-');
+    }
+    const FLAGS: [&[u8]; 6] =
+        [b"--body", b"--value", b"--secret-string", b"--data", b"-b", b"--string"];
+    for flag in FLAGS {
+        if text[next..].starts_with(flag) && matches!(text.get(next + flag.len()), Some(b' ' | b'='))
+        {
+            return value_at(text, next + flag.len() + 1, true);
+        }
+    }
+    const VERBS: [&[u8]; 6] =
+        [b"is ", b"was ", b"to ", b"provided: ", b"is: ", b"will be "];
+    for verb in VERBS {
+        if text[next..].starts_with(verb) {
+            return value_at(text, blanks(text, next + verb.len()), false);
+        }
+    }
+    if let Some(value) = later_colon(text, next) {
+        return Some(value);
+    }
+    let set = [&b"set "[..], b"setx ", b"put ", b"set \"", b"ENV ", b"add "];
+    if set.iter().any(|verb| before.ends_with(verb)) {
+        return value_at(text, next, false);
+    }
+    let quoted_next = matches!(text.get(next), Some(b'"' | b'\'' | b'`'));
+    if quoted_next || own.eq_ignore_ascii_case(b"password") && is_netrc(before) {
+        return value_at(text, next, quoted_next);
+    }
+    None
+}
+
+/// `key for the staging server: …`: the colon of a sentence may stand some words later.
+fn later_colon(text: &[u8], next: usize) -> Option<Value> {
+    let window = &text[next..text.len().min(next + 40)];
+    let colon = window.iter().position(|byte| !byte.is_ascii_alphabetic() && *byte != b' ')?;
+    let sentence = window.get(colon..colon + 2) == Some(b": ");
+    sentence.then(|| value_at(text, next + colon + 2, false))?
+}
+
+/// Whether what stands before is `machine … login …`.
+fn is_netrc(before: &[u8]) -> bool {
+    let contains = |needle: &[u8]| before.windows(needle.len()).any(|window| window == needle);
+    contains(b"login ") || contains(b"machine ") || contains(b"user ")
+}
+
+/// `use … as the password`: the value stands before the name.
+fn backwards(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
+    if !matches!(name.names, Names::Password | Names::Passphrase | Names::Key) {
+        return;
+    }
+    let start = name.range.start.saturating_sub(BEFORE_BYTES_MAX);
+    let before = &text[start..name.range.start];
+    let Some(as_at) = before.windows(4).rposition(|window| window == b" as ") else { return };
+    let between = &before[as_at + 4..];
+    if between.len() > 32 || !between.iter().all(|b| b.is_ascii_alphabetic() || *b == b' ') {
+        return;
+    }
+    let head = &before[..as_at];
+    let blank = head.iter().rposition(u8::is_ascii_whitespace).map_or(0, |blank| blank + 1);
+    let range = unquoted(text, start + blank..start + as_at);
+    let least = if name.names == Names::Key { Looks::Random } else { Looks::MadeUp };
+    if looks(&text[range.clone()]) >= least {
+        found.push(range);
+    }
+}
+
+fn unquoted(text: &[u8], range: Range<usize>) -> Range<usize> {
+    let is_quote = |byte: u8| matches!(byte, b'"' | b'\'' | b'`');
+    let cut = range.len() >= 2 && is_quote(text[range.start]) && is_quote(text[range.end - 1]);
+    if cut { range.start + 1..range.end - 1 } else { range }
+}
+
+/// The value at a place: quoted, the quoted argument of a call, or bare.
+fn value_at(text: &[u8], at: usize, sure: bool) -> Option<Value> {
+    let mut start = blanks(text, at);
+    let slashes = text[start..].iter().take(8).take_while(|byte| **byte == b'\\').count();
+    if matches!(text.get(start + slashes), Some(b'"' | b'\'' | b'`')) {
+        return quoted(text, start).map(|value| Value { sure, ..value });
+    }
+    // Prefixes of literals: `b"…"`, `r'…'`, `@"…"`, and calls: `SecretStr("…")`.
+    let word = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.:@&".contains(byte);
+    let prefix = text[start..].iter().take(GAP_BYTES_MAX).take_while(word).count();
+    match text.get(start + prefix) {
+        Some(b'"' | b'\'') if prefix <= 2 => {
+            return quoted(text, start + prefix).map(|value| Value { sure, ..value });
+        }
+        Some(b'(') if prefix > 0 => {
+            let inner = start + prefix + 1;
+            let is_quote = matches!(text.get(inner), Some(b'"' | b'\''));
+            return quoted(text, inner).filter(|_| is_quote).map(|v| Value { sure: false, ..v });
+        }
+        _ => {}
+    }
+    if text.get(start) == Some(&b'*') && text.get(start + 1) == Some(&b'*') {
+        start += 2;
+    }
+    let range = bare(text, start);
+    (!range.is_empty()).then_some(Value { range, sure, bare: true })
+}
+
+/// What stands between a quote, escaped or not, and its partner on the same line.
+fn quoted(text: &[u8], at: usize) -> Option<Value> {
+    let slashes = text[at..].iter().take(8).take_while(|byte| **byte == b'\\').count();
+    let quote = *text.get(at + slashes)?;
+    let start = at + slashes + 1;
+    let window = &text[start..text.len().min(start + VALUE_BYTES_MAX)];
+    let mut run = 0;
+    for (offset, byte) in window.iter().enumerate() {
+        match *byte {
+            b'\\' => run += 1,
+            b'\n' => return None,
+            byte if byte == quote && (run <= slashes || slashes == 0 && run % 2 == 0) => {
+                return Some(Value { range: start..start + offset - run.min(slashes), sure: true, bare: false });
+            }
+            _ => run = 0,
+        }
+    }
+    None
+}
+
+/// What stands up to a blank, a quote, or a sign that ends values where they stand in lists, calls,
+/// addresses and commands.
+fn bare(text: &[u8], start: usize) -> Range<usize> {
+    let window = &text[start.min(text.len())..text.len().min(start + VALUE_BYTES_MAX)];
+    let mut end = window.len();
+    for (at, byte) in window.iter().enumerate() {
+        let rest = &window[at + 1..];
+        let stops = match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' | b'`' | b'<' | b'>' | b';' | b'\\'
+            | b'|' | b']' | b'}' => true,
+            b')' => !window[..at].contains(&b'('),
+            b',' => rest.first().is_none_or(|next| !next.is_ascii_graphic() || b"\"'".contains(next))
+                || is_pair(rest),
+            b'&' => rest.first() == Some(&b'&') || is_pair(rest),
+            _ => false,
+        };
+        if stops {
+            end = at;
+            break;
+        }
+    }
+    while end > 0 && matches!(window[end - 1], b'.' | b',' | b':' | b'?') {
+        end -= 1;
+    }
+    start..start + end
+}
+
+/// Whether `name=` follows.
+fn is_pair(rest: &[u8]) -> bool {
+    let name = rest
+        .iter()
+        .take(NAME_BYTES_MAX)
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(byte))
+        .count();
+    name > 0 && matches!(rest.get(name), Some(b'='))
+}
+
+/// `Cookie: a=b; c=d`, `cookie = "…"`.
+fn cookie(text: &[u8], at: usize, found: &mut Vec<Range<usize>>) {
+    let (after, _) = close_name(text, at);
+    let operator = blanks(text, after);
+    if !matches!(text.get(operator), Some(b':' | b'=')) {
+        return;
+    }
+    let start = blanks(text, operator + 1);
+    let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
+    let start = start + text[start..].iter().take(4).take_while(|byte| is_quote(byte)).count();
+    let window = &text[start..text.len().min(start + VALUE_BYTES_MAX)];
+    let end = window.iter().position(|byte| matches!(byte, b'\n' | b'"' | b'\'' | b'`' | b'\\'));
+    pairs(text, start..start + end.unwrap_or(window.len()), found);
+}
+
+fn pairs(text: &[u8], range: Range<usize>, found: &mut Vec<Range<usize>>) {
+    let mut at = range.start;
+    for pair in text[range].split(|byte| *byte == b';').take(COOKIE_PAIRS_MAX) {
+        if let Some(equals) = pair.iter().position(|byte| *byte == b'=') {
+            let value = &pair[equals + 1..];
+            let length = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+            if length >= 16 && looks(&value[..length]) >= Looks::Random {
+                found.push(at + equals + 1..at + equals + 1 + length);
+            }
+        }
+        at += pair.len() + 1;
+    }
+}

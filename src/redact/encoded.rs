@@ -1,0 +1,130 @@
+//! Base64 in a text, which may hide what would be found in the open.
+//!
+//! Runs are found by probing, so that text without any costs a fraction of a pass. Only what decodes
+//! to readable text is looked at further.
+
+use std::ops::Range;
+
+/// Bytes of a run that is worth decoding.
+const RUN_BYTES_MIN: usize = 24;
+/// Bytes of a run that is decoded; a longer one is a file's content.
+const RUN_BYTES_MAX: usize = 16 << 10;
+/// Bytes at the beginning of a run that must be readable text already.
+const HEAD_BYTES: usize = 24;
+
+/// The runs of base64 in a text that decode to readable text, with that text.
+pub fn readable_runs(text: &[u8]) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(run) = next_run(text, &mut at) {
+            if run.len() > RUN_BYTES_MAX {
+                continue;
+            }
+            let head = decode(&text[run.start..run.start + HEAD_BYTES]);
+            if !head.is_some_and(|head| is_readable(&head)) {
+                continue;
+            }
+            // An incomplete last group is left out.
+            let whole = run.start..run.start + run.len() / 4 * 4;
+            let decoded = decode(&text[whole.clone()]).filter(|decoded| is_readable(decoded));
+            if let Some(decoded) = decoded {
+                return Some((run, decoded));
+            }
+        }
+        None
+    })
+}
+
+/// Decodes base64 of either alphabet, with or without padding.
+pub fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
+    let padding = encoded.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    let digits = &encoded[..encoded.len() - padding];
+    if digits.is_empty() || digits.len() % 4 == 1 || digits.len() > RUN_BYTES_MAX {
+        return None;
+    }
+    let mut decoded = Vec::with_capacity(digits.len() / 4 * 3 + 3);
+    for group in digits.chunks(4) {
+        let mut bits = 0_u32;
+        for byte in group {
+            bits = bits << 6 | u32::from(digit(*byte)?);
+        }
+        let bits = bits << (6 * (4 - group.len()));
+        decoded.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
+    }
+    Some(decoded)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
+}
+
+fn is_member(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+/// The next run behind `at`, which moves behind it. Every run holds a multiple of its least length.
+fn next_run(text: &[u8], at: &mut usize) -> Option<Range<usize>> {
+    loop {
+        let probe = *at + RUN_BYTES_MIN - 1;
+        if !is_member(*text.get(probe)?) {
+            *at = probe + 1;
+            continue;
+        }
+        let back = text[*at..probe].iter().rev().take_while(|byte| is_member(**byte)).count();
+        let mut start = probe - back;
+        // The letter of an escaped line end is not part of what follows it.
+        start += usize::from(start > 0 && start < probe && text[start - 1] == b'\\');
+        let ahead = text[probe..].iter().take_while(|byte| is_member(**byte)).count();
+        let mut end = probe + ahead;
+        end += text[end..].iter().take(2).take_while(|byte| **byte == b'=').count();
+        *at = end;
+        if end - start >= RUN_BYTES_MIN {
+            return Some(start..end);
+        }
+    }
+}
+
+fn is_readable(decoded: &[u8]) -> bool {
+    let strange = |byte: &&u8| !(byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    decoded.iter().filter(strange).count() * 50 <= decoded.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decodes_what_it_should() {
+        let cases: [(&str, Option<&[u8]>); 7] = [
+            ("YTpi", Some(b"a:b")),
+            ("YTpiYw==", Some(b"a:bc")),
+            ("YTpiYw", Some(b"a:bc")),
+            ("_-A=", Some(&[0xff, 0xe0])),
+            ("YTpiY", None),
+            ("a b", None),
+            ("", None),
+        ];
+        for (encoded, decoded) in cases {
+            assert_eq!(decode(encoded.as_bytes()).as_deref(), decoded, "{encoded}");
+        }
+    }
+
+    #[test]
+    fn finds_every_readable_run_wherever_it_stands() {
+        let run = "cGFzc3dvcmQ9aHVudGVyMgpwYXNz";
+        for offset in 0..60 {
+            let text = format!("{} {run}\" and words", "x ".repeat(offset / 2) + &".".repeat(offset));
+            let found: Vec<_> = readable_runs(text.as_bytes()).collect();
+            assert_eq!(found.len(), 1, "{text}");
+            assert_eq!(&text[found[0].0.clone()], run);
+            assert!(found[0].1.starts_with(b"password=hunter2"));
+        }
+    }
+}

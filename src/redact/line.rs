@@ -1,0 +1,200 @@
+//! One line or text: from its bytes to the spans of its secrets.
+//!
+//! A line of JSON is read string by string, decoded, and searched; a string that holds JSON itself
+//! is read the same way. What was found is said in places of the line as it stands.
+
+use std::ops::Range;
+
+use super::escape::{raw_ranges, unescape};
+use super::json::{Malformed, StringValue, Strings};
+use super::names::{Names, announces};
+use super::scan::{SENSITIVE_FIELD, Scanner};
+use super::spans::{Span, settle};
+use super::{context, splice};
+
+/// Times that a text is searched again after a change. A removed secret can uncover another one that
+/// had no boundary before; each round removes at least one byte that is not a marker.
+const ROUNDS_MAX: usize = 8;
+/// How deep JSON in a string in JSON is read.
+const NESTING_MAX: usize = 3;
+
+/// The secrets of a line, in order and disjoint. `start` is a place before which there are none.
+pub fn line_spans(scanner: &Scanner, line: &[u8], start: usize) -> Vec<Span> {
+    match json_spans(scanner, line, start) {
+        Ok(spans) => spans,
+        Err(Malformed) => damaged_spans(scanner, line),
+    }
+}
+
+/// The secrets of a text that is not JSON.
+pub fn text_spans(scanner: &Scanner, text: &[u8]) -> Vec<Span> {
+    rounds(scanner, text, |text| scanner.scan(text, None, None))
+}
+
+fn json_spans(scanner: &Scanner, line: &[u8], start: usize) -> Result<Vec<Span>, Malformed> {
+    let mut spans = Vec::new();
+    let mut strings = Strings::new(line);
+    let mut pair = Pair::default();
+    while let Some(string) = strings.next()? {
+        if !string.protected && !string.is_key {
+            spans.extend(pair.meet(&string, line));
+        }
+        if string.protected || string.range.end <= start {
+            continue;
+        }
+        let key = string.key.map(unescape);
+        let field = key.as_deref().and_then(|key| announces(key, &[]));
+        let found = rounds(scanner, &line[string.range.clone()], |raw| {
+            escaped(scanner, raw, field, key.as_deref(), 0)
+        });
+        let offset = string.range.start;
+        spans.extend(found.into_iter().map(|span| shifted(span, offset)));
+    }
+    Ok(settle(line, spans))
+}
+
+/// A line that is not JSON, as text: as it stands, and with whatever escapes it has undone.
+fn damaged_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
+    rounds(scanner, line, |text| {
+        let mut spans = scanner.scan(text, None, None);
+        spans.extend(escaped(scanner, text, None, None, NESTING_MAX));
+        settle(text, spans)
+    })
+}
+
+/// The secrets in the raw content of a JSON string, as places in it.
+fn escaped(
+    scanner: &Scanner,
+    raw: &[u8],
+    field: Option<Names>,
+    key: Option<&[u8]>,
+    nesting: usize,
+) -> Vec<Span> {
+    let text = unescape(raw);
+    let mut spans = scanner.scan(&text, field, key);
+    if nesting < NESTING_MAX && is_document(&text) {
+        let inner = nested(scanner, &text, nesting + 1).unwrap_or_default();
+        if !inner.is_empty() {
+            spans.extend(inner);
+            spans = settle(&text, spans);
+        }
+    }
+    raw_ranges(raw, spans.iter_mut().map(|span| &mut span.range));
+    spans
+}
+
+/// The secrets in the strings of a document that is itself the content of a string.
+fn nested(scanner: &Scanner, text: &[u8], nesting: usize) -> Result<Vec<Span>, Malformed> {
+    let mut spans = Vec::new();
+    let mut strings = Strings::new(text);
+    let mut pair = Pair::default();
+    while let Some(string) = strings.next()? {
+        if !string.is_key {
+            spans.extend(pair.meet(&string, text));
+        }
+        let key = string.key.map(unescape);
+        let field = key.as_deref().and_then(|key| announces(key, &[]));
+        let raw = &text[string.range.clone()];
+        let found = escaped(scanner, raw, field, key.as_deref(), nesting);
+        spans.extend(found.into_iter().map(|span| shifted(span, string.range.start)));
+    }
+    Ok(spans)
+}
+
+fn is_document(text: &[u8]) -> bool {
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    matches!(first, Some(b'{' | b'['))
+}
+
+fn shifted(span: Span, offset: usize) -> Span {
+    Span { range: span.range.start + offset..span.range.end + offset, ..span }
+}
+
+/// `{"name": "DB_PASSWORD", "value": "…"}`, in either order.
+#[derive(Default)]
+struct Pair {
+    object: usize,
+    names: Option<Names>,
+    value: Option<Range<usize>>,
+}
+
+impl Pair {
+    /// Takes the next string value of a document; the secret when it completes a pair.
+    fn meet(&mut self, string: &StringValue<'_>, document: &[u8]) -> Option<Span> {
+        if string.object != self.object {
+            *self = Pair { object: string.object, ..Pair::default() };
+        }
+        match string.key? {
+            b"name" | b"key" | b"field" | b"variable" | b"Name" | b"Key" | b"id" => {
+                self.names = announces(&unescape(&document[string.range.clone()]), &[]);
+            }
+            b"value" | b"Value" | b"val" | b"secret_value" => {
+                self.value = Some(string.range.clone());
+            }
+            _ => return None,
+        }
+        let range = self.value.clone()?;
+        let secret = context::secret_field(self.names?, &unescape(&document[range.clone()]))?;
+        // The places of an escaped value are not those of its text.
+        let plain = !document[range.clone()].contains(&b'\\');
+        let range = if plain {
+            range.start + secret.start..range.start + secret.end
+        } else {
+            range
+        };
+        self.value = None;
+        Some(Span { range, label: SENSITIVE_FIELD })
+    }
+}
+
+/// Searches a text until its redacted form holds nothing more, and says everything that was found
+/// in places of the text itself.
+fn rounds(scanner: &Scanner, text: &[u8], search: impl Fn(&[u8]) -> Vec<Span>) -> Vec<Span> {
+    let mut spans = search(text);
+    for _ in 1..ROUNDS_MAX {
+        if spans.is_empty() {
+            break;
+        }
+        let redacted = splice(scanner, text, &spans);
+        let more = search(&redacted);
+        if more.is_empty() {
+            break;
+        }
+        let more = places_before(scanner, text, &spans, more);
+        spans.extend(more);
+        spans = settle(text, spans);
+    }
+    spans
+}
+
+/// Turns places in the redacted text into places in the text that it was made from. What cuts a
+/// marker takes in all that the marker stands for.
+fn places_before(
+    scanner: &Scanner,
+    text: &[u8],
+    spans: &[Span],
+    mut found: Vec<Span>,
+) -> Vec<Span> {
+    // Of every span: where its marker begins and ends in the redacted text.
+    let mut markers = Vec::with_capacity(spans.len());
+    let (mut at, mut from) = (0, 0);
+    for span in spans {
+        let start = at + span.range.start - from;
+        let end = start + scanner.marker(span.label, &text[span.range.clone()]).len();
+        markers.push(start..end);
+        (at, from) = (end, span.range.end);
+    }
+    let before = |place: usize, end: bool| {
+        let index = markers.partition_point(|marker| marker.start < place + usize::from(!end));
+        let Some(last) = index.checked_sub(1) else { return place };
+        match (place < markers[last].end, end) {
+            (true, false) => spans[last].range.start,
+            (true, true) => spans[last].range.end,
+            _ => spans[last].range.end + (place - markers[last].end),
+        }
+    };
+    for span in &mut found {
+        span.range = before(span.range.start, false)..before(span.range.end, true);
+    }
+    found
+}

@@ -1,0 +1,78 @@
+//! The user information of an address: `scheme://user:password@host`, for any scheme.
+
+use std::ops::Range;
+
+use super::value::{Looks, is_placeholder, looks};
+
+/// Bytes of user information that is read.
+const USER_INFO_BYTES_MAX: usize = 512;
+/// Schemes whose passwords may hold a `/`, since their addresses are rarely written by machines.
+const DATABASES: [&str; 12] = [
+    "postgres", "postgresql", "mysql", "mariadb", "mongodb", "srv", "redis", "rediss", "amqp",
+    "amqps", "clickhouse", "mssql",
+];
+/// Words that documents use where a password goes.
+const PLACEHOLDERS: [&str; 10] = [
+    "password", "passwd", "pass", "pwd", "pw", "secret", "token", "key", "credentials", "apikey",
+];
+
+/// The secret of the address whose `://` is at `colon`.
+pub fn secret_at(text: &[u8], colon: usize) -> Option<Range<usize>> {
+    let start = colon + 3;
+    let window = &text[start..text.len().min(start + USER_INFO_BYTES_MAX)];
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>\\".contains(byte);
+    let info = &window[..window.iter().position(ends).unwrap_or(window.len())];
+    let first_at = info.iter().position(|byte| *byte == b'@')?;
+    let path = info.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let Some(separator) = info[..first_at].iter().position(|byte| *byte == b':') else {
+        // A token alone, where the user's name would be.
+        let alone = path.is_none_or(|path| first_at < path) && first_at >= 16;
+        let random = alone && looks(&info[..first_at]) >= Looks::Random;
+        return random.then_some(start..start + first_at);
+    };
+    if path.is_some_and(|path| path < separator) {
+        return None;
+    }
+    let end = match path {
+        Some(path) if path < first_at => odd_password_end(text, colon, info, separator, path)?,
+        Some(path) => last_at(&info[..path])?,
+        None => last_at(info)?,
+    };
+    let password = &info[separator + 1..end];
+    let word = PLACEHOLDERS.iter().any(|word| password.eq_ignore_ascii_case(word.as_bytes()));
+    let harmless = password.is_empty() || word || is_reference(password);
+    (!harmless).then_some(start + separator + 1..start + end)
+}
+
+/// The end of a password that holds `?` or `#` itself, or in a database's address `/`. What looks
+/// like a port is followed by a path.
+fn odd_password_end(
+    text: &[u8],
+    colon: usize,
+    info: &[u8],
+    separator: usize,
+    path: usize,
+) -> Option<usize> {
+    let port = &info[separator + 1..path];
+    if port.len() <= 5 && port.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let scheme = text[..colon].rsplit(|byte| !byte.is_ascii_alphanumeric()).next()?;
+    let database = DATABASES.iter().any(|name| scheme.eq_ignore_ascii_case(name.as_bytes()));
+    if database {
+        return last_at(info);
+    }
+    let slash = info.iter().position(|byte| *byte == b'/').unwrap_or(info.len());
+    last_at(&info[..slash]).filter(|end| *end > separator)
+}
+
+fn last_at(info: &[u8]) -> Option<usize> {
+    info.iter().rposition(|byte| *byte == b'@')
+}
+
+/// A variable or a placeholder instead of a password. Signs that only end a sentence elsewhere are
+/// part of a password here.
+fn is_reference(password: &[u8]) -> bool {
+    password.len() >= 2 && is_placeholder(password)
+        || password.iter().all(|byte| matches!(byte, b'*' | b'x' | b'X' | b'.'))
+}

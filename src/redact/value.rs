@@ -1,0 +1,338 @@
+//! What a value looks like: a secret, or the words, code, paths and placeholders that stand where a
+//! secret could.
+//!
+//! Pure arithmetic on one bounded piece of text: which kinds of characters it has, how often the
+//! kind changes, and how much of it could be words.
+
+/// Bytes of a value that are looked at; a longer one is judged by its beginning.
+const JUDGED_BYTES_MAX: usize = 1024;
+/// Fewer bytes are never a secret.
+const BYTES_MIN: usize = 4;
+
+/// How much a value looks like a secret, from not at all on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Looks {
+    /// A placeholder, a word, code, a path, a number, a date.
+    Harmless,
+    /// Words with digits: `hunter2`, or digits alone.
+    Weak,
+    /// What a person makes up when told to use all kinds of characters: `SummerRain68!`.
+    MadeUp,
+    /// Made by a machine, but maybe a hash or an id: hexadecimal, a UUID, letters and digits.
+    Random,
+    /// Long, of all kinds of characters, without a word in it.
+    Strong,
+}
+
+/// Judges a value by itself.
+pub fn looks(value: &[u8]) -> Looks {
+    let value = &value[..value.len().min(JUDGED_BYTES_MAX)];
+    if value.len() < BYTES_MIN || is_placeholder(value) || is_code(value) || is_path(value) {
+        return Looks::Harmless;
+    }
+    let census = Census::of(value);
+    if census.spaces > 0 {
+        return Looks::Harmless;
+    }
+    let letters = census.lower + census.upper;
+    if census.digits == 0 {
+        return letters_only(value, &census);
+    }
+    if letters == 0 {
+        let plain = census.digits == value.len() && census.digits >= 6;
+        let special = census.special > 0 && value.len() >= 8;
+        return if plain || special { Looks::Weak } else { Looks::Harmless };
+    }
+    if census.foreign > 0 {
+        return if value.len() >= 8 { Looks::MadeUp } else { Looks::Harmless };
+    }
+    let kinds = census.kinds();
+    let made_up = kinds >= 3 && value.len() >= 8;
+    if is_uuid(value) || is_hexadecimal(value, &census) {
+        return Looks::Random;
+    }
+    if census.wordy * 10 >= (letters + census.digits) * 6 || is_named_format(value) {
+        return if made_up { Looks::MadeUp } else { Looks::Weak };
+    }
+    if value.len() >= 20 && census.upper > 1 && census.lower > 1 && census.changes * 4 >= letters {
+        return Looks::Strong;
+    }
+    if value.len() >= 10 && census.digits >= 2 && census.changes * 5 >= value.len() {
+        return Looks::Random;
+    }
+    if made_up { Looks::MadeUp } else { Looks::Weak }
+}
+
+/// Whether several lower-case words are a phrase to remember: `correct horse battery staple`.
+pub fn is_passphrase(value: &[u8]) -> bool {
+    let words = value.split(|byte| matches!(byte, b' ' | b'-' | b'_' | b'.'));
+    let mut count = 0;
+    for word in words {
+        if word.len() < 3 || !word.iter().all(u8::is_ascii_alphabetic) {
+            return false;
+        }
+        count += 1;
+    }
+    count >= 4
+}
+
+/// Whether a value only says where a secret goes or that one was taken out.
+pub fn is_placeholder(value: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 9] =
+        [b"$", b"<", b"{", b"[", b"%(", b"%s", b"%{", b"@{", b"#{"];
+    const PARTS: [&str; 24] = [
+        "example", "your", "changeme", "change_me", "change-me", "placeholder", "redacted",
+        "dummy", "replace", "insert", "todo", "fixme", "xxxx", "****", "....", "...", "${", "{{",
+        "\u{2026}", "\u{2022}\u{2022}", "<%", "$(", "[hidden]", "_here",
+    ];
+    if BEGINNINGS.iter().any(|beginning| value.starts_with(beginning)) {
+        return true;
+    }
+    if value.first() == Some(&b'%') && value.last() == Some(&b'%') {
+        return true;
+    }
+    let mut distinct = [false; 256];
+    let bytes = &value[..value.len().min(JUDGED_BYTES_MAX)];
+    bytes.iter().for_each(|byte| distinct[usize::from(*byte)] = true);
+    if distinct.iter().filter(|there| **there).count() <= 2 {
+        return true;
+    }
+    PARTS.iter().any(|part| contains_ignoring_case(bytes, part.as_bytes()))
+}
+
+/// Whether `needle`, in lower case, occurs in any letter case.
+pub fn contains_ignoring_case(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+/// Whether it is the form of an UUID.
+pub fn is_uuid(value: &[u8]) -> bool {
+    value.len() == 36
+        && value.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// Whether it is base64 whose content is `name:password`.
+pub fn is_basic(value: &[u8]) -> bool {
+    let Some(decoded) = super::encoded::decode(value) else { return false };
+    let printable = decoded.iter().all(|byte| !byte.is_ascii_control());
+    printable && decoded.iter().position(|byte| *byte == b':').is_some_and(|at| at + 1 < decoded.len())
+}
+
+/// Code that a reader mistakes for a value: calls, member access, templates.
+fn is_code(value: &[u8]) -> bool {
+    if value.windows(2).any(|pair| matches!(pair, b"::" | b"->" | b"=>" | b"()" | b"[\"" | b"['")) {
+        return true;
+    }
+    let identifier = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    if let Some(at) = value.iter().position(|byte| *byte == b'(') {
+        return at > 0 && value[..at].iter().all(identifier);
+    }
+    // `process.env.TOKEN`, `settings.account.password`: words with dots.
+    let dots = value.iter().filter(|byte| **byte == b'.').count();
+    dots > 0
+        && value.iter().all(identifier)
+        && value.split(|byte| *byte == b'.').all(|part| {
+            part.first().is_some_and(|first| !first.is_ascii_digit())
+                && part.iter().filter(|byte| byte.is_ascii_digit()).count() <= 1
+        })
+}
+
+/// Paths and addresses. A random value may hold slashes as well, so the parts must be words.
+fn is_path(value: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 8] =
+        [b"./", b"../", b"~/", b"http://", b"https://", b"file:", b"s3://", b"C:\\"];
+    if BEGINNINGS.iter().any(|beginning| value.starts_with(beginning)) {
+        return true;
+    }
+    let slashes = value.iter().filter(|byte| **byte == b'/').count();
+    if slashes == 0 {
+        return false;
+    }
+    let census = Census::of(value);
+    let counted = census.lower + census.upper + census.digits;
+    counted > 0 && census.wordy * 10 >= counted * 7
+}
+
+/// Names of algorithms and formats that have digits in them.
+fn is_named_format(value: &[u8]) -> bool {
+    const NAMES: [&str; 17] = [
+        "base64", "base32", "sha1", "sha2", "sha3", "sha5", "md5", "utf", "oauth", "ed25519",
+        "x509", "argon2", "bcrypt", "aes", "rsa", "pbkdf2", "http",
+    ];
+    let begins = |name: &&str| {
+        value.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    value.len() < 20 && NAMES.iter().any(|name| begins(&name))
+}
+
+fn is_hexadecimal(value: &[u8], census: &Census) -> bool {
+    value.len() >= 16
+        && census.digits + census.lower.max(census.upper) == value.len()
+        && value.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Values without a digit: a random one needs length and letters that are no words.
+fn letters_only(value: &[u8], census: &Census) -> Looks {
+    let letters = census.lower + census.upper;
+    let wordy = census.wordy * 10 >= letters * 5;
+    if census.foreign > 0 || wordy || letters < 8 {
+        let mixed = census.kinds() >= 3 && value.len() >= 8 && census.foreign == 0;
+        let marked = census.special > 0 && !value.starts_with(b"-") && !value.starts_with(b"=");
+        return if mixed && marked { Looks::MadeUp } else { Looks::Harmless };
+    }
+    match (value.len(), census.upper > 1 && census.lower > 1) {
+        (24.., true) => Looks::Strong,
+        (12.., true) | (24.., false) => Looks::Random,
+        _ if census.special > 0 => Looks::MadeUp,
+        _ => Looks::Harmless,
+    }
+}
+
+/// How many characters of each kind a value has.
+#[derive(Default)]
+struct Census {
+    lower: usize,
+    upper: usize,
+    digits: usize,
+    /// `!@#$%^&*+=?~` and their like; not what separates words.
+    special: usize,
+    spaces: usize,
+    /// Bytes of other alphabets.
+    foreign: usize,
+    /// Letters and digits next to each other that are of different kinds, the capital letter at the
+    /// beginning of a word not counted.
+    changes: usize,
+    /// Letters that are part of what could be a word.
+    wordy: usize,
+}
+
+impl Census {
+    fn of(value: &[u8]) -> Census {
+        let mut census = Census::default();
+        let mut last = 0;
+        for &byte in value {
+            match byte {
+                b'a'..=b'z' => census.lower += 1,
+                b'A'..=b'Z' => census.upper += 1,
+                b'0'..=b'9' => census.digits += 1,
+                b' ' | b'\t' | b'\r' | b'\n' => census.spaces += 1,
+                b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'+' | b'=' | b'?'
+                | b'~' => census.special += 1,
+                0x80.. => census.foreign += 1,
+                _ => {}
+            }
+            census.changes += usize::from(is_change(last, byte));
+            last = byte;
+        }
+        census.wordy = wordy_letters(value);
+        census
+    }
+
+    fn kinds(&self) -> usize {
+        [self.lower, self.upper, self.digits, self.special].iter().filter(|n| **n > 0).count()
+    }
+}
+
+fn is_change(last: u8, byte: u8) -> bool {
+    last.is_ascii_digit() && byte.is_ascii_alphabetic()
+        || last.is_ascii_alphabetic() && byte.is_ascii_digit()
+        || last.is_ascii_lowercase() && byte.is_ascii_uppercase()
+}
+
+/// Letters in runs of one word's spelling (`word`, `Word`, `WORD`) whose pairs are all common but
+/// for one in eight.
+fn wordy_letters(value: &[u8]) -> usize {
+    let mut wordy = 0;
+    let mut at = 0;
+    while at < value.len() {
+        let start = at;
+        let capitals = run(value, at, u8::is_ascii_uppercase);
+        at += capitals;
+        if capitals <= 1 {
+            at += run(value, at, u8::is_ascii_lowercase);
+        } else if value.get(at).is_some_and(u8::is_ascii_lowercase) {
+            // `HTTPServer`: the last capital begins the next word.
+            at -= 1;
+        }
+        if at == start {
+            at += 1;
+            continue;
+        }
+        let word = &value[start..at];
+        let pairs = word.len() - 1;
+        let common = word.windows(2).filter(|pair| is_common(pair[0], pair[1])).count();
+        if word.len() >= 3 && (pairs - common) * 8 <= pairs {
+            wordy += word.len();
+        }
+    }
+    wordy
+}
+
+fn run(value: &[u8], from: usize, of: impl Fn(&u8) -> bool) -> usize {
+    value[from..].iter().take_while(|byte| of(byte)).count()
+}
+
+/// Letters that follow each letter in words and identifiers: the pairs that make up 98 % of those
+/// in the Python standard library's sources.
+const FOLLOWERS: [&str; 26] = [
+    "abcdefgiklmnprstuvwxy",
+    "abcdeijlorstuy",
+    "acdefhiklmnoprstuy",
+    "abcdefilmnoprstuy",
+    "abcdefghiklmnopqrstuvwxy",
+    "acdefilorstuy",
+    "aeghilmnorstu",
+    "aeilmorstuy",
+    "abcdefgklmnoprstvxz",
+    "aeou",
+    "adegilosw",
+    "abcdefgiklmnopstuvy",
+    "abdeilmopstu",
+    "abcdefghiklmnoprstuvy",
+    "abcdefgiklmnoprstuvwx",
+    "acdefhikloprstuy",
+    "lu",
+    "abcdefgiklmnoprstuvwy",
+    "acdefghiklmnopqrstuvwy",
+    "abcdefhilmnoprstuvwy",
+    "abcdefgilmnoprst",
+    "aeio",
+    "adehinors",
+    "aceipt",
+    "ceilmnopst",
+    "aei",
+];
+
+fn is_common(first: u8, second: u8) -> bool {
+    let row = usize::from(first.to_ascii_lowercase() - b'a');
+    FOLLOWERS[row].as_bytes().contains(&second.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_what_they_look_like() {
+        let cases = [
+            (Looks::Harmless, "Passwort|Contraseña|semicolon|IDENTIFIER|true|current-password"),
+            (Looks::Harmless, "$TOKEN|${{ secrets.X }}|<token>|YOUR_API_KEY|xxxxxxxxxxxx|ghp_..."),
+            (Looks::Harmless, "process.env.API_KEY|hash_password(form.x)|e.password|[REDACTED:A]"),
+            (Looks::Harmless, "/etc/ssl/private/basil.key|projects/123456/secrets/db/versions/1"),
+            (Looks::Harmless, "2026-03-02|3600|1.2.3.4|client_secret_basic|New password"),
+            (Looks::Weak, "hunter2|amber-deploy-key-2026|password1|12345678|base64"),
+            (Looks::MadeUp, "SummerAmber1844!|RocketYarrow68|Sup3rSecret|WelcomeVelvet5765#"),
+            (Looks::Random, "5326851b53c7ec8da550bc5cd6379d29605d7854"),
+            (Looks::Random, "628a1db5-5f90-4c60-b519-6f5f3f0f5a11|52wecb9dw8byp73p71cvdo0len"),
+            (Looks::Strong, "t5DOUZzd6anbUnHGmy9zIt8n|lJC7pqs8+gLCmECRhxgcCzEJCRzD+PmhU5dM10Dh"),
+        ];
+        for (expected, values) in cases {
+            for value in values.split('|') {
+                assert_eq!(looks(value.as_bytes()), expected, "{value}");
+            }
+        }
+    }
+}
