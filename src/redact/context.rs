@@ -55,7 +55,9 @@ fn name_range(text: &[u8], hit: Range<usize>) -> Range<usize> {
     let left = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let right = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let window = &text[hit.start.saturating_sub(NAME_BYTES_MAX + 1)..hit.start];
-    let start = hit.start - window.iter().rev().take_while(|byte| left(byte)).count();
+    let mut start = hit.start - window.iter().rev().take_while(|byte| left(byte)).count();
+    // The letter of an escaped line end is not part of the name behind it.
+    start += usize::from(start > 0 && start < hit.start && text[start - 1] == b'\\');
     // A keyword may end with the operator.
     let from = hit.end - usize::from(text[hit.end - 1] == b'=');
     let end = from + text[from..].iter().take(NAME_BYTES_MAX + 1).take_while(right).count();
@@ -95,7 +97,7 @@ struct Value {
 fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
     let mut range = trim(text, value.range.clone());
     if names == Names::Authorization {
-        range = behind_scheme(text, range);
+        range = if value.bare { next_word(text, range) } else { behind_scheme(text, range) };
         let credential = &text[range.clone()];
         let shown = looks(credential) >= Looks::Random || is_basic(credential);
         return shown.then_some(range);
@@ -105,6 +107,11 @@ fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
     }
     let content = &text[range.clone()];
     if content.is_empty() || is_placeholder(content) {
+        return None;
+    }
+    // `did:key:z6Mk…`, `cache:key:abc`: parts of one word.
+    let tight = value.bare && range.start > 0 && text[range.start - 1] == b':';
+    if names == Names::MaybeKey && tight {
         return None;
     }
     let looks = looks(content);
@@ -151,6 +158,13 @@ fn login(text: &[u8], range: Range<usize>, doubtful: bool) -> Option<Range<usize
     let least = if doubtful { Looks::MadeUp } else { Looks::Weak };
     let named = !user.is_empty() && user.iter().all(plain) && user[0].is_ascii_alphabetic();
     (named && looks(&text[secret.clone()]) >= least).then_some(secret)
+}
+
+/// The credential behind a scheme that stands without quotes: `Bearer …`, `token …`.
+fn next_word(text: &[u8], scheme: Range<usize>) -> Range<usize> {
+    let start = blanks(text, scheme.end);
+    let alone = start == scheme.end || !text[scheme.clone()].iter().all(u8::is_ascii_alphabetic);
+    if alone { scheme } else { bare(text, start) }
 }
 
 /// Skips `Bearer `, `Basic `, `Token token=` and their like in front of a credential.
@@ -316,6 +330,9 @@ fn behind_blank(text: &[u8], name: &Name, next: usize) -> Option<Value> {
         return value_at(text, next, false);
     }
     let quoted_next = matches!(text.get(next), Some(b'"' | b'\'' | b'`'));
+    if own.eq_ignore_ascii_case(b"bearer") {
+        return (!quoted_next).then(|| value_at(text, next, true))?;
+    }
     if quoted_next || own.eq_ignore_ascii_case(b"password") && is_netrc(before) {
         return value_at(text, next, quoted_next);
     }

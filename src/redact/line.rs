@@ -8,9 +8,9 @@ use std::ops::Range;
 use super::escape::{raw_ranges, unescape};
 use super::json::{Malformed, StringValue, Strings};
 use super::names::{Names, announces};
-use super::scan::{SENSITIVE_FIELD, Scanner};
+use super::scan::{PRIVATE_KEY, SENSITIVE_FIELD, Scanner};
 use super::spans::{Span, settle};
-use super::{context, splice};
+use super::{context, private_key, splice};
 
 /// Times that a text is searched again after a change. A removed secret can uncover another one that
 /// had no boundary before; each round removes at least one byte that is not a marker.
@@ -35,9 +35,11 @@ fn json_spans(scanner: &Scanner, line: &[u8], start: usize) -> Result<Vec<Span>,
     let mut spans = Vec::new();
     let mut strings = Strings::new(line);
     let mut pair = Pair::default();
+    let mut armour = Armour::default();
     while let Some(string) = strings.next()? {
         if !string.protected && !string.is_key {
             spans.extend(pair.meet(&string, line));
+            spans.extend(armour.meet(&string, line));
         }
         if string.protected || string.range.end <= start {
             continue;
@@ -88,9 +90,11 @@ fn nested(scanner: &Scanner, text: &[u8], nesting: usize) -> Result<Vec<Span>, M
     let mut spans = Vec::new();
     let mut strings = Strings::new(text);
     let mut pair = Pair::default();
+    let mut armour = Armour::default();
     while let Some(string) = strings.next()? {
         if !string.is_key {
             spans.extend(pair.meet(&string, text));
+            spans.extend(armour.meet(&string, text));
         }
         let key = string.key.map(unescape);
         let field = key.as_deref().and_then(|key| announces(key, &[]));
@@ -144,6 +148,24 @@ impl Pair {
         };
         self.value = None;
         Some(Span { range, label: SENSITIVE_FIELD })
+    }
+}
+
+/// The lines of a private key as the strings of a list.
+#[derive(Default)]
+struct Armour {
+    open: bool,
+}
+
+impl Armour {
+    /// Takes the next string value of a document; the secret when it is a line of an open key.
+    fn meet(&mut self, string: &StringValue<'_>, document: &[u8]) -> Option<Span> {
+        let content = &document[string.range.clone()];
+        if self.open && private_key::is_line(content) {
+            return Some(Span { range: string.range.clone(), label: PRIVATE_KEY });
+        }
+        self.open = private_key::opens(content);
+        None
     }
 }
 

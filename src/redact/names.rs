@@ -81,6 +81,9 @@ pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
     if is(head, LOGINS) {
         return Some(Names::Login);
     }
+    if is(head, &["sid"]) && nearest.is_none_or(|word| is(word, &["connect", "session"])) {
+        return Some(Names::MaybeKey);
+    }
     if is(head, &["signature", "sig"]) {
         return Some(Names::Signature);
     }
@@ -101,7 +104,7 @@ const KEY_ENDS: &[&str] = &["token", "secret", "apikey", "secretkey", "accesskey
     "privatekey", "masterkey", "accountkey", "signingkey", "passkey", "sharedkey"];
 const LOGINS: &[&str] = &["creds", "credentials", "auth", "login", "userpass", "userpwd"];
 const MAYBE_KEYS: &[&str] = &[
-    "keys", "tokens", "salt", "sess", "session", "sid", "sessionid", "seed", "jsessionid",
+    "keys", "tokens", "salt", "sess", "session", "sessionid", "seed", "jsessionid",
     "phpsessid", "basic",
 ];
 

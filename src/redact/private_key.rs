@@ -10,6 +10,7 @@ use super::value::{Looks, looks};
 
 /// Keywords at which [`block_at`] may find a key.
 pub const KEYWORDS: [&str; 4] = ["-----BEGIN ", "---- BEGIN ", "-----END ", "Private-Lines:"];
+const BEGIN: &[u8] = b"-----BEGIN ";
 /// Bytes of `RSA PRIVATE KEY` and its like.
 const LABEL_BYTES_MAX: usize = 64;
 /// Bytes between two lines of a key.
@@ -34,6 +35,27 @@ pub fn block_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
     };
     let end = material_end(text, body)?;
     Some(hit..end)
+}
+
+/// Whether a text ends with the first line of a key, so that its material stands in the next string
+/// of a list.
+pub fn opens(text: &[u8]) -> bool {
+    let last = text.trim_ascii_end();
+    let start = last.len().saturating_sub(LABEL_BYTES_MAX + BEGIN.len() + 5);
+    let window = &last[start..];
+    let begin = window.windows(BEGIN.len()).rposition(|part| part == BEGIN);
+    begin.is_some_and(|at| armour_end(last, start + at) == Some(last.len()))
+}
+
+/// Whether a text is one line of a key's material, with whatever an editor or a diff puts around it.
+pub fn is_line(text: &[u8]) -> bool {
+    let line = text.trim_ascii_end();
+    let start = skip_glue(line, 0);
+    let start = start + usize::from(start == 0 && line.starts_with(b"+"));
+    let start = start + line[start..].iter().take_while(|byte| **byte == b' ').count();
+    let length = material(&line[start..]);
+    let whole = start + length == line.len();
+    whole && (length >= MATERIAL_BYTES_MIN || length > 0 && line.ends_with(b"="))
 }
 
 /// The end of a line such as `-----BEGIN RSA PRIVATE KEY-----`.

@@ -32,7 +32,7 @@ const WRAPPED_LINES_MAX: usize = 16;
 const WRAPPED_BYTES_MIN: usize = 40;
 
 /// The rules that are code and not data: what they are called, and the `TYPE` of their markers.
-pub const CONTEXT_RULES: [(&str, &str); 13] = [
+pub const CONTEXT_RULES: [(&str, &str); 14] = [
     ("password", "password"),
     ("passphrase", "passphrase"),
     ("secret", "secret"),
@@ -46,16 +46,20 @@ pub const CONTEXT_RULES: [(&str, &str); 13] = [
     ("command-password", "password"),
     ("phrase", "secret"),
     ("sensitive-field", "sensitive_field"),
+    ("webhook", "webhook"),
 ];
 const URL_PASSWORD: usize = 8;
-const PRIVATE_KEY: usize = 9;
+/// Index of the rule for private keys.
+pub const PRIVATE_KEY: usize = 9;
 const COMMAND_PASSWORD: usize = 10;
 const PHRASE: usize = 11;
 /// Index of the rule for JSON strings whose key announces a secret.
 pub const SENSITIVE_FIELD: usize = 12;
+const WEBHOOK: usize = 13;
 
 /// Words of a sentence behind which a secret without a name may stand.
-const PHRASES: [&str; 3] = ["authenticating with ", "authenticated with ", "credentials: "];
+const PHRASES: [&str; 4] =
+    ["authenticating with ", "authenticated with ", "credentials: ", "login with "];
 
 /// All rules of one configuration.
 pub struct Scanner {
@@ -105,6 +109,8 @@ enum Meaning {
     Command(usize, &'static str),
     /// The end of a phrase.
     Phrase,
+    /// Part of the address of a web hook.
+    Hook,
     /// An escape behind which a keyword may hide.
     Escape,
 }
@@ -200,6 +206,7 @@ impl Keywords {
             .for_each(|(index, word)| add(word, Meaning::Command(index, word)));
         PHRASES.iter().for_each(|phrase| add(phrase, Meaning::Phrase));
         HIDING_ESCAPES.iter().for_each(|escape| add(escape, Meaning::Escape));
+        url::HOOKS.iter().for_each(|part| add(part, Meaning::Hook));
         add("://", Meaning::Address);
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
@@ -222,7 +229,7 @@ impl Keywords {
             Meaning::Armour(word) | Meaning::Command(_, word) => {
                 raw[hit.clone()] == *word.as_bytes()
             }
-            Meaning::Phrase | Meaning::Escape => true,
+            Meaning::Phrase | Meaning::Hook | Meaning::Escape => true,
         };
         suspicious.then_some(hit.start)
     }
@@ -270,6 +277,10 @@ impl Keywords {
                 Meaning::Phrase => {
                     let secret = phrase(text, range.end);
                     spans.extend(secret.map(|range| Span { range, label: PHRASE }));
+                }
+                Meaning::Hook => {
+                    let secret = url::hook_at(text, range.start);
+                    spans.extend(secret.map(|range| Span { range, label: WEBHOOK }));
                 }
                 _ => {}
             }
@@ -337,8 +348,16 @@ impl Compiled {
 fn phrase(text: &[u8], at: usize) -> Option<Range<usize>> {
     let window = &text[at..text.len().min(at + USER_INFO_BYTES_MAX)];
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>;,".contains(byte);
-    let length = window.iter().position(ends).unwrap_or(window.len());
-    (looks(&window[..length]) >= Looks::Strong).then_some(at..at + length)
+    let word = |from: usize| window[from..].iter().position(ends).unwrap_or(window.len() - from);
+    let length = word(0);
+    if looks(&window[..length]) >= Looks::Strong {
+        return Some(at..at + length);
+    }
+    // `login with user / password`
+    let separator = [&b" / "[..], b" and ", b":"].into_iter().find(|separator| window[length..].starts_with(separator))?;
+    let start = length + separator.len();
+    let end = start + word(start);
+    (looks(&window[start..end]) >= Looks::MadeUp).then_some(at + start..at + end)
 }
 
 /// `ghp_xxxxxxxx…` and `AKIAIOSFODNN7EXAMPLE` show what a token looks like.

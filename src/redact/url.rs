@@ -1,4 +1,5 @@
-//! The user information of an address: `scheme://user:password@host`, for any scheme.
+//! Secrets in addresses: the user information, `scheme://user:password@host`, of any scheme, and
+//! the addresses of web hooks, which are secrets themselves.
 
 use std::ops::Range;
 
@@ -6,6 +7,10 @@ use super::value::{Looks, is_placeholder, looks};
 
 /// Bytes of user information that is read.
 const USER_INFO_BYTES_MAX: usize = 512;
+/// Bytes of scheme and host before what says that an address is that of a web hook.
+const HOST_BYTES_MAX: usize = 128;
+/// What says so.
+pub const HOOKS: [&str; 3] = ["hooks.", "/hooks/", "webhook"];
 /// Schemes whose passwords may hold a `/`, since their addresses are rarely written by machines.
 const DATABASES: [&str; 12] = [
     "postgres", "postgresql", "mysql", "mariadb", "mongodb", "srv", "redis", "rediss", "amqp",
@@ -44,6 +49,29 @@ pub fn secret_at(text: &[u8], colon: usize) -> Option<Range<usize>> {
     (!harmless).then_some(start + separator + 1..start + end)
 }
 
+/// What makes an address of a web hook a secret: all behind its host. `hit` is a place in it that
+/// says that it is one.
+pub fn hook_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
+    let from = hit.saturating_sub(HOST_BYTES_MAX);
+    let scheme = from + memchr::memmem::rfind(&text[from..hit], b"://")?;
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>\\)]},;".contains(byte);
+    let window = &text[scheme + 3..text.len().min(scheme + 3 + USER_INFO_BYTES_MAX)];
+    let end = scheme + 3 + window.iter().position(ends).unwrap_or(window.len());
+    if end <= hit {
+        return None;
+    }
+    let path = scheme + 3 + text[scheme + 3..end].iter().position(|byte| *byte == b'/')?;
+    let mut random = false;
+    for part in text[path..end].split(|byte| matches!(byte, b'/' | b'?' | b'=' | b'&' | b'@')) {
+        if is_placeholder(part) && part.len() >= 4 {
+            return None;
+        }
+        random |= part.len() >= 7 && looks(part) >= Looks::Random || looks(part) == Looks::MadeUp;
+        random |= part.len() == 7 && looks(part) >= Looks::Weak;
+    }
+    random.then_some(path + 1..end)
+}
+
 /// The end of a password that holds `?` or `#` itself, or in a database's address `/`. What looks
 /// like a port is followed by a path.
 fn odd_password_end(
@@ -70,9 +98,11 @@ fn last_at(info: &[u8]) -> Option<usize> {
     info.iter().rposition(|byte| *byte == b'@')
 }
 
-/// A variable or a placeholder instead of a password. Signs that only end a sentence elsewhere are
+/// A variable, a placeholder or a regular expression instead of a password. Signs that only end a sentence elsewhere are
 /// part of a password here.
 fn is_reference(password: &[u8]) -> bool {
+    let expression = [&b"[^"[..], b")(", b"(?:"];
     password.len() >= 2 && is_placeholder(password)
+        || expression.iter().any(|part| password.windows(part.len()).any(|window| window == *part))
         || password.iter().all(|byte| matches!(byte, b'*' | b'x' | b'X' | b'.'))
 }

@@ -54,10 +54,11 @@ pub fn looks(value: &[u8]) -> Looks {
     if census.wordy * 10 >= (letters + census.digits) * 6 || is_named_format(value) {
         return if made_up { Looks::MadeUp } else { Looks::Weak };
     }
-    if value.len() >= 20 && census.upper > 1 && census.lower > 1 && census.changes * 4 >= letters {
+    if value.len() >= 20 && census.upper > 2 && census.lower > 2 && census.changes * 4 >= letters {
         return Looks::Strong;
     }
-    if value.len() >= 10 && census.digits >= 2 && census.changes * 5 >= value.len() {
+    let fewer = letters.min(census.digits);
+    if value.len() >= 10 && fewer >= 2 && census.changes >= 3 && census.changes * 3 >= fewer {
         return Looks::Random;
     }
     if made_up { Looks::MadeUp } else { Looks::Weak }
