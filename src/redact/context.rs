@@ -59,7 +59,7 @@ fn name_range(text: &[u8], hit: Range<usize>) -> Range<usize> {
     // The letter of an escaped line end is not part of the name behind it.
     start += usize::from(start > 0 && start < hit.start && text[start - 1] == b'\\');
     // A keyword may end with the operator.
-    let from = hit.end - usize::from(text[hit.end - 1] == b'=');
+    let from = hit.end - usize::from(matches!(text[hit.end - 1], b'=' | b':'));
     let end = from + text[from..].iter().take(NAME_BYTES_MAX + 1).take_while(right).count();
     start..end
 }
@@ -69,13 +69,24 @@ pub fn secrets_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
     if name.names == Names::Cookie {
         return cookie(text, name.range.end, found);
     }
-    let Some(value) = value_of(text, name) else { return backwards(text, name, found) };
+    let Some(mut value) = value_of(text, name) else { return backwards(text, name, found) };
+    // `arn:aws:secretsmanager:…:secret:app/db`, `did:key:z6Mk…`: parts of one word.
+    let listed = name.range.start > 0 && text[name.range.start - 1] == b':';
+    if value.tight && listed {
+        return;
+    }
+    if value.bare && name.names == Names::Passphrase {
+        let line = text[value.range.start..].iter().take(VALUE_BYTES_MAX);
+        let words = line.take_while(|byte| byte.is_ascii_lowercase() || **byte == b' ').count();
+        let phrase = text[value.range.start..value.range.start + words].trim_ascii_end();
+        value.range.end = value.range.end.max(value.range.start + phrase.len());
+    }
     found.extend(secret_in(text, value, name.names));
 }
 
 /// Whether a field's whole value, such as a JSON string, is the secret that its name announces.
 pub fn secret_field(names: Names, value: &[u8]) -> Option<Range<usize>> {
-    let value_range = Value { range: 0..value.len(), sure: true, bare: false };
+    let value_range = Value { range: 0..value.len(), sure: true, bare: false, tight: false };
     if names == Names::Cookie {
         let mut found = Vec::new();
         pairs(value, 0..value.len().min(VALUE_BYTES_MAX), &mut found);
@@ -91,11 +102,13 @@ struct Value {
     sure: bool,
     /// Not in quotes, so that it may be code.
     bare: bool,
+    /// Not in quotes and right behind a colon, so that it may be a part of a longer word.
+    tight: bool,
 }
 
 /// What of a value is the secret, if it is one.
 fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
-    let mut range = trim(text, value.range.clone());
+    let mut range = value.range.clone();
     if names == Names::Authorization {
         range = if value.bare { next_word(text, range) } else { behind_scheme(text, range) };
         let credential = &text[range.clone()];
@@ -109,9 +122,7 @@ fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
     if content.is_empty() || is_placeholder(content) {
         return None;
     }
-    // `did:key:z6Mk…`, `cache:key:abc`: parts of one word.
-    let tight = value.bare && range.start > 0 && text[range.start - 1] == b':';
-    if names == Names::MaybeKey && tight {
+    if value.tight && names == Names::MaybeKey {
         return None;
     }
     let looks = looks(content);
@@ -148,16 +159,24 @@ fn doubtful_signature(text: &[u8], range: &Range<usize>, looks: Looks) -> bool {
 /// `user:password`, or base64 of it.
 fn login(text: &[u8], range: Range<usize>, doubtful: bool) -> Option<Range<usize>> {
     let content = &text[range.clone()];
-    if is_basic(content) || looks(content) >= Looks::Strong {
-        return Some(range);
-    }
-    let separator = content.iter().position(|byte| *byte == b':')?;
+    let Some(separator) = content.iter().position(|byte| *byte == b':') else {
+        if let Some(start) = behind_slash(text, range.end) {
+            let secret = bare(text, start);
+            return (looks(&text[secret.clone()]) >= Looks::MadeUp).then_some(secret);
+        }
+        return (is_basic(content) || looks(content) >= Looks::Strong).then_some(range);
+    };
     let secret = range.start + separator + 1..range.end;
     let user = &content[..separator];
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(byte);
     let least = if doubtful { Looks::MadeUp } else { Looks::Weak };
     let named = !user.is_empty() && user.iter().all(plain) && user[0].is_ascii_alphabetic();
     (named && looks(&text[secret.clone()]) >= least).then_some(secret)
+}
+
+/// Where the password of `user / password` begins.
+fn behind_slash(text: &[u8], at: usize) -> Option<usize> {
+    text[at..].starts_with(b" / ").then_some(at + 3)
 }
 
 /// The credential behind a scheme that stands without quotes: `Bearer …`, `token …`.
@@ -182,14 +201,6 @@ fn behind_scheme(text: &[u8], range: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// Without markup around it.
-fn trim(text: &[u8], mut range: Range<usize>) -> Range<usize> {
-    while range.len() >= 4 && text[range.start] == b'*' && text[range.end - 1] == b'*' {
-        range = range.start + 1..range.end - 1;
-    }
-    range
-}
-
 /// Finds the value behind a name.
 fn value_of(text: &[u8], name: &Name) -> Option<Value> {
     let at = name.range.end;
@@ -204,6 +215,7 @@ fn value_of(text: &[u8], name: &Name) -> Option<Value> {
         b'=' if rest.starts_with(b"==") || rest.starts_with(b"=~") => None,
         b'=' if rest.starts_with(b"=>") => value_at(text, next + 2, true),
         b'=' => value_at(text, next + 1, true),
+        b'|' if next > at => value_at(text, next + 1, false),
         b'>' => markup(text, next, name, quoted),
         b',' if quoted => behind_comma(text, next + 1),
         b'\n' | b'\r' => pair_value(text, next),
@@ -270,7 +282,7 @@ fn markup(text: &[u8], at: usize, name: &Name, quoted: bool) -> Option<Value> {
     let start = at + 1;
     let window = &text[start..text.len().min(start + VALUE_BYTES_MAX)];
     let end = start + window.iter().position(|byte| matches!(byte, b'<' | b'\n' | b'\\'))?;
-    Some(Value { range: start..end, sure: true, bare: false })
+    Some(Value { range: start..end, sure: true, bare: false, tight: false })
 }
 
 /// `define('DB_PASSWORD', '…')`, `("token", "…")`, or the second half of a pair.
@@ -336,13 +348,25 @@ fn behind_blank(text: &[u8], name: &Name, next: usize) -> Option<Value> {
     if quoted_next || own.eq_ignore_ascii_case(b"password") && is_netrc(before) {
         return value_at(text, next, quoted_next);
     }
-    None
+    // `requirepass …`, `API key …`: nothing joins the two but that they are neighbours.
+    let value = value_at(text, next, false)?;
+    let alone = matches!(text.get(value.range.end), None | Some(b'\n' | b'\r' | b'\\'));
+    let directive = alone && is_indented(before);
+    let least = if directive { Looks::Random } else { Looks::Strong };
+    (looks(&text[value.range.clone()]) >= least).then_some(value)
+}
+
+/// Whether only blanks stand before, on the same line.
+fn is_indented(before: &[u8]) -> bool {
+    let blanks = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    before[..before.len() - blanks].last().is_none_or(|byte| *byte == b'\n')
 }
 
 /// `key for the staging server: …`: the colon of a sentence may stand some words later.
 fn later_colon(text: &[u8], next: usize) -> Option<Value> {
     let window = &text[next..text.len().min(next + 40)];
-    let colon = window.iter().position(|byte| !byte.is_ascii_alphabetic() && *byte != b' ')?;
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || b" ()".contains(byte);
+    let colon = window.iter().position(|byte| !word(byte))?;
     let sentence = window.get(colon..colon + 2) == Some(b": ");
     sentence.then(|| value_at(text, next + colon + 2, false))?
 }
@@ -351,6 +375,12 @@ fn later_colon(text: &[u8], next: usize) -> Option<Value> {
 fn is_netrc(before: &[u8]) -> bool {
     let contains = |needle: &[u8]| before.windows(needle.len()).any(|window| window == needle);
     contains(b"login ") || contains(b"machine ") || contains(b"user ")
+}
+
+/// The literal behind words that announce a password, such as SQL's `IDENTIFIED BY`.
+pub fn literal_at(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let value = value_at(text, at, true).filter(|value| !value.bare)?;
+    secret_in(text, value, Names::Password)
 }
 
 /// `use … as the password`: the value stands before the name.
@@ -387,6 +417,10 @@ fn value_at(text: &[u8], at: usize, sure: bool) -> Option<Value> {
     if matches!(text.get(start + slashes), Some(b'"' | b'\'' | b'`')) {
         return quoted(text, start).map(|value| Value { sure, ..value });
     }
+    // The first of a list.
+    if text.get(start) == Some(&b'[') && matches!(text.get(start + 1), Some(b'"' | b'\'')) {
+        return quoted(text, start + 1).map(|value| Value { sure, ..value });
+    }
     // Prefixes of literals: `b"…"`, `r'…'`, `@"…"`, and calls: `SecretStr("…")`.
     let word = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_.:@&".contains(byte);
     let prefix = text[start..].iter().take(GAP_BYTES_MAX).take_while(word).count();
@@ -401,11 +435,14 @@ fn value_at(text: &[u8], at: usize, sure: bool) -> Option<Value> {
         }
         _ => {}
     }
-    if text.get(start) == Some(&b'*') && text.get(start + 1) == Some(&b'*') {
-        start += 2;
+    let bold = text[start..].starts_with(b"**");
+    start += if bold { 2 } else { 0 };
+    let mut range = bare(text, start);
+    if bold && text[range.clone()].ends_with(b"**") {
+        range.end -= 2;
     }
-    let range = bare(text, start);
-    (!range.is_empty()).then_some(Value { range, sure, bare: true })
+    let tight = start > 0 && text[start - 1] == b':';
+    (!range.is_empty()).then_some(Value { range, sure, bare: true, tight })
 }
 
 /// What stands between a quote, escaped or not, and its partner on the same line.
@@ -420,7 +457,7 @@ fn quoted(text: &[u8], at: usize) -> Option<Value> {
             b'\\' => run += 1,
             b'\n' => return None,
             byte if byte == quote && (run <= slashes || slashes == 0 && run % 2 == 0) => {
-                return Some(Value { range: start..start + offset - run.min(slashes), sure: true, bare: false });
+                return Some(Value { range: start..start + offset - run.min(slashes), sure: true, bare: false, tight: false });
             }
             _ => run = 0,
         }

@@ -31,10 +31,10 @@ pub enum Names {
 
 /// Parts that names which announce something hold, for the keyword pass. In lower case; they are
 /// found in any.
-pub const PARTS: [&str; 25] = [
+pub const PARTS: [&str; 27] = [
     "pass", "pwd", "secret", "token", "key", "auth", "cred", "cookie", "sess", "sid=", ".sid",
     "psk", "signature", "sig=", "jwt", "salt", "_pat", "-pat", "mnemonic", "seed", "_pw", "bearer",
-    "otp", "bundle_", "login",
+    "otp", "bundle_", "login", "pw:", "pw=",
 ];
 
 /// Judges a name, without quotes. `context` are words before it in a sentence, such as `API` before

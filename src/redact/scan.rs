@@ -48,6 +48,7 @@ pub const CONTEXT_RULES: [(&str, &str); 14] = [
     ("sensitive-field", "sensitive_field"),
     ("webhook", "webhook"),
 ];
+const PASSWORD: usize = 0;
 const URL_PASSWORD: usize = 8;
 /// Index of the rule for private keys.
 pub const PRIVATE_KEY: usize = 9;
@@ -58,8 +59,10 @@ pub const SENSITIVE_FIELD: usize = 12;
 const WEBHOOK: usize = 13;
 
 /// Words of a sentence behind which a secret without a name may stand.
-const PHRASES: [&str; 4] =
-    ["authenticating with ", "authenticated with ", "credentials: ", "login with "];
+const PHRASES: [&str; 3] = ["authenticating with ", "authenticated with ", "login with "];
+
+/// Words that announce a password as a literal.
+const LITERALS: [&str; 1] = ["identified by "];
 
 /// All rules of one configuration.
 pub struct Scanner {
@@ -109,6 +112,8 @@ enum Meaning {
     Command(usize, &'static str),
     /// The end of a phrase.
     Phrase,
+    /// The end of words that announce a literal.
+    Literal,
     /// Part of the address of a web hook.
     Hook,
     /// An escape behind which a keyword may hide.
@@ -205,6 +210,7 @@ impl Keywords {
             .enumerate()
             .for_each(|(index, word)| add(word, Meaning::Command(index, word)));
         PHRASES.iter().for_each(|phrase| add(phrase, Meaning::Phrase));
+        LITERALS.iter().for_each(|words| add(words, Meaning::Literal));
         HIDING_ESCAPES.iter().for_each(|escape| add(escape, Meaning::Escape));
         url::HOOKS.iter().for_each(|part| add(part, Meaning::Hook));
         add("://", Meaning::Address);
@@ -229,7 +235,7 @@ impl Keywords {
             Meaning::Armour(word) | Meaning::Command(_, word) => {
                 raw[hit.clone()] == *word.as_bytes()
             }
-            Meaning::Phrase | Meaning::Hook | Meaning::Escape => true,
+            Meaning::Phrase | Meaning::Literal | Meaning::Hook | Meaning::Escape => true,
         };
         suspicious.then_some(hit.start)
     }
@@ -277,6 +283,10 @@ impl Keywords {
                 Meaning::Phrase => {
                     let secret = phrase(text, range.end);
                     spans.extend(secret.map(|range| Span { range, label: PHRASE }));
+                }
+                Meaning::Literal => {
+                    let secret = context::literal_at(text, range.end);
+                    spans.extend(secret.map(|range| Span { range, label: PASSWORD }));
                 }
                 Meaning::Hook => {
                     let secret = url::hook_at(text, range.start);

@@ -128,6 +128,11 @@ fn is_code(value: &[u8]) -> bool {
         return true;
     }
     let identifier = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    // `required|string|min:8`
+    let listed = value.iter().position(|byte| *byte == b'|').filter(|at| *at > 2);
+    if listed.is_some_and(|at| value[..at].iter().all(u8::is_ascii_lowercase)) {
+        return true;
+    }
     if let Some(at) = value.iter().position(|byte| *byte == b'(') {
         return at > 0 && value[..at].iter().all(identifier);
     }
@@ -151,6 +156,15 @@ fn is_path(value: &[u8]) -> bool {
     let slashes = value.iter().filter(|byte| **byte == b'/').count();
     if slashes == 0 {
         return false;
+    }
+    const ROOTS: [&str; 20] = [
+        "home", "usr", "etc", "var", "tmp", "opt", "root", "users", "mnt", "srv", "run", "dev",
+        "app", "data", "private", "workspace", "bin", "lib", "proc", "work",
+    ];
+    let mut parts = value.split(|byte| *byte == b'/');
+    let root = parts.next().is_some_and(<[u8]>::is_empty).then(|| parts.next()).flatten();
+    if root.is_some_and(|root| ROOTS.iter().any(|name| root.eq_ignore_ascii_case(name.as_bytes()))) {
+        return true;
     }
     let census = Census::of(value);
     let counted = census.lower + census.upper + census.digits;
