@@ -41,7 +41,16 @@ const COMMANDS: &[(&str, &[(&str, Form)])] = &[
     ("mongodump", &[("-p", Form::Next)]),
     ("mongorestore", &[("-p", Form::Next)]),
     ("redis-cli", &[("-a", Form::Next)]),
-    ("curl", &[("-u", Form::Login), ("--user", Form::Login), ("-U", Form::Login), ("--proxy-user", Form::Login), ("-u", Form::Attached)]),
+    (
+        "curl",
+        &[
+            ("-u", Form::Login),
+            ("--user", Form::Login),
+            ("-U", Form::Login),
+            ("--proxy-user", Form::Login),
+            ("-u", Form::Attached),
+        ],
+    ),
     ("wget", &[("--user", Form::Login)]),
     ("lftp", &[("-u", Form::Login)]),
     ("login", &[("-p", Form::Next)]),
@@ -54,7 +63,16 @@ const COMMANDS: &[(&str, &[(&str, Form)])] = &[
     ("7z e", &[("-p", Form::Attached)]),
     ("7za", &[("-p", Form::Attached)]),
     ("unrar", &[("-p", Form::Attached)]),
-    ("openssl", &[("-k", Form::Next), ("-K", Form::Next), ("-pass", Form::Source), ("-passin", Form::Source), ("-passout", Form::Source)]),
+    (
+        "openssl",
+        &[
+            ("-k", Form::Next),
+            ("-K", Form::Next),
+            ("-pass", Form::Source),
+            ("-passin", Form::Source),
+            ("-passout", Form::Source),
+        ],
+    ),
     ("htpasswd", &[("", Form::Last(3))]),
     ("sqlcmd", &[("-P", Form::Next), ("-P", Form::Attached)]),
     ("bcp", &[("-P", Form::Next)]),
@@ -82,8 +100,14 @@ const COMMANDS: &[(&str, &[(&str, Form)])] = &[
 
 /// Commands and options that read a password from their input.
 const READERS: [&str; 8] = [
-    "-stdin", "sudo -S", "chpasswd", "--with-token", "--passphrase-fd", "smbpasswd -s",
-    "cryptsetup", "secret set",
+    "-stdin",
+    "sudo -S",
+    "chpasswd",
+    "--with-token",
+    "--passphrase-fd",
+    "smbpasswd -s",
+    "cryptsetup",
+    "secret set",
 ];
 
 /// What [`secret_at`] looks for, by the index that it takes.
@@ -183,7 +207,8 @@ fn piped(text: &[u8], reader: usize) -> Option<Range<usize>> {
         .max()?;
     let mut words = Words { text, at: from + line + echo, end: from + pipe };
     let mut word = words.next()?;
-    while text[word.clone()].starts_with(b"-") || skipped == 1 && text[word.clone()].contains(&b'%') {
+    while text[word.clone()].starts_with(b"-") || skipped == 1 && text[word.clone()].contains(&b'%')
+    {
         word = words.next()?;
     }
     if text[reader..].starts_with(b"chpasswd") {

@@ -322,19 +322,21 @@ fn behind_blank(text: &[u8], name: &Name, next: usize) -> Option<Value> {
     const FLAGS: [&[u8]; 6] =
         [b"--body", b"--value", b"--secret-string", b"--data", b"-b", b"--string"];
     for flag in FLAGS {
-        if text[next..].starts_with(flag) && matches!(text.get(next + flag.len()), Some(b' ' | b'='))
+        if text[next..].starts_with(flag)
+            && matches!(text.get(next + flag.len()), Some(b' ' | b'='))
         {
             return value_at(text, next + flag.len() + 1, true);
         }
     }
-    const VERBS: [&[u8]; 6] =
-        [b"is ", b"was ", b"to ", b"provided: ", b"is: ", b"will be "];
+    const VERBS: [&[u8]; 6] = [b"is ", b"was ", b"to ", b"provided: ", b"is: ", b"will be "];
     for verb in VERBS {
         if text[next..].starts_with(verb) {
             return value_at(text, blanks(text, next + verb.len()), false);
         }
     }
-    if let Some(value) = later_colon(text, next) {
+    if name.names != Names::Login
+        && let Some(value) = later_colon(text, next)
+    {
         return Some(value);
     }
     let set = [&b"set "[..], b"setx ", b"put ", b"set \"", b"ENV ", b"add "];
@@ -457,7 +459,12 @@ fn quoted(text: &[u8], at: usize) -> Option<Value> {
             b'\\' => run += 1,
             b'\n' => return None,
             byte if byte == quote && (run <= slashes || slashes == 0 && run % 2 == 0) => {
-                return Some(Value { range: start..start + offset - run.min(slashes), sure: true, bare: false, tight: false });
+                return Some(Value {
+                    range: start..start + offset - run.min(slashes),
+                    sure: true,
+                    bare: false,
+                    tight: false,
+                });
             }
             _ => run = 0,
         }
@@ -476,8 +483,10 @@ fn bare(text: &[u8], start: usize) -> Range<usize> {
             b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'\'' | b'`' | b'<' | b'>' | b';' | b'\\'
             | b'|' | b']' | b'}' => true,
             b')' => !window[..at].contains(&b'('),
-            b',' => rest.first().is_none_or(|next| !next.is_ascii_graphic() || b"\"'".contains(next))
-                || is_pair(rest),
+            b',' => {
+                rest.first().is_none_or(|next| !next.is_ascii_graphic() || b"\"'".contains(next))
+                    || is_pair(rest)
+            }
             b'&' => rest.first() == Some(&b'&') || is_pair(rest),
             _ => false,
         };

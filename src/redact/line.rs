@@ -8,46 +8,72 @@ use std::ops::Range;
 use super::escape::{raw_ranges, unescape};
 use super::json::{Malformed, StringValue, Strings};
 use super::names::{Names, announces};
-use super::scan::{PRIVATE_KEY, SENSITIVE_FIELD, Scanner};
+use super::scan::{PRIVATE_KEY, SENSITIVE_FIELD, Scanner, Suspicions};
 use super::spans::{Span, settle};
 use super::{context, private_key, splice};
 
 /// Times that a text is searched again after a change. A removed secret can uncover another one that
 /// had no boundary before; each round removes at least one byte that is not a marker.
 const ROUNDS_MAX: usize = 8;
+/// Bytes of a text that are searched at once.
+const WINDOW_BYTES: usize = 1 << 20;
+/// Bytes behind a window in which a secret that begins in it may end: a private key's.
+const AHEAD_BYTES: usize = 80 << 10;
+/// Bytes before a window in which what announces a secret in it may stand.
+const BEHIND_BYTES: usize = 1 << 10;
+/// Bytes in which a place that is not inside an escape is looked for.
+const PLACE_BYTES_MAX: usize = 64;
 /// How deep JSON in a string in JSON is read.
 const NESTING_MAX: usize = 3;
 
-/// The secrets of a line, in order and disjoint. `start` is a place before which there are none.
-pub fn line_spans(scanner: &Scanner, line: &[u8], start: usize) -> Vec<Span> {
-    match json_spans(scanner, line, start) {
+/// The secrets of a line, in order and disjoint.
+pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
+    let mut suspicions = scanner.suspicions(line);
+    if !suspicions.within(&(0..line.len())) {
+        return Vec::new();
+    }
+    match json_spans(scanner, line, suspicions) {
         Ok(spans) => spans,
-        Err(Malformed) => damaged_spans(scanner, line),
+        Err(Malformed) => windows(line, |text| {
+            rounds(scanner, text, |text| {
+                // As it stands, and with whatever escapes it has undone.
+                let mut spans = scanner.scan(text, None, None);
+                spans.extend(escaped(scanner, text, None, None, NESTING_MAX));
+                settle(text, spans)
+            })
+        }),
     }
 }
 
 /// The secrets of a text that is not JSON.
 pub fn text_spans(scanner: &Scanner, text: &[u8]) -> Vec<Span> {
-    rounds(scanner, text, |text| scanner.scan(text, None, None))
+    windows(text, |text| rounds(scanner, text, |text| scanner.scan(text, None, None)))
 }
 
-fn json_spans(scanner: &Scanner, line: &[u8], start: usize) -> Result<Vec<Span>, Malformed> {
+fn json_spans(
+    scanner: &Scanner,
+    line: &[u8],
+    mut suspicions: Suspicions<'_>,
+) -> Result<Vec<Span>, Malformed> {
     let mut spans = Vec::new();
     let mut strings = Strings::new(line);
     let mut pair = Pair::default();
     let mut armour = Armour::default();
     while let Some(string) = strings.next()? {
-        if !string.protected && !string.is_key {
+        if string.protected {
+            continue;
+        }
+        if !string.is_key {
             spans.extend(pair.meet(&string, line));
             spans.extend(armour.meet(&string, line));
         }
-        if string.protected || string.range.end <= start {
+        let field = string.key.and_then(|key| announces(&unescape(key), &[]));
+        if field.is_none() && !suspicions.within(&string.range) {
             continue;
         }
         let key = string.key.map(unescape);
-        let field = key.as_deref().and_then(|key| announces(key, &[]));
-        let found = rounds(scanner, &line[string.range.clone()], |raw| {
-            escaped(scanner, raw, field, key.as_deref(), 0)
+        let found = windows(&line[string.range.clone()], |raw| {
+            rounds(scanner, raw, |raw| escaped(scanner, raw, field, key.as_deref(), 0))
         });
         let offset = string.range.start;
         spans.extend(found.into_iter().map(|span| shifted(span, offset)));
@@ -55,13 +81,36 @@ fn json_spans(scanner: &Scanner, line: &[u8], start: usize) -> Result<Vec<Span>,
     Ok(settle(line, spans))
 }
 
-/// A line that is not JSON, as text: as it stands, and with whatever escapes it has undone.
-fn damaged_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
-    rounds(scanner, line, |text| {
-        let mut spans = scanner.scan(text, None, None);
-        spans.extend(escaped(scanner, text, None, None, NESTING_MAX));
-        settle(text, spans)
-    })
+/// Searches a long text piece by piece, so that memory does not grow with it. Every piece is seen
+/// together with what surrounds it, as far as any rule looks.
+fn windows(text: &[u8], search: impl Fn(&[u8]) -> Vec<Span>) -> Vec<Span> {
+    if text.len() <= WINDOW_BYTES + AHEAD_BYTES {
+        return search(text);
+    }
+    let mut spans: Vec<Span> = Vec::new();
+    let mut from = 0;
+    while from < text.len() {
+        let start = whole_place(text, from.saturating_sub(BEHIND_BYTES));
+        let end = whole_place(text, text.len().min(from + WINDOW_BYTES + AHEAD_BYTES));
+        let next = text.len().min(from + WINDOW_BYTES);
+        let found = search(&text[start..end]).into_iter().map(|span| shifted(span, start));
+        spans.extend(found.filter(|span| (from..next).contains(&span.range.start)));
+        from = spans.last().map_or(next, |span| span.range.end.max(next));
+    }
+    spans
+}
+
+/// A place at or a little before this one that is not inside an escape or a character.
+fn whole_place(text: &[u8], at: usize) -> usize {
+    if at == 0 || at >= text.len() {
+        return at;
+    }
+    let lowest = at.saturating_sub(PLACE_BYTES_MAX);
+    let whole = |place: &usize| {
+        let before = &text[place.saturating_sub(6)..*place];
+        !before.contains(&b'\\') && text[*place].is_ascii()
+    };
+    (lowest..=at).rev().find(whole).unwrap_or(at)
 }
 
 /// The secrets in the raw content of a JSON string, as places in it.
@@ -141,11 +190,8 @@ impl Pair {
         let secret = context::secret_field(self.names?, &unescape(&document[range.clone()]))?;
         // The places of an escaped value are not those of its text.
         let plain = !document[range.clone()].contains(&b'\\');
-        let range = if plain {
-            range.start + secret.start..range.start + secret.end
-        } else {
-            range
-        };
+        let range =
+            if plain { range.start + secret.start..range.start + secret.end } else { range };
         self.value = None;
         Some(Span { range, label: SENSITIVE_FIELD })
     }

@@ -135,9 +135,6 @@ impl Redactor {
     /// Redacts one plain value, such as a title or a branch.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(scanner) = &self.scanner else { return Cow::Borrowed(text) };
-        if scanner.first_suspicion(text.as_bytes()).is_none() {
-            return Cow::Borrowed(text);
-        }
         let spans = line::text_spans(scanner, text.as_bytes());
         if spans.is_empty() {
             return Cow::Borrowed(text);
@@ -149,8 +146,7 @@ impl Redactor {
     /// The secrets of a line, if there are any.
     fn line_spans(&self, line: &[u8]) -> Option<(&Scanner, Vec<Span>)> {
         let scanner = self.scanner.as_ref()?;
-        let start = scanner.first_suspicion(line)?;
-        let spans = line::line_spans(scanner, line, start);
+        let spans = line::line_spans(scanner, line);
         (!spans.is_empty()).then_some((scanner, spans))
     }
 }

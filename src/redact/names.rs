@@ -5,6 +5,8 @@
 
 /// Bytes of a name that is looked at.
 pub const NAME_BYTES_MAX: usize = 96;
+/// Bytes of a word of a sentence that qualifies a name.
+const QUALIFIER_BYTES_MAX: usize = 24;
 /// Words of a name that are looked at, from its end.
 const WORDS_MAX: usize = 12;
 
@@ -32,133 +34,365 @@ pub enum Names {
 /// Parts that names which announce something hold, for the keyword pass. In lower case; they are
 /// found in any.
 pub const PARTS: [&str; 27] = [
-    "pass", "pwd", "secret", "token", "key", "auth", "cred", "cookie", "sess", "sid=", ".sid",
-    "psk", "signature", "sig=", "jwt", "salt", "_pat", "-pat", "mnemonic", "seed", "_pw", "bearer",
-    "otp", "bundle_", "login", "pw:", "pw=",
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "cred",
+    "cookie",
+    "sess",
+    "sid=",
+    ".sid",
+    "psk",
+    "signature",
+    "sig=",
+    "jwt",
+    "salt",
+    "_pat",
+    "-pat",
+    "mnemonic",
+    "seed",
+    "_pw",
+    "bearer",
+    "otp",
+    "bundle_",
+    "login",
+    "pw:",
+    "pw=",
 ];
 
 /// Judges a name, without quotes. `context` are words before it in a sentence, such as `API` before
 /// `key`, nearest first.
 pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
-    let words = Words::of(name);
-    let words = words.list();
-    if words.first().is_some_and(|first| is(first, &["bundle"])) && words.len() >= 3 {
-        return Some(Names::Login);
+    if !may_announce(name) {
+        return None;
     }
+    let mut lower = [0; NAME_BYTES_MAX];
+    let name = &name[name.len().saturating_sub(NAME_BYTES_MAX)..];
+    lower[..name.len()].copy_from_slice(name);
+    lower[..name.len()].make_ascii_lowercase();
+    let words = Words::of(name, &lower[..name.len()]);
+    let words = words.list();
     let head_at = words.iter().rposition(|word| !is_addition(word))?;
     let head = without_number(words[head_at]);
-    let before = &words[..head_at];
-    let nearest = before.last().copied().or(context.first().copied());
-    let any = |list: &[&str]| before.iter().chain(context).any(|word| is(word, list));
-    if any(HARMLESS_QUALIFIERS) {
-        return None;
-    }
-    if is(head, PASSPHRASES) {
-        return Some(Names::Passphrase);
-    }
-    if is(head, PASSWORDS) || ends(head, PASSWORD_ENDS) {
-        return Some(Names::Password);
-    }
-    if is(head, &["key"]) {
-        return match nearest {
-            Some(qualifier) if is(qualifier, KEY_HARMLESS) => None,
-            Some(qualifier) if is(qualifier, KEY_QUALIFIERS) => Some(Names::Key),
-            _ => Some(Names::MaybeKey),
-        };
-    }
-    if is(head, &["authorization"]) {
-        return Some(Names::Authorization);
-    }
-    if is(head, &["cookie"]) {
-        return Some(Names::Cookie);
-    }
-    if is(head, &["token"]) && nearest.is_some_and(|word| is(word, TOKEN_HARMLESS)) {
-        return None;
-    }
-    if is(head, KEYS) || ends(head, KEY_ENDS) {
-        return Some(Names::Key);
-    }
-    if is(head, LOGINS) {
+    if words[0] == b"bundle" && words.len() >= 3 {
         return Some(Names::Login);
     }
-    if is(head, &["sid"]) && nearest.is_none_or(|word| is(word, &["connect", "session"])) {
-        return Some(Names::MaybeKey);
+    let kind = head_of(head).or_else(|| end_of(head))?;
+    let before = &words[..head_at];
+    let mut qualifier = [0; QUALIFIER_BYTES_MAX];
+    let nearest = before.last().copied().or_else(|| {
+        let word = context.first()?;
+        let copy = qualifier.get_mut(..word.len())?;
+        copy.copy_from_slice(word);
+        copy.make_ascii_lowercase();
+        Some(&*copy)
+    });
+    if before.iter().any(|word| matches!(*word, b"public" | b"publishable" | b"pub" | b"anon"))
+        || context.iter().any(|word| word.eq_ignore_ascii_case(b"public"))
+    {
+        return None;
     }
-    if is(head, &["signature", "sig"]) {
-        return Some(Names::Signature);
+    match (kind, nearest) {
+        (Head::Certain(Names::Key), Some(word)) if head == b"token" && is_position(word) => None,
+        (Head::Certain(names), _) => Some(names),
+        (Head::Key, Some(word)) if is_harmless_key(word) => None,
+        (Head::Key, Some(word)) if is_secret_key(word) => Some(Names::Key),
+        (Head::Key, _) => Some(Names::MaybeKey),
+        (Head::Session, None | Some(b"connect" | b"session")) => Some(Names::MaybeKey),
+        (Head::Session, _) => None,
+        (Head::Tokens, Some(b"api" | b"access" | b"auth" | b"refresh" | b"secret" | b"bot")) => {
+            Some(Names::MaybeKey)
+        }
+        (Head::Tokens, _) => None,
     }
-    is(head, MAYBE_KEYS).then_some(Names::MaybeKey)
 }
 
-const PASSWORDS: &[&str] = &[
-    "pass", "password", "passwd", "pwd", "pw", "passcode", "psk", "storepass", "keypass",
-    "requirepass", "masterauth", "rootpw", "bindpw", "pgpassword", "passwort", "kennwort",
-];
-const PASSWORD_ENDS: &[&str] = &["password", "passwd", "passwort", "passcode", "pswd"];
-const PASSPHRASES: &[&str] = &["passphrase", "mnemonic", "phrase"];
-const KEYS: &[&str] = &[
-    "token", "secret", "jwt", "pat", "apikey", "secrets", "authkey", "accesskey", "privatekey",
-    "secretkey", "masterkey", "accountkey", "psk", "otp", "credential", "bearer",
-];
-const KEY_ENDS: &[&str] = &["token", "secret", "apikey", "secretkey", "accesskey", "authkey",
-    "privatekey", "masterkey", "accountkey", "signingkey", "passkey", "sharedkey"];
-const LOGINS: &[&str] = &["creds", "credentials", "auth", "login", "userpass", "userpwd"];
-const MAYBE_KEYS: &[&str] = &[
-    "keys", "tokens", "salt", "sess", "session", "sessionid", "seed", "jsessionid",
-    "phpsessid", "basic",
-];
+/// A quick look at the last letters, which rules out most names of a document.
+fn may_announce(name: &[u8]) -> bool {
+    let number = name.iter().rev().take_while(|byte| !byte.is_ascii_alphabetic()).count();
+    let end = &name[..name.len() - number];
+    let Some(last) = end.last_chunk::<3>() else { return true };
+    let [a, b, c] = last.map(|byte| byte.to_ascii_lowercase());
+    !matches!(
+        [a, b, c],
+        [b'e', b'n', b't']
+            | [b'y', b'p', b'e']
+            | [b'o', b'l', b'e']
+            | [b'a', b'm', b'e']
+            | [b'u', b'i', b'd']
+            | [b'_', b'i', b'd']
+            | [b'a', b'g', b'e']
+            | [b'm', b'p', b't']
+            | [b'a', b'n', b'd']
+            | [b'o', b'u', b't']
+            | [b'e', b'r', b'r']
+    ) || number > 0
+}
+
+/// What the head of a name says by itself.
+#[derive(Clone, Copy)]
+enum Head {
+    Certain(Names),
+    /// `key`: what is before it decides.
+    Key,
+    /// `sid`.
+    Session,
+    /// `tokens`: mostly a number of them.
+    Tokens,
+}
+
+fn head_of(head: &[u8]) -> Option<Head> {
+    Some(Head::Certain(match head {
+        b"pass" | b"password" | b"passwd" | b"pwd" | b"pw" | b"passcode" | b"psk"
+        | b"storepass" | b"keypass" | b"requirepass" | b"masterauth" | b"rootpw" | b"bindpw"
+        | b"pgpassword" | b"passwort" | b"kennwort" => Names::Password,
+        b"passphrase" | b"mnemonic" | b"phrase" => Names::Passphrase,
+        b"token" | b"secret" | b"jwt" | b"pat" | b"apikey" | b"secrets" | b"authkey"
+        | b"accesskey" | b"privatekey" | b"secretkey" | b"masterkey" | b"accountkey" | b"otp"
+        | b"credential" | b"bearer" => Names::Key,
+        b"authorization" => Names::Authorization,
+        b"cookie" => Names::Cookie,
+        b"creds" | b"credentials" | b"auth" | b"login" | b"userpass" | b"userpwd" => Names::Login,
+        b"signature" | b"sig" => Names::Signature,
+        b"tokens" => return Some(Head::Tokens),
+        b"keys" | b"salt" | b"sess" | b"session" | b"sessionid" | b"seed" | b"jsessionid"
+        | b"phpsessid" => Names::MaybeKey,
+        b"key" => return Some(Head::Key),
+        b"sid" => return Some(Head::Session),
+        _ => return None,
+    }))
+}
+
+/// Words that are written together: `dbpassword`, `authtoken`.
+fn end_of(head: &[u8]) -> Option<Head> {
+    const PASSWORDS: [&[u8]; 5] = [b"password", b"passwd", b"passwort", b"passcode", b"pswd"];
+    const KEYS: [&[u8]; 12] = [
+        b"token",
+        b"secret",
+        b"apikey",
+        b"secretkey",
+        b"accesskey",
+        b"authkey",
+        b"privatekey",
+        b"masterkey",
+        b"accountkey",
+        b"signingkey",
+        b"passkey",
+        b"sharedkey",
+    ];
+    let ends = |list: &[&[u8]]| list.iter().any(|end| head.ends_with(end));
+    if !matches!(head.last(), Some(b'd' | b't' | b'e' | b'n' | b'y')) {
+        return None;
+    }
+    if ends(&PASSWORDS) {
+        return Some(Head::Certain(Names::Password));
+    }
+    ends(&KEYS).then_some(Head::Certain(Names::Key))
+}
 
 /// Words that, in front of `key`, make it a secret even when its value is hexadecimal or an UUID.
-const KEY_QUALIFIERS: &[&str] = &[
-    "api", "access", "secret", "private", "auth", "account", "shared", "master", "encryption",
-    "signing", "subscription", "license", "licence", "service", "deploy", "admin", "application",
-    "app", "client", "storage", "server", "consumer", "integration", "ingest", "ingestion", "write",
-    "root", "crypt", "encrypt", "hmac", "jwt", "aes", "ssh", "tls", "ssl", "age", "wallet",
-    "security", "webhook", "bot", "management", "project", "org", "user", "rest", "data", "token",
-];
-/// Words that, in front of `key`, make it something else.
-const KEY_HARMLESS: &[&str] = &[
-    "primary", "foreign", "sort", "partition", "cache", "i18n", "translation", "locale", "message",
-    "object", "row", "hash", "index", "group", "unique", "composite", "natural", "surrogate",
-    "dict", "map", "lookup", "query", "json", "xml", "meta", "event", "error", "press", "arrow",
-    "hot", "short", "s3", "bucket", "registry", "idempotency", "routing", "dedup", "site", "host",
-    "instrumentation", "item", "field", "config", "state", "storage_key", "sub", "range", "shift",
-    "ctrl", "alt", "option", "setting", "column", "metric", "feature", "label", "react", "list",
-];
-/// Words that, in front of `token`, make it a position in a list or a word of a language.
-const TOKEN_HARMLESS: &[&str] = &[
-    "next", "page", "pagination", "continuation", "cursor", "cancellation", "bos", "eos", "pad",
-    "unk", "special", "first", "last", "stop", "input", "output", "prompt", "previous", "prev",
-];
-/// Words that make any name harmless.
-const HARMLESS_QUALIFIERS: &[&str] = &["public", "publishable", "pub", "anon"];
-/// Words behind the head that do not change what it is.
-const ADDITIONS: &[&str] = &[
-    "base", "value", "val", "string", "str", "text", "plain", "hex", "b64", "base64", "data", "env",
-    "prod", "production", "dev", "development", "staging", "stage", "test", "testing", "live",
-    "sandbox", "old", "new", "current", "prev", "previous", "backup", "default", "local", "main",
-    "confirm", "confirmation", "raw", "v1", "v2", "v3", "us", "eu", "primary", "secondary",
-];
-
-fn is_addition(word: &[u8]) -> bool {
-    word.iter().all(u8::is_ascii_digit) || is(word, ADDITIONS)
+fn is_secret_key(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"api"
+            | b"access"
+            | b"secret"
+            | b"private"
+            | b"auth"
+            | b"account"
+            | b"shared"
+            | b"master"
+            | b"encryption"
+            | b"signing"
+            | b"subscription"
+            | b"license"
+            | b"licence"
+            | b"service"
+            | b"deploy"
+            | b"admin"
+            | b"application"
+            | b"app"
+            | b"client"
+            | b"storage"
+            | b"server"
+            | b"consumer"
+            | b"integration"
+            | b"ingest"
+            | b"ingestion"
+            | b"write"
+            | b"root"
+            | b"crypt"
+            | b"encrypt"
+            | b"hmac"
+            | b"jwt"
+            | b"aes"
+            | b"ssh"
+            | b"tls"
+            | b"ssl"
+            | b"age"
+            | b"wallet"
+            | b"security"
+            | b"webhook"
+            | b"bot"
+            | b"management"
+            | b"project"
+            | b"org"
+            | b"user"
+            | b"rest"
+            | b"data"
+            | b"token"
+            | b"preshared"
+            | b"function"
+            | b"functions"
+    )
 }
 
-/// `KEY2` is one more `KEY`.
+/// Words that, in front of `key`, make it something else.
+fn is_harmless_key(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"primary"
+            | b"foreign"
+            | b"sort"
+            | b"partition"
+            | b"cache"
+            | b"i18n"
+            | b"translation"
+            | b"locale"
+            | b"message"
+            | b"object"
+            | b"row"
+            | b"hash"
+            | b"index"
+            | b"group"
+            | b"unique"
+            | b"composite"
+            | b"natural"
+            | b"surrogate"
+            | b"dict"
+            | b"map"
+            | b"lookup"
+            | b"query"
+            | b"json"
+            | b"xml"
+            | b"meta"
+            | b"event"
+            | b"error"
+            | b"press"
+            | b"arrow"
+            | b"hot"
+            | b"short"
+            | b"s3"
+            | b"bucket"
+            | b"registry"
+            | b"idempotency"
+            | b"routing"
+            | b"dedup"
+            | b"site"
+            | b"host"
+            | b"instrumentation"
+            | b"item"
+            | b"field"
+            | b"config"
+            | b"state"
+            | b"sub"
+            | b"range"
+            | b"shift"
+            | b"ctrl"
+            | b"alt"
+            | b"option"
+            | b"setting"
+            | b"column"
+            | b"metric"
+            | b"feature"
+            | b"label"
+            | b"react"
+            | b"list"
+    )
+}
+
+/// Words that, in front of `token`, make it a position in a list or a word of a language.
+fn is_position(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"next"
+            | b"page"
+            | b"pagination"
+            | b"continuation"
+            | b"cursor"
+            | b"cancellation"
+            | b"bos"
+            | b"eos"
+            | b"pad"
+            | b"unk"
+            | b"special"
+            | b"first"
+            | b"last"
+            | b"stop"
+            | b"input"
+            | b"output"
+            | b"prompt"
+            | b"previous"
+            | b"prev"
+    )
+}
+
+/// Words behind the head that do not change what it is.
+fn is_addition(word: &[u8]) -> bool {
+    word.iter().all(u8::is_ascii_digit)
+        || matches!(
+            word,
+            b"base"
+                | b"value"
+                | b"val"
+                | b"string"
+                | b"str"
+                | b"text"
+                | b"plain"
+                | b"hex"
+                | b"b64"
+                | b"base64"
+                | b"data"
+                | b"env"
+                | b"prod"
+                | b"production"
+                | b"dev"
+                | b"development"
+                | b"staging"
+                | b"stage"
+                | b"test"
+                | b"testing"
+                | b"live"
+                | b"sandbox"
+                | b"old"
+                | b"new"
+                | b"current"
+                | b"prev"
+                | b"previous"
+                | b"backup"
+                | b"default"
+                | b"local"
+                | b"main"
+                | b"confirm"
+                | b"confirmation"
+                | b"raw"
+                | b"v1"
+                | b"v2"
+                | b"v3"
+                | b"us"
+                | b"eu"
+                | b"primary"
+                | b"secondary"
+        )
+}
+
+/// `key2` is one more `key`.
 fn without_number(word: &[u8]) -> &[u8] {
     let digits = word.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     &word[..word.len() - digits]
-}
-
-fn is(word: &[u8], list: &[&str]) -> bool {
-    list.iter().any(|entry| word.eq_ignore_ascii_case(entry.as_bytes()))
-}
-
-fn ends(word: &[u8], list: &[&str]) -> bool {
-    list.iter().any(|entry| {
-        word.len() > entry.len()
-            && word[word.len() - entry.len()..].eq_ignore_ascii_case(entry.as_bytes())
-    })
 }
 
 /// The last words of a name.
@@ -168,7 +402,8 @@ struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    fn of(name: &'a [u8]) -> Words<'a> {
+    /// Parts `name`; the words are those of `lower`, which is the same in lower case.
+    fn of(name: &[u8], lower: &'a [u8]) -> Words<'a> {
         let mut words = Words { words: [&[]; WORDS_MAX], count: 0 };
         let mut end = name.len();
         while end > 0 && words.count < WORDS_MAX {
@@ -181,7 +416,7 @@ impl<'a> Words<'a> {
                 start -= 1;
             }
             words.count += 1;
-            words.words[WORDS_MAX - words.count] = &name[start..end];
+            words.words[WORDS_MAX - words.count] = &lower[start..end];
             end = start;
         }
         words
@@ -212,17 +447,26 @@ mod tests {
     #[test]
     fn names_and_what_they_announce() {
         let cases = [
-            (Some(Names::Password), "password DB_PASSWORD dbPassword smtp_pass ansible_become_pass"),
+            (
+                Some(Names::Password),
+                "password DB_PASSWORD dbPassword smtp_pass ansible_become_pass",
+            ),
             (Some(Names::Password), "DB_PASSWORD_2 Pwd mysqlpassword ClearTextPassword wifi-psk"),
             (Some(Names::Passphrase), "passphrase SSH_KEY_PASSPHRASE mnemonic"),
             (Some(Names::Key), "token api_key apiKey AWS_SECRET_ACCESS_KEY X-Api-Key clientSecret"),
-            (Some(Names::Key), "SECRET_KEY_BASE AccountKey SharedAccessKey client-key-data authtoken"),
+            (
+                Some(Names::Key),
+                "SECRET_KEY_BASE AccountKey SharedAccessKey client-key-data authtoken",
+            ),
             (Some(Names::Key), "API_KEY_PROD GITHUB_PAT OPENAI_APIKEY PRIVATE-TOKEN _authToken"),
-            (Some(Names::MaybeKey), "key MAPS_KEY tokens session salt"),
+            (Some(Names::MaybeKey), "key MAPS_KEY api_tokens session salt"),
             (Some(Names::Login), "auth creds BUNDLE_GEMS__ACME__IO"),
             (Some(Names::Authorization), "Authorization proxy-authorization"),
             (Some(Names::Signature), "X-Amz-Signature sig"),
-            (None, "token_type api_key_id password_hash keyboard tokenizer bypass compass monkey"),
+            (
+                None,
+                "token_type input_tokens tokens api_key_id password_hash keyboard tokenizer bypass compass monkey",
+            ),
             (None, "STRIPE_PUBLISHABLE_KEY public_key primaryKey sort_key foreign_key next_token"),
             (None, "KEY_FILE auth_method auth_provider secret_id key_name accessTokenLifetime"),
         ];

@@ -98,7 +98,9 @@ fn material_end(text: &[u8], body: usize) -> Option<usize> {
         let last = length < LINE_BYTES_MIN;
         let tail = text.get(skip_glue(text, line + length)..).unwrap_or_default();
         let closes = tail.starts_with(b"-----END") || tail.starts_with(b"Private-MAC");
-        let ends = behind.first().is_none_or(|byte| !byte.is_ascii_graphic() || b"\\\"'`,-".contains(byte));
+        let ends = behind
+            .first()
+            .is_none_or(|byte| !byte.is_ascii_graphic() || b"\\\"'`,-".contains(byte));
         if length == 0 || !ends || last && !closes && !is_tail(&rest[..length], seen) {
             break;
         }
@@ -128,7 +130,9 @@ fn tail_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
         // An escaped line end, `\n`, leaves its letter to what looks like the line above.
         if glue == 0 && line.ends_with(b"\\n") {
             (glue, length) = (2, 0);
-        } else if line[..line.len() - length].ends_with(b"\\") && line[line.len() - length..].starts_with(b"n") {
+        } else if line[..line.len() - length].ends_with(b"\\")
+            && line[line.len() - length..].starts_with(b"n")
+        {
             length -= 1;
         }
         let long = length >= LINE_BYTES_MIN || seen == 0 && length >= MATERIAL_BYTES_MIN / 2;
@@ -156,7 +160,13 @@ fn material(rest: &[u8]) -> usize {
 
 fn is_header(rest: &[u8]) -> bool {
     const HEADERS: [&[u8]; 8] = [
-        b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:", b"Hash:", b"Charset:", b"Subject:",
+        b"Proc-Type:",
+        b"DEK-Info:",
+        b"Version:",
+        b"Comment:",
+        b"Hash:",
+        b"Charset:",
+        b"Subject:",
         b"X-",
     ];
     HEADERS.iter().any(|header| rest.starts_with(header))
@@ -197,7 +207,8 @@ fn skip_glue(text: &[u8], from: usize) -> usize {
 
 /// Length of `12→`, `12:`, `12|` or `src/file.rs:12:`.
 fn prefix(rest: &[u8]) -> usize {
-    let name = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"._/@-".contains(b)).count();
+    let name =
+        rest.iter().take_while(|b| b.is_ascii_alphanumeric() || b"._/@-".contains(b)).count();
     let number = |at: usize| rest[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let closes = |at: usize| match rest.get(at..) {
         Some([b':' | b'|' | b'\t' | b'-', ..]) => 1,

@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, FindOverlappingIter};
 use memchr::memchr;
 use regex::bytes::Regex;
 
@@ -15,7 +15,7 @@ use super::custom::{Custom, compile};
 use super::names::{self, Names};
 use super::rules::{self, Begin, Left, Rule};
 use super::spans::{Span, settle};
-use super::value::{is_placeholder, looks, Looks};
+use super::value::{Looks, is_placeholder, looks};
 use super::{commands, context, encoded, private_key, url};
 
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
@@ -144,23 +144,17 @@ impl Scanner {
         format!("[REDACTED:{}]", self.labels[index].kind).into_bytes()
     }
 
-    /// A position in raw JSON before which no string holds anything to redact; `None` when the
-    /// whole of it is clean.
-    pub fn first_suspicion(&self, raw: &[u8]) -> Option<usize> {
-        if !self.custom.is_empty() {
-            return Some(0);
+    /// Looks over raw JSON for what is worth decoding its strings.
+    pub fn suspicions<'a>(&'a self, raw: &'a [u8]) -> Suspicions<'a> {
+        Suspicions {
+            raw,
+            everywhere: !self.custom.is_empty(),
+            keywords: self.keywords.as_ref(),
+            matches: self.keywords.as_ref().map(|words| words.automaton.find_overlapping_iter(raw)),
+            runs_at: 0,
+            keyword: None,
+            run: None,
         }
-        let keywords = self.keywords.as_ref()?;
-        let mut matches = keywords.automaton.find_overlapping_iter(raw);
-        let suspicious = matches.find_map(|found| {
-            keywords.is_suspicious(raw, found.pattern().as_usize(), found.range())
-        });
-        let encoded = || encoded::readable_runs(raw).next().map(|(run, _)| run.start);
-        let first = match suspicious {
-            Some(at) => encoded::readable_runs(&raw[..at]).next().map_or(at, |(run, _)| run.start),
-            None => encoded()?,
-        };
-        Some(first)
     }
 
     /// The secrets in a text, in order and disjoint. `field` is what the object key that it belongs
@@ -189,6 +183,53 @@ impl Scanner {
             spans.push(Span { range, label: SENSITIVE_FIELD });
         }
         keywords.scan(text, spans);
+    }
+}
+
+/// What is suspicious in raw JSON, from its beginning to its end: keywords, and runs of base64.
+pub struct Suspicions<'a> {
+    raw: &'a [u8],
+    everywhere: bool,
+    keywords: Option<&'a Keywords>,
+    matches: Option<FindOverlappingIter<'a, 'a>>,
+    runs_at: usize,
+    /// The next one of each kind, once it has been looked for.
+    keyword: Option<usize>,
+    run: Option<usize>,
+}
+
+impl Suspicions<'_> {
+    /// Whether there is one in a range. Ranges are asked for in order.
+    pub fn within(&mut self, range: &Range<usize>) -> bool {
+        self.everywhere || self.keyword_within(range) || self.run_within(range)
+    }
+
+    fn keyword_within(&mut self, range: &Range<usize>) -> bool {
+        let (Some(keywords), Some(matches)) = (self.keywords, &mut self.matches) else {
+            return false;
+        };
+        while self.keyword.is_none_or(|at| at < range.start) {
+            let raw = self.raw;
+            let next = matches.find_map(|found| {
+                keywords.is_suspicious(raw, found.pattern().as_usize(), found.range())
+            });
+            self.keyword = Some(next.unwrap_or(usize::MAX));
+        }
+        self.keyword.is_some_and(|at| at < range.end)
+    }
+
+    fn run_within(&mut self, range: &Range<usize>) -> bool {
+        if self.keywords.is_none() {
+            return false;
+        }
+        while self.run.is_none_or(|at| at < range.start) {
+            self.runs_at = self.runs_at.max(range.start);
+            let mut runs = encoded::readable_runs(&self.raw[self.runs_at..]);
+            let next = runs.next().map(|(run, _)| run);
+            self.run = Some(next.as_ref().map_or(usize::MAX, |run| self.runs_at + run.start));
+            self.runs_at += next.map_or(0, |run| run.end);
+        }
+        self.run.is_some_and(|at| at < range.end)
     }
 }
 
@@ -230,7 +271,8 @@ impl Keywords {
                 raw[hit.clone()] == *word.as_bytes()
                     && (self.rules[index].left != Left::Boundary || is_boundary(&raw[..hit.start]))
             }
-            Meaning::Name => context::name_at(raw, hit.clone()).is_some(),
+            Meaning::Name => context::name_at(raw, hit.clone())
+                .is_some_and(|name| !is_key_of_number(raw, name.range.end)),
             Meaning::Address => has_at_sign(raw, hit.end),
             Meaning::Armour(word) | Meaning::Command(_, word) => {
                 raw[hit.clone()] == *word.as_bytes()
@@ -242,7 +284,7 @@ impl Keywords {
 
     fn scan(&self, text: &[u8], spans: &mut Vec<Span>) {
         // Where each rule goes on: nothing before it can be the beginning of another match.
-        let mut resume = vec![0; self.rules.len()];
+        let mut resume = Vec::new();
         let (mut name_end, mut key_end, mut url_end) = (0, 0, 0);
         let mut found = Vec::new();
         for hit in self.automaton.find_overlapping_iter(text) {
@@ -250,7 +292,7 @@ impl Keywords {
             match self.meanings[hit.pattern()] {
                 Meaning::Token(index, word) => {
                     if text[range.clone()] == *word.as_bytes()
-                        && let Some(span) = self.token(index, text, range, &mut resume[index])
+                        && let Some(span) = self.token(index, text, range, &mut resume)
                     {
                         spans.push(span);
                     }
@@ -303,7 +345,7 @@ impl Keywords {
         index: usize,
         text: &[u8],
         hit: Range<usize>,
-        resume: &mut usize,
+        resume: &mut Vec<(usize, usize)>,
     ) -> Option<Span> {
         let rule = self.rules[index];
         let start = match rule.begin {
@@ -314,11 +356,13 @@ impl Keywords {
                 hit.start - window.iter().rev().take_while(|byte| is_token(**byte)).count()
             }
         };
-        if start < *resume || rule.left == Left::Boundary && !is_boundary(&text[..start]) {
+        if resume.iter().any(|(rule, end)| *rule == index && start < *end)
+            || rule.left == Left::Boundary && !is_boundary(&text[..start])
+        {
             return None;
         }
         if rule.left == Left::OncePerRun {
-            *resume = start + run_length(&text[start..]);
+            set_resume(resume, index, start + run_length(&text[start..]));
         }
         let compiled = self.compiled[index].get_or_init(|| Compiled::new(rule));
         let rest = &text[start..];
@@ -327,7 +371,7 @@ impl Keywords {
             Some(before) => before.find(rest)?.end()..whole - compiled.after_bytes,
             None => 0..whole,
         };
-        *resume = (start + whole).max(*resume);
+        set_resume(resume, index, start + whole);
         let secret = start + secret.start..start + secret.end;
         let content = &text[secret.clone()];
         let genuine = (rule.entropy_min == 0.0 || entropy(content) >= rule.entropy_min)
@@ -354,6 +398,14 @@ impl Compiled {
     }
 }
 
+/// Notes where a rule goes on; few rules ever meet a keyword in one text.
+fn set_resume(resume: &mut Vec<(usize, usize)>, rule: usize, end: usize) {
+    match resume.iter_mut().find(|(index, _)| *index == rule) {
+        Some((_, known)) => *known = end.max(*known),
+        None => resume.push((rule, end)),
+    }
+}
+
 /// A secret behind a phrase: nothing says what it is, so it must look like one beyond doubt.
 fn phrase(text: &[u8], at: usize) -> Option<Range<usize>> {
     let window = &text[at..text.len().min(at + USER_INFO_BYTES_MAX)];
@@ -364,7 +416,9 @@ fn phrase(text: &[u8], at: usize) -> Option<Range<usize>> {
         return Some(at..at + length);
     }
     // `login with user / password`
-    let separator = [&b" / "[..], b" and ", b":"].into_iter().find(|separator| window[length..].starts_with(separator))?;
+    let separator = [&b" / "[..], b" and ", b":"]
+        .into_iter()
+        .find(|separator| window[length..].starts_with(separator))?;
     let start = length + separator.len();
     let end = start + word(start);
     (looks(&window[start..end]) >= Looks::MadeUp).then_some(at + start..at + end)
@@ -425,6 +479,15 @@ fn marker_type(kind: &str) -> String {
         if plain { character.to_ascii_uppercase() } else { '_' }
     };
     kind.chars().take(super::spans::KIND_BYTES_MAX).map(safe).collect()
+}
+
+/// Whether raw JSON goes on with a value that is no text: `"token":3`.
+fn is_key_of_number(raw: &[u8], end: usize) -> bool {
+    match raw.get(end..) {
+        Some([b'"', b':', b' ', value, ..]) => !matches!(value, b'"' | b'{' | b'['),
+        Some([b'"', b':', value, ..]) => !matches!(value, b' ' | b'"' | b'{' | b'['),
+        _ => false,
+    }
 }
 
 fn has_at_sign(text: &[u8], from: usize) -> bool {

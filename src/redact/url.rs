@@ -13,13 +13,22 @@ const HOST_BYTES_MAX: usize = 128;
 pub const HOOKS: [&str; 3] = ["hooks.", "/hooks/", "webhook"];
 /// Schemes whose passwords may hold a `/`, since their addresses are rarely written by machines.
 const DATABASES: [&str; 12] = [
-    "postgres", "postgresql", "mysql", "mariadb", "mongodb", "srv", "redis", "rediss", "amqp",
-    "amqps", "clickhouse", "mssql",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "mongodb",
+    "srv",
+    "redis",
+    "rediss",
+    "amqp",
+    "amqps",
+    "clickhouse",
+    "mssql",
 ];
 /// Words that documents use where a password goes.
-const PLACEHOLDERS: [&str; 10] = [
-    "password", "passwd", "pass", "pwd", "pw", "secret", "token", "key", "credentials", "apikey",
-];
+const PLACEHOLDERS: [&str; 10] =
+    ["password", "passwd", "pass", "pwd", "pw", "secret", "token", "key", "credentials", "apikey"];
 
 /// The secret of the address whose `://` is at `colon`.
 pub fn secret_at(text: &[u8], colon: usize) -> Option<Range<usize>> {

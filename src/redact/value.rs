@@ -61,6 +61,9 @@ pub fn looks(value: &[u8]) -> Looks {
     if value.len() >= 10 && fewer >= 2 && census.changes >= 3 && census.changes * 3 >= fewer {
         return Looks::Random;
     }
+    if value.len() >= 12 && census.upper > 1 && census.lower > 1 && census.changes >= 3 {
+        return Looks::Random;
+    }
     if made_up { Looks::MadeUp } else { Looks::Weak }
 }
 
@@ -79,12 +82,32 @@ pub fn is_passphrase(value: &[u8]) -> bool {
 
 /// Whether a value only says where a secret goes or that one was taken out.
 pub fn is_placeholder(value: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 9] =
-        [b"$", b"<", b"{", b"[", b"%(", b"%s", b"%{", b"@{", b"#{"];
+    const BEGINNINGS: [&[u8]; 9] = [b"$", b"<", b"{", b"[", b"%(", b"%s", b"%{", b"@{", b"#{"];
     const PARTS: [&str; 24] = [
-        "example", "your", "changeme", "change_me", "change-me", "placeholder", "redacted",
-        "dummy", "replace", "insert", "todo", "fixme", "xxxx", "****", "....", "...", "${", "{{",
-        "\u{2026}", "\u{2022}\u{2022}", "<%", "$(", "[hidden]", "_here",
+        "example",
+        "your",
+        "changeme",
+        "change_me",
+        "change-me",
+        "placeholder",
+        "redacted",
+        "dummy",
+        "replace",
+        "insert",
+        "todo",
+        "fixme",
+        "xxxx",
+        "****",
+        "....",
+        "...",
+        "${",
+        "{{",
+        "\u{2026}",
+        "\u{2022}\u{2022}",
+        "<%",
+        "$(",
+        "[hidden]",
+        "_here",
     ];
     if BEGINNINGS.iter().any(|beginning| value.starts_with(beginning)) {
         return true;
@@ -119,7 +142,8 @@ pub fn is_uuid(value: &[u8]) -> bool {
 pub fn is_basic(value: &[u8]) -> bool {
     let Some(decoded) = super::encoded::decode(value) else { return false };
     let printable = decoded.iter().all(|byte| !byte.is_ascii_control());
-    printable && decoded.iter().position(|byte| *byte == b':').is_some_and(|at| at + 1 < decoded.len())
+    printable
+        && decoded.iter().position(|byte| *byte == b':').is_some_and(|at| at + 1 < decoded.len())
 }
 
 /// Code that a reader mistakes for a value: calls, member access, templates.
@@ -158,12 +182,31 @@ fn is_path(value: &[u8]) -> bool {
         return false;
     }
     const ROOTS: [&str; 20] = [
-        "home", "usr", "etc", "var", "tmp", "opt", "root", "users", "mnt", "srv", "run", "dev",
-        "app", "data", "private", "workspace", "bin", "lib", "proc", "work",
+        "home",
+        "usr",
+        "etc",
+        "var",
+        "tmp",
+        "opt",
+        "root",
+        "users",
+        "mnt",
+        "srv",
+        "run",
+        "dev",
+        "app",
+        "data",
+        "private",
+        "workspace",
+        "bin",
+        "lib",
+        "proc",
+        "work",
     ];
     let mut parts = value.split(|byte| *byte == b'/');
     let root = parts.next().is_some_and(<[u8]>::is_empty).then(|| parts.next()).flatten();
-    if root.is_some_and(|root| ROOTS.iter().any(|name| root.eq_ignore_ascii_case(name.as_bytes()))) {
+    if root.is_some_and(|root| ROOTS.iter().any(|name| root.eq_ignore_ascii_case(name.as_bytes())))
+    {
         return true;
     }
     let census = Census::of(value);
@@ -201,6 +244,7 @@ fn letters_only(value: &[u8], census: &Census) -> Looks {
     match (value.len(), census.upper > 1 && census.lower > 1) {
         (24.., true) => Looks::Strong,
         (12.., true) | (24.., false) => Looks::Random,
+        (_, true) if census.changes >= 2 => Looks::MadeUp,
         _ if census.special > 0 => Looks::MadeUp,
         _ => Looks::Harmless,
     }

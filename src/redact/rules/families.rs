@@ -32,9 +32,7 @@ const RULES: &[Rule] = &[
         id: "mailchimp-api-key",
         detects: "API key of Mailchimp",
         kind: "mailchimp_key",
-        keywords: &[
-            "-us0", "-us1", "-us2", "-us3", "-us4", "-us5", "-us6", "-us7", "-us8", "-us9",
-        ],
+        keywords: &["-us0", "-us1", "-us2", "-us3", "-us4", "-us5", "-us6", "-us7", "-us8", "-us9"],
         begin: Begin::Before(32),
         secret: r"[0-9a-f]{32}-us[0-9]{1,2}",
         samples: &["{h32}-us12"],
