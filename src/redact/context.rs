@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::names::{NAME_BYTES_MAX, Names, announces};
+use super::names::{NAME_BYTES_MAX, Names, announces, may_announce};
 use super::value::{Looks, is_basic, is_passphrase, is_placeholder, looks};
 
 /// Bytes of blanks between a name, its operator and its value.
@@ -30,7 +30,7 @@ pub struct Name {
 /// The name around a keyword, if it announces a secret.
 pub fn name_at(text: &[u8], hit: Range<usize>) -> Option<Name> {
     let range = name_range(text, hit);
-    if range.len() > NAME_BYTES_MAX {
+    if range.len() > NAME_BYTES_MAX || !may_announce(&text[range.clone()]) {
         return None;
     }
     let mut context: [&[u8]; 3] = [&[]; 3];

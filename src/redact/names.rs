@@ -33,7 +33,7 @@ pub enum Names {
 
 /// Parts that names which announce something hold, for the keyword pass. In lower case; they are
 /// found in any.
-pub const PARTS: [&str; 27] = [
+pub const PARTS: &[&str] = &[
     "pass",
     "pwd",
     "secret",
@@ -110,26 +110,32 @@ pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
     }
 }
 
-/// A quick look at the last letters, which rules out most names of a document.
-fn may_announce(name: &[u8]) -> bool {
+/// A quick look at the last letters, which rules out most names of a document: those that end
+/// neither like a head nor like an addition.
+pub fn may_announce(name: &[u8]) -> bool {
     let number = name.iter().rev().take_while(|byte| !byte.is_ascii_alphabetic()).count();
     let end = &name[..name.len() - number];
-    let Some(last) = end.last_chunk::<3>() else { return true };
-    let [a, b, c] = last.map(|byte| byte.to_ascii_lowercase());
-    !matches!(
-        [a, b, c],
-        [b'e', b'n', b't']
-            | [b'y', b'p', b'e']
-            | [b'o', b'l', b'e']
-            | [b'a', b'm', b'e']
-            | [b'u', b'i', b'd']
-            | [b'_', b'i', b'd']
-            | [b'a', b'g', b'e']
-            | [b'm', b'p', b't']
-            | [b'a', b'n', b'd']
-            | [b'o', b'u', b't']
-            | [b'e', b'r', b'r']
-    ) || number > 0
+    let Some(last) = end.last_chunk::<4>().filter(|_| !name.starts_with(b"BUNDLE_")) else {
+        return true;
+    };
+    let [a, b, c, d] = last.map(|byte| byte.to_ascii_lowercase());
+    match [c, d] {
+        [b'i', b'd'] => matches!(b, b's' | b'n'),
+        [b'n', b't'] => matches!(a, b'm' | b'r'),
+        [b's', b's'] => b == b'a' || b == b'e',
+        [b't', b'h'] => b == b'u',
+        [b'n', b'e'] | [b'p', b'e'] | [b'l', b'e'] | [b'm', b'e'] | [b'g', b'e'] | [b't', b'e'] => {
+            false
+        }
+        [b'c', b'e']
+        | [b'r', b's']
+        | [b'e', b's']
+        | [b'm', b'd']
+        | [b'n', b'd']
+        | [b'c', b't']
+        | [b'p', b't'] => false,
+        _ => true,
+    }
 }
 
 /// What the head of a name says by itself.
