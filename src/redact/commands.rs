@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use memchr::{memmem, memrchr};
+
 use super::value::{Looks, looks};
 
 /// Bytes of a command line that are read.
@@ -115,21 +117,23 @@ pub fn keywords() -> impl Iterator<Item = &'static str> {
     COMMANDS.iter().map(|(name, _)| *name).chain(READERS).chain(["send "])
 }
 
-/// The secret of the command line with the keyword of this index.
-pub fn secret_at(text: &[u8], index: usize, hit: Range<usize>) -> Option<Range<usize>> {
-    match COMMANDS.get(index) {
-        Some((_, options)) => option_at(text, options, hit),
-        None if index < COMMANDS.len() + READERS.len() => piped(text, hit.start),
-        None => typed(text, hit.end),
-    }
-}
-
-fn option_at(text: &[u8], options: &[(&str, Form)], hit: Range<usize>) -> Option<Range<usize>> {
+/// The secret of the command line with the keyword of this index, and how far that was read.
+pub fn secret_at(text: &[u8], index: usize, hit: Range<usize>) -> (Option<Range<usize>>, usize) {
+    let Some((_, options)) = COMMANDS.get(index) else {
+        let piped_into = index < COMMANDS.len() + READERS.len();
+        let secret = if piped_into { piped(text, hit.start) } else { typed(text, hit.end) };
+        return (secret, hit.end);
+    };
     let joined = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     if hit.start > 0 && joined(&text[hit.start - 1]) || text.get(hit.end) != Some(&b' ') {
-        return None;
+        return (None, hit.end);
     }
     let mut words = Words { text, at: hit.end, end: text.len().min(hit.end + COMMAND_BYTES_MAX) };
+    let secret = option_in(text, options, &mut words);
+    (secret, words.at)
+}
+
+fn option_in(text: &[u8], options: &[(&str, Form)], words: &mut Words<'_>) -> Option<Range<usize>> {
     let mut waiting: Option<Form> = None;
     let mut arguments = 0;
     for _ in 0..WORDS_MAX {
@@ -197,10 +201,10 @@ fn attached(text: &[u8], word: Range<usize>, name: usize) -> Option<Range<usize>
 fn piped(text: &[u8], reader: usize) -> Option<Range<usize>> {
     let from = reader.saturating_sub(PIPE_BYTES_MAX);
     let before = &text[from..reader];
-    let line = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |line| line + 1);
-    let pipe = line + before[line..].iter().rposition(|byte| *byte == b'|')?;
+    let line = memrchr(b'\n', before).map_or(0, |line| line + 1);
+    let pipe = line + memrchr(b'|', &before[line..])?;
     let command = &before[line..pipe];
-    let find = |word: &[u8]| command.windows(word.len()).rposition(|window| window == word);
+    let find = |word: &[u8]| memmem::rfind(command, word);
     let (echo, skipped) = [(&b"echo "[..], 0), (b"printf ", 1)]
         .into_iter()
         .filter_map(|(word, skipped)| Some((find(word)? + word.len(), skipped)))

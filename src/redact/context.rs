@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::names::{NAME_BYTES_MAX, Names, announces, may_announce};
 use super::value::{Looks, is_basic, is_passphrase, is_placeholder, looks};
 
@@ -16,6 +18,8 @@ const GAP_BYTES_MAX: usize = 64;
 const VALUE_BYTES_MAX: usize = 8 << 10;
 /// Bytes before a name in which its sentence or line is looked at.
 const BEFORE_BYTES_MAX: usize = 160;
+/// Bytes of `as the staging`, between a value and the name behind it.
+const BETWEEN_BYTES_MAX: usize = 36;
 /// Pairs of a cookie that are read.
 const COOKIE_PAIRS_MAX: usize = 32;
 
@@ -64,11 +68,17 @@ fn name_range(text: &[u8], hit: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// The values that an announcement has, and which look the part.
-pub fn secrets_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
+/// The values that an announcement has, and which look the part. Says how far no other name needs
+/// to be looked for.
+pub fn secrets_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) -> usize {
     if name.names == Names::Cookie {
         return cookie(text, name.range.end, found);
     }
+    secret_of(text, name, found);
+    name.range.end
+}
+
+fn secret_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
     let Some(mut value) = value_of(text, name) else { return backwards(text, name, found) };
     // `arn:aws:secretsmanager:…:secret:app/db`, `did:key:z6Mk…`: parts of one word.
     let listed = name.range.start > 0 && text[name.range.start - 1] == b':';
@@ -375,7 +385,7 @@ fn later_colon(text: &[u8], next: usize) -> Option<Value> {
 
 /// Whether what stands before is `machine … login …`.
 fn is_netrc(before: &[u8]) -> bool {
-    let contains = |needle: &[u8]| before.windows(needle.len()).any(|window| window == needle);
+    let contains = |needle: &[u8]| memmem::find(before, needle).is_some();
     contains(b"login ") || contains(b"machine ") || contains(b"user ")
 }
 
@@ -392,9 +402,10 @@ fn backwards(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
     }
     let start = name.range.start.saturating_sub(BEFORE_BYTES_MAX);
     let before = &text[start..name.range.start];
-    let Some(as_at) = before.windows(4).rposition(|window| window == b" as ") else { return };
-    let between = &before[as_at + 4..];
-    if between.len() > 32 || !between.iter().all(|b| b.is_ascii_alphabetic() || *b == b' ') {
+    let near = before.len().saturating_sub(BETWEEN_BYTES_MAX);
+    let Some(as_at) = memmem::rfind(&before[near..], b" as ") else { return };
+    let as_at = near + as_at;
+    if !before[as_at + 4..].iter().all(|b| b.is_ascii_alphabetic() || *b == b' ') {
         return;
     }
     let head = &before[..as_at];
@@ -512,18 +523,20 @@ fn is_pair(rest: &[u8]) -> bool {
 }
 
 /// `Cookie: a=b; c=d`, `cookie = "…"`.
-fn cookie(text: &[u8], at: usize, found: &mut Vec<Range<usize>>) {
+fn cookie(text: &[u8], at: usize, found: &mut Vec<Range<usize>>) -> usize {
     let (after, _) = close_name(text, at);
     let operator = blanks(text, after);
     if !matches!(text.get(operator), Some(b':' | b'=')) {
-        return;
+        return at;
     }
     let start = blanks(text, operator + 1);
     let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`' | b'\\');
     let start = start + text[start..].iter().take(4).take_while(|byte| is_quote(byte)).count();
     let window = &text[start..text.len().min(start + VALUE_BYTES_MAX)];
     let end = window.iter().position(|byte| matches!(byte, b'\n' | b'"' | b'\'' | b'`' | b'\\'));
-    pairs(text, start..start + end.unwrap_or(window.len()), found);
+    let end = start + end.unwrap_or(window.len());
+    pairs(text, start..end, found);
+    end
 }
 
 fn pairs(text: &[u8], range: Range<usize>, found: &mut Vec<Range<usize>>) {

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr;
+
 use super::escape::{raw_ranges, unescape};
 use super::json::{Malformed, StringValue, Strings};
 use super::names::{Names, announces};
@@ -38,6 +40,9 @@ pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
             rounds(scanner, text, |text| {
                 // As it stands, and with whatever escapes it has undone.
                 let mut spans = scanner.scan(text, None, None);
+                if memchr(b'\\', text).is_none() {
+                    return spans;
+                }
                 spans.extend(escaped(scanner, text, None, None, NESTING_MAX));
                 settle(text, spans)
             })
@@ -122,14 +127,15 @@ fn escaped(
     nesting: usize,
 ) -> Vec<Span> {
     let text = unescape(raw);
-    let mut spans = scanner.scan(&text, field, key);
-    if nesting < NESTING_MAX && is_document(&text) {
-        let inner = nested(scanner, &text, nesting + 1).unwrap_or_default();
-        if !inner.is_empty() {
-            spans.extend(inner);
-            spans = settle(&text, spans);
+    let document = nesting < NESTING_MAX && is_document(&text);
+    let inner = document.then(|| nested(scanner, &text, nesting + 1));
+    let mut spans = match inner {
+        Some(Ok(mut inner)) => {
+            inner.extend(scanner.scan_custom(&text, key));
+            settle(&text, inner)
         }
-    }
+        _ => scanner.scan(&text, field, key),
+    };
     raw_ranges(raw, spans.iter_mut().map(|span| &mut span.range));
     spans
 }
@@ -220,7 +226,8 @@ impl Armour {
 fn rounds(scanner: &Scanner, text: &[u8], search: impl Fn(&[u8]) -> Vec<Span>) -> Vec<Span> {
     let mut spans = search(text);
     for _ in 1..ROUNDS_MAX {
-        if spans.is_empty() {
+        // Nothing is left to search behind a marker that stands for all of it.
+        if spans.is_empty() || spans[0].range == (0..text.len()) {
             break;
         }
         let redacted = splice(scanner, text, &spans);

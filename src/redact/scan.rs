@@ -160,7 +160,7 @@ impl Scanner {
     /// The secrets in a text, in order and disjoint. `field` is what the object key that it belongs
     /// to announces, `key` that key itself.
     pub fn scan(&self, text: &[u8], field: Option<Names>, key: Option<&[u8]>) -> Vec<Span> {
-        let mut spans = Vec::new();
+        let mut spans = self.scan_custom(text, key);
         self.scan_into(text, field, &mut spans);
         if self.keywords.is_some() {
             for (run, decoded) in encoded::readable_runs(text) {
@@ -169,12 +169,18 @@ impl Scanner {
                 spans.extend(inner.first().map(|first| Span { range: run, label: first.label }));
             }
         }
+        spans.retain(|span| !self.labels[span.label].disabled);
+        settle(text, spans)
+    }
+
+    /// What the patterns of the configuration match in a text.
+    pub fn scan_custom(&self, text: &[u8], key: Option<&[u8]>) -> Vec<Span> {
+        let mut spans = Vec::new();
         for (index, custom) in self.custom.iter().enumerate() {
             let label = self.labels.len() - self.custom.len() + index;
             custom.scan(text, key, |range| spans.push(Span { range, label }));
         }
-        spans.retain(|span| !self.labels[span.label].disabled);
-        settle(text, spans)
+        spans
     }
 
     fn scan_into(&self, text: &[u8], field: Option<Names>, spans: &mut Vec<Span>) {
@@ -285,7 +291,7 @@ impl Keywords {
     fn scan(&self, text: &[u8], spans: &mut Vec<Span>) {
         // Where each rule goes on: nothing before it can be the beginning of another match.
         let mut resume = Vec::new();
-        let (mut name_end, mut key_end, mut url_end) = (0, 0, 0);
+        let (mut name_end, mut key_end, mut url_end, mut hook_end) = (0, 0, 0, 0);
         let mut found = Vec::new();
         for hit in self.automaton.find_overlapping_iter(text) {
             let range = hit.range();
@@ -299,8 +305,7 @@ impl Keywords {
                 }
                 Meaning::Name if range.start >= name_end => {
                     let Some(name) = context::name_at(text, range) else { continue };
-                    name_end = name.range.end;
-                    context::secrets_of(text, &name, &mut found);
+                    name_end = context::secrets_of(text, &name, &mut found);
                     let label = name.names as usize;
                     spans.extend(found.drain(..).map(|range| Span { range, label }));
                 }
@@ -319,7 +324,12 @@ impl Keywords {
                     }
                 }
                 Meaning::Command(index, word) if text[range.clone()] == *word.as_bytes() => {
-                    let secret = commands::secret_at(text, index, range);
+                    let index = self.rules.len() + index;
+                    if is_behind(&resume, index, range.start) {
+                        continue;
+                    }
+                    let (secret, end) = commands::secret_at(text, index - self.rules.len(), range);
+                    set_resume(&mut resume, index, end);
                     spans.extend(secret.map(|range| Span { range, label: COMMAND_PASSWORD }));
                 }
                 Meaning::Phrase => {
@@ -330,8 +340,9 @@ impl Keywords {
                     let secret = context::literal_at(text, range.end);
                     spans.extend(secret.map(|range| Span { range, label: PASSWORD }));
                 }
-                Meaning::Hook => {
-                    let secret = url::hook_at(text, range.start);
+                Meaning::Hook if range.start >= hook_end => {
+                    let (secret, end) = url::hook_at(text, range.start);
+                    hook_end = end;
                     spans.extend(secret.map(|range| Span { range, label: WEBHOOK }));
                 }
                 _ => {}
@@ -396,6 +407,11 @@ impl Compiled {
             after_bytes: rule.after.len(),
         }
     }
+}
+
+/// Whether a rule has been at this place before.
+fn is_behind(resume: &[(usize, usize)], rule: usize, at: usize) -> bool {
+    resume.iter().any(|(index, end)| *index == rule && at < *end)
 }
 
 /// Notes where a rule goes on; few rules ever meet a keyword in one text.

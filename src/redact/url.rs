@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use memchr::{memchr, memmem};
+
 use super::value::{Looks, is_placeholder, looks};
 
 /// Bytes of user information that is read.
@@ -34,9 +36,8 @@ const PLACEHOLDERS: [&str; 10] =
 pub fn secret_at(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let start = colon + 3;
     let window = &text[start..text.len().min(start + USER_INFO_BYTES_MAX)];
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>\\".contains(byte);
-    let info = &window[..window.iter().position(ends).unwrap_or(window.len())];
-    let first_at = info.iter().position(|byte| *byte == b'@')?;
+    let info = &window[..info_length(window)];
+    let first_at = memchr(b'@', info)?;
     let path = info.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
     let Some(separator) = info[..first_at].iter().position(|byte| *byte == b':') else {
         // A token alone, where the user's name would be.
@@ -59,14 +60,19 @@ pub fn secret_at(text: &[u8], colon: usize) -> Option<Range<usize>> {
 }
 
 /// What makes an address of a web hook a secret: all behind its host. `hit` is a place in it that
-/// says that it is one.
-pub fn hook_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
-    let from = hit.saturating_sub(HOST_BYTES_MAX);
-    let scheme = from + memchr::memmem::rfind(&text[from..hit], b"://")?;
+/// says that it is one. Also says where the address ends.
+pub fn hook_at(text: &[u8], hit: usize) -> (Option<Range<usize>>, usize) {
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>\\)]},;".contains(byte);
-    let window = &text[scheme + 3..text.len().min(scheme + 3 + USER_INFO_BYTES_MAX)];
-    let end = scheme + 3 + window.iter().position(ends).unwrap_or(window.len());
-    if end <= hit {
+    let window = &text[hit..text.len().min(hit + USER_INFO_BYTES_MAX)];
+    let end = hit + window.iter().position(ends).unwrap_or(window.len());
+    (hook_before(text, hit, end), end)
+}
+
+fn hook_before(text: &[u8], hit: usize, end: usize) -> Option<Range<usize>> {
+    let from = hit.saturating_sub(HOST_BYTES_MAX);
+    let scheme = from + memmem::rfind(&text[from..hit], b"://")?;
+    let between = &text[scheme + 3..hit];
+    if between.iter().any(u8::is_ascii_whitespace) {
         return None;
     }
     let path = scheme + 3 + text[scheme + 3..end].iter().position(|byte| *byte == b'/')?;
@@ -79,6 +85,21 @@ pub fn hook_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
         random |= part.len() == 7 && looks(part) >= Looks::Weak;
     }
     random.then_some(path + 1..end)
+}
+
+/// How far user information may reach: to what ends an address, or to the path behind an `@`.
+fn info_length(window: &[u8]) -> usize {
+    let mut at_seen = false;
+    let end = window.iter().position(|byte| match byte {
+        b'@' => {
+            at_seen = true;
+            false
+        }
+        b'/' | b'?' | b'#' => at_seen,
+        b'"' | b'\'' | b'`' | b'<' | b'>' | b'\\' => true,
+        byte => byte.is_ascii_whitespace(),
+    });
+    end.unwrap_or(window.len())
 }
 
 /// The end of a password that holds `?` or `#` itself, or in a database's address `/`. What looks

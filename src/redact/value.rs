@@ -27,34 +27,42 @@ pub enum Looks {
 /// Judges a value by itself.
 pub fn looks(value: &[u8]) -> Looks {
     let value = &value[..value.len().min(JUDGED_BYTES_MAX)];
-    if value.len() < BYTES_MIN || is_placeholder(value) || is_code(value) || is_path(value) {
+    if value.len() < BYTES_MIN {
         return Looks::Harmless;
     }
-    let census = Census::of(value);
+    let looks = by_characters(value);
+    let harmless =
+        looks == Looks::Harmless || is_placeholder(value) || is_code(value) || is_path(value);
+    if harmless { Looks::Harmless } else { looks }
+}
+
+fn by_characters(value: &[u8]) -> Looks {
+    let mut census = Census::of(value);
     if census.spaces > 0 {
         return Looks::Harmless;
     }
     let letters = census.lower + census.upper;
-    if census.digits == 0 {
-        return letters_only(value, &census);
-    }
     if letters == 0 {
         let plain = census.digits == value.len() && census.digits >= 6;
-        let special = census.special > 0 && value.len() >= 8;
+        let special = census.special > 0 && value.len() >= 8 && census.digits > 0;
         return if plain || special { Looks::Weak } else { Looks::Harmless };
+    }
+    census.wordy = wordy_letters(value);
+    if census.digits == 0 {
+        return letters_only(value, &census);
     }
     if census.foreign > 0 {
         return if value.len() >= 8 { Looks::MadeUp } else { Looks::Harmless };
     }
-    let kinds = census.kinds();
-    let made_up = kinds >= 3 && value.len() >= 8;
+    let made_up = census.kinds() >= 3 && value.len() >= 8;
     if is_uuid(value) || is_hexadecimal(value, &census) {
         return Looks::Random;
     }
     if census.wordy * 10 >= (letters + census.digits) * 6 || is_named_format(value) {
         return if made_up { Looks::MadeUp } else { Looks::Weak };
     }
-    if value.len() >= 20 && census.upper > 2 && census.lower > 2 && census.changes * 4 >= letters {
+    let mixed = census.upper > 2 && census.lower > 2;
+    if value.len() >= 20 && mixed && census.changes * 4 >= letters {
         return Looks::Strong;
     }
     let fewer = letters.min(census.digits);
@@ -82,46 +90,52 @@ pub fn is_passphrase(value: &[u8]) -> bool {
 
 /// Whether a value only says where a secret goes or that one was taken out.
 pub fn is_placeholder(value: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 9] = [b"$", b"<", b"{", b"[", b"%(", b"%s", b"%{", b"@{", b"#{"];
-    const PARTS: [&str; 24] = [
-        "example",
-        "your",
-        "changeme",
-        "change_me",
-        "change-me",
-        "placeholder",
-        "redacted",
-        "dummy",
-        "replace",
-        "insert",
-        "todo",
-        "fixme",
-        "xxxx",
-        "****",
-        "....",
-        "...",
-        "${",
-        "{{",
-        "\u{2026}",
-        "\u{2022}\u{2022}",
-        "<%",
-        "$(",
-        "[hidden]",
-        "_here",
-    ];
-    if BEGINNINGS.iter().any(|beginning| value.starts_with(beginning)) {
-        return true;
-    }
-    if value.first() == Some(&b'%') && value.last() == Some(&b'%') {
-        return true;
-    }
-    let mut distinct = [false; 256];
     let bytes = &value[..value.len().min(JUDGED_BYTES_MAX)];
-    bytes.iter().for_each(|byte| distinct[usize::from(*byte)] = true);
-    if distinct.iter().filter(|there| **there).count() <= 2 {
+    let begins = match bytes {
+        [b'$' | b'<' | b'{' | b'[', ..]
+        | [b'%', b'(' | b's' | b'{', ..]
+        | [b'@' | b'#', b'{', ..] => true,
+        [b'%', .., b'%'] => true,
+        _ => false,
+    };
+    if begins {
         return true;
     }
-    PARTS.iter().any(|part| contains_ignoring_case(bytes, part.as_bytes()))
+    let other = bytes.iter().find(|byte| **byte != bytes[0]);
+    if bytes.iter().all(|byte| *byte == bytes[0] || Some(byte) == other) {
+        return true;
+    }
+    bytes.iter().enumerate().any(|(at, byte)| {
+        placeholder_parts(*byte).iter().any(|part| {
+            let there = bytes.get(at..at + part.len());
+            there.is_some_and(|there| there.eq_ignore_ascii_case(part.as_bytes()))
+        })
+    })
+}
+
+/// Parts of placeholders, by their first byte.
+fn placeholder_parts(first: u8) -> &'static [&'static str] {
+    match first {
+        b'e' | b'E' => &["example"],
+        b'y' | b'Y' => &["your"],
+        b'c' | b'C' => &["changeme", "change_me", "change-me"],
+        b'p' | b'P' => &["placeholder"],
+        b'r' | b'R' => &["redacted", "replace"],
+        b'd' | b'D' => &["dummy"],
+        b'i' | b'I' => &["insert"],
+        b't' | b'T' => &["todo"],
+        b'f' | b'F' => &["fixme"],
+        b'x' | b'X' => &["xxxx"],
+        b'*' => &["****"],
+        b'.' => &["..."],
+        b'$' => &["${", "$("],
+        b'{' => &["{{"],
+        b'<' => &["<%"],
+        b'[' => &["[hidden]"],
+        b'_' => &["_here"],
+        0xe2 => &["\u{2026}", "\u{2022}\u{2022}"],
+        _ => &[],
+    }
 }
 
 /// Whether `needle`, in lower case, occurs in any letter case.
@@ -209,9 +223,8 @@ fn is_path(value: &[u8]) -> bool {
     {
         return true;
     }
-    let census = Census::of(value);
-    let counted = census.lower + census.upper + census.digits;
-    counted > 0 && census.wordy * 10 >= counted * 7
+    let counted = value.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+    counted > 0 && wordy_letters(value) * 10 >= counted * 7
 }
 
 /// Names of algorithms and formats that have digits in them.
@@ -264,7 +277,7 @@ struct Census {
     /// Letters and digits next to each other that are of different kinds, the capital letter at the
     /// beginning of a word not counted.
     changes: usize,
-    /// Letters that are part of what could be a word.
+    /// Letters that are part of what could be a word; counted when there is need.
     wordy: usize,
 }
 
@@ -286,7 +299,6 @@ impl Census {
             census.changes += usize::from(is_change(last, byte));
             last = byte;
         }
-        census.wordy = wordy_letters(value);
         census
     }
 
