@@ -174,7 +174,7 @@ fn is_header(rest: &[u8]) -> bool {
 
 /// The beginning of the next line's material: behind line ends however they are spelt, line
 /// numbers, diff signs, quotes, and the `file:line:` of a search.
-fn skip_glue(text: &[u8], from: usize) -> usize {
+pub fn skip_glue(text: &[u8], from: usize) -> usize {
     let limit = text.len().min(from + GLUE_BYTES_MAX);
     let mut at = from;
     let mut line_end = false;

@@ -467,11 +467,11 @@ fn wrapped_end(text: &[u8], token: Range<usize>) -> usize {
         return end;
     }
     for _ in 0..WRAPPED_LINES_MAX {
-        let gap = match &text[end..] {
-            [b'\n', ..] => 1,
-            [b'\r', b'\n', ..] => 2,
-            _ => break,
-        };
+        if !matches!(text[end..], [b'\n', ..] | [b'\r', b'\n', ..]) {
+            break;
+        }
+        // An editor may have put a line number in front.
+        let gap = private_key::skip_glue(text, end) - end;
         let line = run_length(&text[end + gap..]);
         let next = end + gap + line;
         let closed = text.get(next).is_none_or(|byte| byte.is_ascii_whitespace());
@@ -519,7 +519,7 @@ fn run_length(text: &[u8]) -> usize {
     text.iter().take_while(|byte| is_token(**byte)).count()
 }
 
-/// Whether a token may begin here: no letter, digit or hyphen before it, except as the end of an
+/// Whether a token may begin here: no letter, digit, hyphen or underscore before it, except as the end of an
 /// escape sequence of JSON inside a string, of a URL or of a terminal's colours.
 fn is_boundary(before: &[u8]) -> bool {
     match before {
@@ -532,7 +532,7 @@ fn is_boundary(before: &[u8]) -> bool {
             .take(COLOUR_BYTES_MAX)
             .find(|byte| !byte.is_ascii_digit() && **byte != b';')
             .is_some_and(|byte| *byte == b'['),
-        [.., last] => !last.is_ascii_alphanumeric() && *last != b'-',
+        [.., last] => !last.is_ascii_alphanumeric() && !matches!(last, b'-' | b'_'),
         [] => true,
     }
 }

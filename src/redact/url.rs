@@ -62,20 +62,23 @@ pub fn secret_at(text: &[u8], colon: usize) -> Option<Range<usize>> {
 /// What makes an address of a web hook a secret: all behind its host. `hit` is a place in it that
 /// says that it is one. Also says where the address ends.
 pub fn hook_at(text: &[u8], hit: usize) -> (Option<Range<usize>>, usize) {
+    let from = hit.saturating_sub(HOST_BYTES_MAX);
+    let before = &text[from..hit];
+    let scheme = memmem::rfind(before, b"://").map(|at| at + 3);
+    let Some(host) = scheme.filter(|host| !before[*host..].iter().any(u8::is_ascii_whitespace))
+    else {
+        return (None, hit);
+    };
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>\\)]},;".contains(byte);
     let window = &text[hit..text.len().min(hit + USER_INFO_BYTES_MAX)];
     let end = hit + window.iter().position(ends).unwrap_or(window.len());
-    (hook_before(text, hit, end), end)
+    (hook_path(text, from + host..end), end)
 }
 
-fn hook_before(text: &[u8], hit: usize, end: usize) -> Option<Range<usize>> {
-    let from = hit.saturating_sub(HOST_BYTES_MAX);
-    let scheme = from + memmem::rfind(&text[from..hit], b"://")?;
-    let between = &text[scheme + 3..hit];
-    if between.iter().any(u8::is_ascii_whitespace) {
-        return None;
-    }
-    let path = scheme + 3 + text[scheme + 3..end].iter().position(|byte| *byte == b'/')?;
+/// The path of the address of a web hook, if a part of it is random.
+fn hook_path(text: &[u8], address: Range<usize>) -> Option<Range<usize>> {
+    let Range { start, end } = address;
+    let path = start + text[start..end].iter().position(|byte| *byte == b'/')?;
     let mut random = false;
     for part in text[path..end].split(|byte| matches!(byte, b'/' | b'?' | b'=' | b'&' | b'@')) {
         if is_placeholder(part) && part.len() >= 4 {

@@ -11,7 +11,31 @@
 //! Samples are templates, so that no secret scanner fires on this repository: `{a36}` stands for 36
 //! random characters of the class `a`, see [`Rule::samples`].
 
-mod families;
+mod ai;
+mod business;
+mod cloud;
+mod communication;
+mod general;
+mod infrastructure;
+mod key_material;
+mod packages;
+mod payment;
+pub mod samples;
+mod source_hosting;
+
+/// The families, in the order in which they win.
+const FAMILIES: [&[Rule]; 10] = [
+    ai::RULES,
+    business::RULES,
+    cloud::RULES,
+    communication::RULES,
+    infrastructure::RULES,
+    key_material::RULES,
+    packages::RULES,
+    payment::RULES,
+    source_hosting::RULES,
+    general::RULES,
+];
 
 /// What one rule detects and how.
 pub struct Rule {
@@ -65,7 +89,7 @@ pub enum Begin {
 pub enum Left {
     /// Anything.
     Any,
-    /// No letter, digit or hyphen, unless it ends an escape sequence.
+    /// No letter, digit, hyphen or underscore, unless it ends an escape sequence.
     Boundary,
     /// Anything, but a run of the token's class `[A-Za-z0-9_-]` is tried only once, from the first
     /// keyword in it: what fails there fails at the later ones as well.
@@ -73,7 +97,7 @@ pub enum Left {
 }
 
 /// What most rules have in common.
-pub const RULE: Rule = Rule {
+const RULE: Rule = Rule {
     id: "",
     detects: "",
     kind: "",
@@ -89,7 +113,24 @@ pub const RULE: Rule = Rule {
     harmless: &[],
 };
 
+/// A token that begins with its keyword: name, what it is, `TYPE`, keywords, expression, samples.
+const fn token(
+    id: &'static str,
+    detects: &'static str,
+    kind: &'static str,
+    keywords: &'static [&'static str],
+    secret: &'static str,
+    samples: &'static [&'static str],
+) -> Rule {
+    Rule { id, detects, kind, keywords, secret, samples, ..RULE }
+}
+
+/// A token whose keyword is short or common: it must stand alone and be random.
+const fn shy(rule: Rule, entropy_min: f32) -> Rule {
+    Rule { left: Left::Boundary, entropy_min, ..rule }
+}
+
 /// All built-in rules. Those of earlier position win where two find the same span.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    families::ALL.iter().copied().flatten()
+    FAMILIES.into_iter().flatten()
 }

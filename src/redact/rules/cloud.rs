@@ -1,0 +1,316 @@
+//! Clouds, their hosting and their databases.
+
+use super::{Begin, Left, Rule, shy, token};
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    Rule {
+        harmless: &["AKIAIOSFODNN7EXAMPLE"],
+        ..shy(
+            token(
+                "aws-access-key-id",
+                "access key id of AWS",
+                "aws_key",
+                &["AKIA", "ASIA", "ABIA", "ACCA", "AROA", "AIDA", "AGPA", "AIPA", "ANPA", "ANVA"],
+                r"A(?:KIA|SIA|BIA|CCA|ROA|IDA|GPA|IPA|NPA|NVA)[0-9A-Z]{16,}",
+                &["AKIA{u16}", "ASIA{u16}"],
+            ),
+            2.6,
+        )
+    },
+    token(
+        "aws-bedrock-key",
+        "key of AWS Bedrock",
+        "aws_secret",
+        &["ABSKQmVkcm9ja0FQSUtleS", "bedrock-api-key-"],
+        r"(?:ABSK|bedrock-api-key-)[A-Za-z0-9+/=]{60,}",
+        &["ABSKQmVkcm9ja0FQSUtleS{b110}"],
+    ),
+    token(
+        "aws-session-token",
+        "session token of AWS",
+        "aws_secret",
+        &["IQoJb3JpZ2luX2Vj", "FwoGZXIvYXdz", "AQoDYXdz"],
+        r"(?:IQoJb3JpZ2luX2Vj|FwoGZXIvYXdz|AQoDYXdz)[A-Za-z0-9+/=%]{60,}",
+        &["IQoJb3JpZ2luX2Vj{b200}"],
+    ),
+    shy(
+        token(
+            "google-api-key",
+            "API key of Google",
+            "google_api_key",
+            &["AIza"],
+            r"AIza[0-9A-Za-z_-]{30,}",
+            &["AIza{s35}"],
+        ),
+        3.2,
+    ),
+    token(
+        "google-oauth-token",
+        "access token of Google",
+        "google_token",
+        &["ya29."],
+        r"ya29\.[0-9A-Za-z_.-]{30,}",
+        &["ya29.a0{s150}"],
+    ),
+    token(
+        "google-client-secret",
+        "OAuth client secret of Google",
+        "google_token",
+        &["GOCSPX-"],
+        r"GOCSPX-[A-Za-z0-9_-]{24,}",
+        &["GOCSPX-{s28}"],
+    ),
+    shy(
+        token(
+            "google-refresh-token",
+            "refresh token of Google",
+            "google_token",
+            &["1//0"],
+            r"1//0[0-9A-Za-z_-]{38,}",
+            &["1//0{s60}"],
+        ),
+        3.6,
+    ),
+    Rule {
+        begin: Begin::Run(16),
+        ..token(
+            "firebase-server-key",
+            "server key of Firebase",
+            "google_token",
+            &[":APA91b"],
+            r"[A-Za-z0-9_-]{7,13}:APA91b[A-Za-z0-9_-]{100,}",
+            &["AAAA{s7}:APA91b{s134}"],
+        )
+    },
+    Rule {
+        begin: Begin::Before(3),
+        entropy_min: 3.6,
+        ..token(
+            "azure-client-secret",
+            "client secret of Entra ID",
+            "azure_secret",
+            &["8Q~", "7Q~"],
+            r"[A-Za-z0-9_~.-]{3}[78]Q~[A-Za-z0-9_~.-]{31,40}",
+            &["{a3}8Q~{a34}"],
+        )
+    },
+    Rule {
+        begin: Begin::Run(120),
+        left: Left::Any,
+        entropy_min: 4.0,
+        ..token(
+            "azure-storage-key",
+            "key of Azure Storage, Cosmos DB, Service Bus or a container registry",
+            "azure_secret",
+            &["+AStx", "+ACDb", "+ASbx", "+AEhx", "AIoTx", "+ACR", "AzCa", "AzSe", "AzFu", "AzFnc"],
+            r"[A-Za-z0-9+/]{20,120}(?:\+AStx|\+ACDb|\+ASbx|\+AEhx|AIoTx|\+ACR|AzCa|AzSe|AzFu|AzFnc)[A-Za-z0-9+/]{4,}={0,2}",
+            &["{b76}+AStx{b5}==", "{b33}+ASbx{b5}=", "{a42}AzSe{a6}"],
+        )
+    },
+    Rule {
+        begin: Begin::Run(90),
+        entropy_min: 4.0,
+        ..token(
+            "azure-devops-token",
+            "personal access token of Azure DevOps",
+            "azure_secret",
+            &["AZDO"],
+            r"[A-Za-z0-9]{70,90}AZDO[A-Za-z0-9]{4,}",
+            &["{a76}AZDO{a4}"],
+        )
+    },
+    token(
+        "digitalocean-token",
+        "token of DigitalOcean",
+        "cloud_token",
+        &["dop_v1_", "doo_v1_", "dor_v1_"],
+        r"do[opr]_v1_[0-9a-f]{60,}",
+        &["dop_v1_{h64}", "doo_v1_{h64}"],
+    ),
+    token(
+        "cloudflare-origin-key",
+        "origin CA key of Cloudflare",
+        "cloud_token",
+        &["v1.0-"],
+        r"v1\.0-[0-9a-f]{24}-[0-9a-f]{100,}",
+        &["v1.0-{h24}-{h146}"],
+    ),
+    token(
+        "cloudflare-token",
+        "token of Cloudflare",
+        "cloud_token",
+        &["cfut_", "cfat_", "cfk_"],
+        r"cf(?:ut|at|k)_[A-Za-z0-9_-]{36,}",
+        &["cfut_{a48}"],
+    ),
+    token(
+        "heroku-key",
+        "key of Heroku",
+        "cloud_token",
+        &["HRKU-"],
+        r"HRKU-[A-Za-z0-9_-]{30,}",
+        &["HRKU-AA{s58}", "HRKU-{h8}-{h4}-{h4}-{h4}-{h12}"],
+    ),
+    token(
+        "netlify-token",
+        "token of Netlify",
+        "cloud_token",
+        &["nfp_", "nfc_", "nfo_"],
+        r"nf[pco]_[A-Za-z0-9]{36,}",
+        &["nfp_{a40}"],
+    ),
+    shy(
+        token(
+            "vercel-token",
+            "token of Vercel",
+            "cloud_token",
+            &["vcp_", "vci_", "vca_", "vcr_", "vck_"],
+            r"vc[piark]_[A-Za-z0-9_-]{24,}",
+            &["vcp_{a56}"],
+        ),
+        3.6,
+    ),
+    shy(
+        token(
+            "render-key",
+            "key of Render",
+            "cloud_token",
+            &["rnd_"],
+            r"rnd_[A-Za-z0-9]{24,}",
+            &["rnd_{a28}"],
+        ),
+        3.4,
+    ),
+    shy(
+        token(
+            "fly-token",
+            "token of Fly.io",
+            "cloud_token",
+            &["fo1_", "fm1r_", "fm2_", "fm1a_"],
+            r"(?:fo1_[A-Za-z0-9_-]{40,}|fm(?:1[ar]|2)_[A-Za-z0-9+/=,_-]{80,})",
+            &["fo1_{s43}", "fm2_{b120}"],
+        ),
+        3.6,
+    ),
+    token(
+        "supabase-token",
+        "token of Supabase",
+        "cloud_token",
+        &["sbp_", "sb_secret_"],
+        r"(?:sbp_(?:v0_|oauth_)?[0-9a-f]{40,}|sb_secret_[A-Za-z0-9_-]{22,})",
+        &["sbp_{h40}", "sb_secret_{s31}"],
+    ),
+    shy(
+        token(
+            "neon-token",
+            "key or password of Neon",
+            "cloud_token",
+            &["napi_", "npg_"],
+            r"(?:napi_[a-z0-9]{40,}|npg_[A-Za-z0-9]{12,})",
+            &["napi_{l64}", "npg_{a12}"],
+        ),
+        2.8,
+    ),
+    token(
+        "planetscale-token",
+        "token or password of PlanetScale",
+        "cloud_token",
+        &["pscale_tkn_", "pscale_oauth_", "pscale_pw_"],
+        r"pscale_(?:tkn|oauth|pw)_[A-Za-z0-9_.=-]{32,}",
+        &["pscale_tkn_{s43}", "pscale_pw_{s43}"],
+    ),
+    token(
+        "tailscale-key",
+        "key of Tailscale",
+        "cloud_token",
+        &["tskey-"],
+        r"tskey-[a-z]+-[A-Za-z0-9]{6,}-[A-Za-z0-9_-]{10,}",
+        &["tskey-auth-{a17}-{a32}"],
+    ),
+    shy(
+        token(
+            "alibaba-key-id",
+            "access key id of Alibaba Cloud",
+            "cloud_token",
+            &["LTAI"],
+            r"LTAI[A-Za-z0-9]{12,26}",
+            &["LTAI{a20}"],
+        ),
+        3.2,
+    ),
+    shy(
+        token(
+            "tencent-key-id",
+            "secret id of Tencent Cloud",
+            "cloud_token",
+            &["AKID"],
+            r"AKID[A-Za-z0-9]{32}",
+            &["AKID{a32}"],
+        ),
+        3.6,
+    ),
+    shy(
+        token(
+            "yandex-key",
+            "key or token of Yandex Cloud",
+            "cloud_token",
+            &["AQVN", "t1.9eu", "YCAJ", "YCM", "YCN", "y0_"],
+            r"(?:AQVN[A-Za-z0-9_-]{35,38}|t1\.9eu[A-Za-z0-9_-]+[=]{0,2}\.[A-Za-z0-9_-]{80,}={0,2}|YCAJ[A-Za-z0-9_-]{21}|YC[MN][A-Za-z0-9_-]{37}|y0_[A-Za-z0-9_-]{50,})",
+            &["AQVN{s36}", "YCAJ{s21}"],
+        ),
+        3.4,
+    ),
+    shy(
+        token(
+            "scaleway-key",
+            "access key of Scaleway",
+            "cloud_token",
+            &["SCW"],
+            r"SCW[A-Z0-9]{17}",
+            &["SCW{u17}"],
+        ),
+        3.2,
+    ),
+    shy(
+        token(
+            "xata-key",
+            "key of Xata",
+            "cloud_token",
+            &["xau_"],
+            r"xau_[A-Za-z0-9]{30,}",
+            &["xau_{a36}"],
+        ),
+        3.4,
+    ),
+    shy(
+        token(
+            "fauna-key",
+            "key of Fauna",
+            "cloud_token",
+            &["fnAE", "fnAF"],
+            r"fnA[EF][A-Za-z0-9_-]{34,}",
+            &["fnAE{s36}"],
+        ),
+        3.6,
+    ),
+    token(
+        "mongodb-atlas-secret",
+        "service account secret of MongoDB Atlas",
+        "cloud_token",
+        &["mdb_sa_sk_"],
+        r"mdb_sa_sk_[A-Za-z0-9_-]{36,}",
+        &["mdb_sa_sk_{s40}"],
+    ),
+    shy(
+        token(
+            "aiven-password",
+            "password of an Aiven service",
+            "password",
+            &["AVNS_"],
+            r"AVNS_[A-Za-z0-9_-]{16,}",
+            &["AVNS_{s19}"],
+        ),
+        3.2,
+    ),
+];

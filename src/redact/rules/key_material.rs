@@ -1,0 +1,105 @@
+//! Tokens that prove who somebody is, and private keys without armour.
+
+use super::{Begin, Left, Rule, token};
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    Rule {
+        left: Left::OncePerRun,
+        ..token(
+            "jwt",
+            "JSON web token",
+            "jwt",
+            &["eyJ"],
+            r"eyJ[A-Za-z0-9_-]{6,}\.(?:eyJ|[A-Za-z0-9_-]{10,}\.)[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]{6,})*",
+            &["eyJ{s34}.eyJ{s80}.{s43}", "eyJ{s60}.{s200}.{s16}.{s80}.{s22}"],
+        )
+    },
+    token(
+        "paseto",
+        "PASETO token",
+        "jwt",
+        &[
+            "v1.local.",
+            "v2.local.",
+            "v3.local.",
+            "v4.local.",
+            "v1.public.",
+            "v2.public.",
+            "v3.public.",
+            "v4.public.",
+        ],
+        r"v[1-4]\.(?:local|public)\.[A-Za-z0-9_-]{32,}(?:\.[A-Za-z0-9_-]+)?",
+        &["v4.local.{s120}"],
+    ),
+    token(
+        "macaroon",
+        "macaroon",
+        "jwt",
+        &["MDAxY", "AgEIb"],
+        r"(?:MDAxY|AgEIb)[A-Za-z0-9+/=_-]{60,}",
+        &["MDAxY{b120}"],
+    ),
+    Rule {
+        begin: Begin::Before(5),
+        ..token(
+            "rsa-key-material",
+            "RSA private key without armour",
+            "private_key",
+            &["IBAAKCA", "IBADANBgkqhkiG9w0BAQEFAASC"],
+            r"MI[A-Za-z0-9+/]{3}(?:IBAAKCA|IBADANBgkqhkiG9w0BAQEFAASC)[A-Za-z0-9+/=]{30,}",
+            &["MIIEpAIBAAKCAQEA{b600}"],
+        )
+    },
+    token(
+        "ec-key-material",
+        "elliptic curve private key without armour",
+        "private_key",
+        &["MHcCAQEEI", "MC4CAQAwBQYDK2VwBCIEI", "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQ"],
+        r"(?:MHcCAQEEI|MC4CAQAwBQYDK2VwBCIEI|MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQ)[A-Za-z0-9+/=]{20,}",
+        &["MHcCAQEEI{b60}", "MC4CAQAwBQYDK2VwBCIEI{b43}"],
+    ),
+    token(
+        "openssh-key-material",
+        "OpenSSH private key without armour",
+        "private_key",
+        &["b3BlbnNzaC1rZXktdjE"],
+        r"b3BlbnNzaC1rZXktdjE[A-Za-z0-9+/=]{30,}",
+        &["b3BlbnNzaC1rZXktdjE{b60}"],
+    ),
+    Rule {
+        begin: Begin::Run(64),
+        ..token(
+            "encoded-private-key",
+            "private key, encoded as base64 once more",
+            "private_key",
+            &["UFJJVkFURSBLRVktLS0t", "BSSVZBVEUgS0VZLS0tLS", "QUklWQVRFIEtFWS0tLS0"],
+            r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]{4,44}(?:UFJJVkFURSBLRVktLS0t|BSSVZBVEUgS0VZLS0tLS|QUklWQVRFIEtFWS0tLS0)[A-Za-z0-9+/=_-]{20,}",
+            &["LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQ{b300}"],
+        )
+    },
+    token(
+        "bip32-key",
+        "extended private key",
+        "private_key",
+        &["xprv", "yprv", "zprv", "tprv"],
+        r"[xyzt]prv[A-Za-z0-9]{100,}",
+        &["xprv{a107}"],
+    ),
+    token(
+        "nostr-key",
+        "secret key of Nostr",
+        "private_key",
+        &["nsec1"],
+        r"nsec1[a-z0-9]{58}",
+        &["nsec1{l58}"],
+    ),
+    token(
+        "sui-key",
+        "private key of Sui",
+        "private_key",
+        &["suiprivkey1"],
+        r"suiprivkey1[a-z0-9]{50,}",
+        &["suiprivkey1{l58}"],
+    ),
+];

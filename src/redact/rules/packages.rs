@@ -1,0 +1,170 @@
+//! Package registries, and what builds and deploys.
+
+use super::{Rule, shy, token};
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    token(
+        "npm-token",
+        "token of npm",
+        "npm_token",
+        &["npm_"],
+        r"npm_[A-Za-z0-9]{36,}",
+        &["npm_{a36}"],
+    ),
+    token(
+        "pypi-token",
+        "token of PyPI",
+        "pypi_token",
+        &["pypi-AgEIcHlwaS5vcmc", "pypi-AgENdGVzdC5weXBpLm9yZw"],
+        r"pypi-AgE[A-Za-z0-9_-]{60,}",
+        &["pypi-AgEIcHlwaS5vcmc{s140}", "pypi-AgENdGVzdC5weXBpLm9yZw{s140}"],
+    ),
+    token(
+        "rubygems-key",
+        "key of RubyGems",
+        "package_token",
+        &["rubygems_"],
+        r"rubygems_[0-9a-f]{40,}",
+        &["rubygems_{h48}"],
+    ),
+    shy(
+        token(
+            "crates-io-token",
+            "token of crates.io",
+            "package_token",
+            &["cio"],
+            r"cio[A-Za-z0-9]{32}",
+            &["cio{a32}"],
+        ),
+        3.8,
+    ),
+    shy(
+        token(
+            "nuget-key",
+            "key of NuGet",
+            "package_token",
+            &["oy2"],
+            r"oy2[a-z0-9]{43}",
+            &["oy2{l43}"],
+        ),
+        3.4,
+    ),
+    token(
+        "docker-token",
+        "token of Docker Hub",
+        "package_token",
+        &["dckr_pat_", "dckr_oat_"],
+        r"dckr_[po]at_[A-Za-z0-9_-]{24,}",
+        &["dckr_pat_{s27}"],
+    ),
+    token(
+        "clojars-token",
+        "token of Clojars",
+        "package_token",
+        &["CLOJARS_"],
+        r"(?i:CLOJARS_)[0-9a-z]{50,}",
+        &["CLOJARS_{h60}"],
+    ),
+    shy(
+        token(
+            "artifactory-key",
+            "key or token of Artifactory",
+            "package_token",
+            &["AKCp", "cmVmdGtu"],
+            r"(?:AKCp[A-Za-z0-9]{50,}|cmVmdGtu[A-Za-z0-9+/=_-]{40,})",
+            &["AKCp{a69}", "cmVmdGtu{a56}"],
+        ),
+        3.6,
+    ),
+    token(
+        "circleci-token",
+        "token of CircleCI",
+        "ci_token",
+        &["CCIPAT_", "CCIPRJ_"],
+        r"CCIP(?:AT|RJ)_[A-Za-z0-9]{16,}_[0-9a-f]{40,}",
+        &["CCIPAT_{a22}_{h40}"],
+    ),
+    shy(
+        token(
+            "buildkite-token",
+            "token of Buildkite",
+            "ci_token",
+            &["bkua_", "bkct_", "bkaj_", "bkpt_"],
+            r"bk(?:ua|ct|aj|pt)_[A-Za-z0-9]{32,}",
+            &["bkua_{h40}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "harness-token",
+            "token of Harness",
+            "ci_token",
+            &["pat.", "sat."],
+            r"[ps]at\.[A-Za-z0-9_-]{22}\.[0-9a-f]{24}\.[A-Za-z0-9]{20}",
+            &["pat.{s22}.{h24}.{a20}"],
+        ),
+        3.6,
+    ),
+    shy(
+        token(
+            "octopus-key",
+            "key of Octopus Deploy",
+            "ci_token",
+            &["API-"],
+            r"API-[A-Z0-9]{25,40}",
+            &["API-{u26}"],
+        ),
+        3.5,
+    ),
+    token(
+        "teamcity-token",
+        "token of TeamCity",
+        "ci_token",
+        &["eyJ0eXAiOiAiVENWMiJ9"],
+        r"eyJ0eXAiOiAiVENWMiJ9\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{30,}",
+        &["eyJ0eXAiOiAiVENWMiJ9.{s36}.{s48}"],
+    ),
+    shy(
+        token(
+            "pulumi-token",
+            "token of Pulumi",
+            "ci_token",
+            &["pul-"],
+            r"pul-[0-9a-f]{40}",
+            &["pul-{h40}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "prefect-key",
+            "key of Prefect",
+            "ci_token",
+            &["pnu_", "pnb_"],
+            r"pn[ub]_[A-Za-z0-9]{36}",
+            &["pnu_{a36}"],
+        ),
+        3.4,
+    ),
+    token(
+        "scalingo-token",
+        "token of Scalingo",
+        "ci_token",
+        &["tk-us-"],
+        r"tk-us-[A-Za-z0-9_-]{40,}",
+        &["tk-us-{s48}"],
+    ),
+    shy(
+        token(
+            "jsr-token",
+            "token of JSR or Deno Deploy",
+            "package_token",
+            &["jsrp_", "jsrd_", "ddp_", "ddw_"],
+            r"(?:jsr[pd]|dd[pw])_[A-Za-z0-9]{36,}",
+            &["ddp_{a36}"],
+        ),
+        3.4,
+    ),
+];

@@ -1,0 +1,108 @@
+//! Where source code is kept and checked.
+
+use super::{Rule, shy, token};
+
+/// The rules of this family.
+pub const RULES: &[Rule] = &[
+    Rule {
+        harmless: &["(ghp_[0-9a-zA-Z]{36})", "ghp_..."],
+        ..token(
+            "github-token",
+            "personal access, OAuth, app or refresh token of GitHub",
+            "github_token",
+            &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"],
+            r"gh[pousr]_[A-Za-z0-9]{36,}",
+            &["ghp_{a36}", "gho_{a36}", "ghu_{a36}", "ghs_{a36}", "ghr_{a76}"],
+        )
+    },
+    token(
+        "github-fine-grained-token",
+        "fine-grained token of GitHub",
+        "github_token",
+        &["github_pat_"],
+        r"github_pat_[A-Za-z0-9_]{22,}",
+        &["github_pat_{a22}_{a59}"],
+    ),
+    Rule {
+        harmless: &["glpat-XXXXXXXXXXXXXXXXXXXX"],
+        ..token(
+            "gitlab-token",
+            "token of GitLab",
+            "gitlab_token",
+            &[
+                "glpat-", "gldt-", "glcbt-", "glptt-", "glft-", "glffct-", "glimt-", "glagent-",
+                "gloas-", "glrt-", "glrtr-", "glsoat-", "glwt-",
+            ],
+            r"gl(?:pat|dt|cbt|ptt|ft|ffct|imt|agent|oas|rt|rtr|soat|wt)-[A-Za-z0-9_=.-]{18,}",
+            &[
+                "glpat-{s20}",
+                "glptt-{h40}",
+                "glrt-t1_{s20}",
+                "glcbt-{h2}_{s20}",
+                "glpat-{s27}.01.{l9}",
+            ],
+        )
+    },
+    token(
+        "gitlab-runner-registration",
+        "registration token of GitLab runners",
+        "gitlab_token",
+        &["GR1348941"],
+        r"GR1348941[A-Za-z0-9_-]{18,}",
+        &["GR1348941{s20}"],
+    ),
+    token(
+        "atlassian-token",
+        "token of Atlassian or Bitbucket",
+        "atlassian_token",
+        &["ATATT3", "ATCTT3", "ATSTT3", "ATBB"],
+        r"(?:AT[ACS]TT3[A-Za-z0-9_=-]{60,}|ATBB[A-Za-z0-9]{28,})",
+        &["ATATT3xFfGF0{s170}={H8}", "ATBB{a28}{H8}"],
+    ),
+    token(
+        "sourcegraph-token",
+        "token of Sourcegraph",
+        "source_token",
+        &["sgp_", "slk_", "sgd_"],
+        r"(?:sgp_(?:[0-9a-f]{16}_|local_)?[0-9a-f]{40}|slk_[0-9a-f]{64}|sgd_[0-9a-f]{64})",
+        &["sgp_{h16}_{h40}", "sgp_{h40}"],
+    ),
+    shy(
+        token(
+            "gitea-secret",
+            "OAuth client secret of Gitea or Forgejo",
+            "source_token",
+            &["gto_"],
+            r"gto_[a-z0-9]{40,}",
+            &["gto_{l52}"],
+        ),
+        3.4,
+    ),
+    token(
+        "snyk-token",
+        "token of Snyk",
+        "source_token",
+        &["snyk_"],
+        r"snyk_[a-z]{2,4}\.[A-Za-z0-9_.-]{40,}",
+        &["snyk_uat.{s60}"],
+    ),
+    token(
+        "sonar-token",
+        "token of SonarQube",
+        "source_token",
+        &["squ_", "sqp_", "sqa_"],
+        r"sq[upa]_[0-9a-f]{40}",
+        &["squ_{h40}"],
+    ),
+    shy(
+        token(
+            "qlty-token",
+            "token of Qlty",
+            "source_token",
+            &["qltp_"],
+            r"qltp_[A-Za-z0-9]{24,}",
+            &["qltp_{a40}"],
+        ),
+        3.4,
+    ),
+];
