@@ -24,7 +24,9 @@ mod names;
 mod private_key;
 mod protect;
 pub mod rules;
+mod rules_file;
 mod scan;
+mod settings;
 mod spans;
 mod url;
 mod value;
@@ -32,48 +34,12 @@ mod value;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use regex::bytes::Regex;
-use serde::Deserialize;
-
 use crate::error::Error;
-use custom::{Custom, compile};
 use scan::Scanner;
 use spans::Span;
 
-/// What is redacted; the part `redaction` of the configuration. Absent means on.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Settings {
-    /// Whether anything is redacted at all.
-    pub enabled: bool,
-    /// Whether the built-in rules run.
-    pub use_default_patterns: bool,
-    /// The user's own patterns, which run as well.
-    pub patterns: Vec<Pattern>,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings { enabled: true, use_default_patterns: true, patterns: Vec::new() }
-    }
-}
-
-/// A pattern of the user's own. It needs a `pattern` or a `field_pattern` or both.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct Pattern {
-    /// For messages.
-    pub name: String,
-    /// Expression for values in RE2 syntax; empty means the whole value of a matching field.
-    pub pattern: String,
-    /// `TYPE` of the marker, written in upper case.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Group of `pattern` that is replaced; 0 is the whole match.
-    pub capture_group: usize,
-    /// Expression for object keys; empty means all values.
-    pub field_pattern: String,
-}
+pub use rules_file::FileRule;
+pub use settings::{MarkerKey, Pattern, Settings};
 
 /// One secret of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,22 +59,19 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Prepares all rules. A pattern that does not compile is left out and reported; the others
-    /// run.
+    /// Prepares all rules. What is wrong in the settings is left out and reported, each with a hint;
+    /// the rest runs.
     pub fn new(settings: &Settings) -> (Redactor, Vec<Error>) {
         if !settings.enabled {
             return (Redactor { scanner: None }, Vec::new());
         }
-        let mut errors = Vec::new();
-        let mut custom = Vec::new();
-        for pattern in &settings.patterns {
-            match prepare(pattern) {
-                Ok(prepared) => custom.push(prepared),
-                Err(error) => errors.push(error),
-            }
-        }
-        let scanner = Scanner::new(settings.use_default_patterns, &[], custom);
+        let (scanner, errors) = settings.prepare();
         (Redactor { scanner: Some(scanner) }, errors)
+    }
+
+    /// How many rules run: built-in ones and those of the configuration.
+    pub fn rule_count(&self) -> usize {
+        self.scanner.as_ref().map_or(0, Scanner::rule_count)
     }
 
     /// Redacts one line of JSONL, given without its newline: any bytes, any size.
@@ -149,32 +112,6 @@ impl Redactor {
         let spans = line::line_spans(scanner, line);
         (!spans.is_empty()).then_some((scanner, spans))
     }
-}
-
-fn prepare(pattern: &Pattern) -> Result<Custom, Error> {
-    let name = &pattern.name;
-    if pattern.pattern.is_empty() && pattern.field_pattern.is_empty() {
-        return Err(Error::new(format!("redaction pattern {name:?} is empty"))
-            .with_hint("give it a pattern, a field_pattern or both"));
-    }
-    let optional = |expression: &str, what: &str| -> Result<Option<Regex>, Error> {
-        if expression.is_empty() {
-            return Ok(None);
-        }
-        let compiled = compile(expression).map_err(|error| {
-            Error::new(format!("compile {what} of redaction pattern {name:?}"))
-                .caused_by(error)
-                .with_hint("the syntax is that of RE2: no look-around, no back-references")
-        })?;
-        Ok(Some(compiled))
-    };
-    Ok(Custom {
-        rule: name.clone(),
-        kind: pattern.kind.clone(),
-        field: optional(&pattern.field_pattern, "field_pattern")?,
-        value: optional(&pattern.pattern, "pattern")?,
-        group: pattern.capture_group,
-    })
 }
 
 /// Puts markers in the place of sorted, disjoint spans.

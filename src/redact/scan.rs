@@ -12,10 +12,12 @@ use memchr::memchr;
 use regex::bytes::Regex;
 
 use super::custom::{Custom, compile};
+use super::escape::unescape;
 use super::names::{self, Names};
 use super::rules::{self, Begin, Left, Rule};
+use super::settings::MarkerKey;
 use super::spans::{Span, settle};
-use super::value::{Looks, is_placeholder, looks};
+use super::value::{Looks, contains_ignoring_case, entropy, is_placeholder, looks};
 use super::{commands, context, encoded, private_key, url};
 
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
@@ -70,6 +72,10 @@ pub struct Scanner {
     custom: Vec<Custom>,
     /// By the index that spans carry: first [`CONTEXT_RULES`], then token rules, then `custom`.
     labels: Vec<Label>,
+    /// What is not a secret after all.
+    allow: Vec<Regex>,
+    /// What keys the tags of stable markers.
+    key: Option<MarkerKey>,
 }
 
 /// What is said about a span.
@@ -121,8 +127,15 @@ enum Meaning {
 }
 
 impl Scanner {
-    /// Prepares the built-in rules, if wanted, without those that are disabled, and `custom`.
-    pub fn new(builtin: bool, disabled: &[String], custom: Vec<Custom>) -> Scanner {
+    /// Prepares the built-in rules, if wanted, without those that are disabled, and `custom`. What
+    /// `allow` matches is no secret. With a key, equal secrets get equal tags.
+    pub fn new(
+        builtin: bool,
+        disabled: &[String],
+        custom: Vec<Custom>,
+        allow: Vec<Regex>,
+        key: Option<MarkerKey>,
+    ) -> Scanner {
         let mut labels = Vec::new();
         let mut label = |rule: &str, kind: &str| {
             let disabled = disabled.iter().any(|name| name == rule);
@@ -131,7 +144,7 @@ impl Scanner {
         CONTEXT_RULES.iter().for_each(|(rule, kind)| label(rule, kind));
         rules::all().for_each(|rule| label(rule.id, rule.kind));
         custom.iter().for_each(|custom| label(&custom.rule, &custom.kind));
-        Scanner { keywords: builtin.then(Keywords::new), custom, labels }
+        Scanner { keywords: builtin.then(Keywords::new), custom, labels, allow, key }
     }
 
     /// What the index of a span stands for.
@@ -139,9 +152,21 @@ impl Scanner {
         &self.labels[index]
     }
 
+    /// How many rules run.
+    pub fn rule_count(&self) -> usize {
+        let builtin =
+            if self.keywords.is_some() { self.labels.len() - self.custom.len() } else { 0 };
+        let disabled = self.labels.iter().filter(|label| label.disabled).count();
+        (builtin + self.custom.len()).saturating_sub(disabled)
+    }
+
     /// The marker that takes the place of a secret.
-    pub fn marker(&self, index: usize, _secret: &[u8]) -> Vec<u8> {
-        format!("[REDACTED:{}]", self.labels[index].kind).into_bytes()
+    pub fn marker(&self, index: usize, secret: &[u8]) -> Vec<u8> {
+        let kind = &self.labels[index].kind;
+        match &self.key {
+            None => format!("[REDACTED:{kind}]").into_bytes(),
+            Some(key) => format!("[REDACTED:{kind}:{:08x}]", tag(key, secret)).into_bytes(),
+        }
     }
 
     /// Looks over raw JSON for what is worth decoding its strings.
@@ -169,7 +194,11 @@ impl Scanner {
                 spans.extend(inner.first().map(|first| Span { range: run, label: first.label }));
             }
         }
-        spans.retain(|span| !self.labels[span.label].disabled);
+        spans.retain(|span| {
+            let secret = &text[span.range.clone()];
+            !self.labels[span.label].disabled
+                && !self.allow.iter().any(|regex| regex.is_match(secret))
+        });
         settle(text, spans)
     }
 
@@ -445,16 +474,7 @@ fn is_sample(token: &[u8]) -> bool {
     let crossed = token.windows(4).any(|window| {
         window.eq_ignore_ascii_case(b"xxxx") || window == b"...." || window == b"****"
     });
-    crossed || is_placeholder(token) && super::value::contains_ignoring_case(token, b"example")
-}
-
-/// Shannon entropy in bits a byte.
-fn entropy(content: &[u8]) -> f32 {
-    let mut counts = [0_u32; 256];
-    content.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
-    let total = content.len() as f32;
-    let share = |count: &u32| (*count as f32 / total) * (total / *count as f32).log2();
-    counts.iter().filter(|count| **count > 0).map(share).sum()
+    crossed || is_placeholder(token) && contains_ignoring_case(token, b"example")
 }
 
 /// Where a token really ends that a terminal has wrapped: full lines of nothing but its characters
@@ -485,6 +505,20 @@ fn wrapped_end(text: &[u8], token: Range<usize>) -> usize {
         }
     }
     end
+}
+
+/// A keyed hash of a secret, short enough for a marker. Without the key nobody can try candidates.
+fn tag(key: &MarkerKey, secret: &[u8]) -> u32 {
+    let half = |at: usize| {
+        let bytes = key[at..at + 8].try_into().expect("a key has two halves of eight bytes");
+        u64::from_le_bytes(bytes)
+    };
+    // SipHash with a key of one's own: what replaces it in the standard library takes none.
+    #[allow(deprecated)]
+    let mut hasher = std::hash::SipHasher::new_with_keys(half(0), half(8));
+    #[allow(deprecated)]
+    std::hash::Hasher::write(&mut hasher, &unescape(secret));
+    (std::hash::Hasher::finish(&hasher) >> 32) as u32
 }
 
 /// `TYPE` as it stands in markers: what JSON would have to escape and what would end the marker

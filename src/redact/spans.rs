@@ -7,6 +7,8 @@ use memchr::{memchr, memmem};
 
 /// Bytes of a marker's type.
 pub const KIND_BYTES_MAX: usize = 64;
+/// Bytes of `:` and the tag of a stable marker.
+const TAG_BYTES: usize = 9;
 const MARKER_START: &[u8] = b"[REDACTED:";
 
 /// A found secret.
@@ -45,7 +47,8 @@ fn widen_to_characters(text: &[u8], range: &mut Range<usize>) {
 fn keep_markers_whole(text: &[u8], spans: &mut Vec<Span>) {
     let starts: Vec<usize> = memmem::find_iter(text, MARKER_START).collect();
     let markers = starts.into_iter().filter_map(|start| {
-        let window = &text[start..text.len().min(start + MARKER_START.len() + KIND_BYTES_MAX + 1)];
+        let window = &text
+            [start..text.len().min(start + MARKER_START.len() + KIND_BYTES_MAX + TAG_BYTES + 1)];
         let end = start + memchr(b']', window)? + 1;
         let solid = text[start..end].iter().all(|byte| byte.is_ascii_graphic());
         solid.then_some(start..end)

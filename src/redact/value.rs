@@ -140,7 +140,17 @@ fn placeholder_parts(first: u8) -> &'static [&'static str] {
 
 /// Whether `needle`, in lower case, occurs in any letter case.
 pub fn contains_ignoring_case(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+    let there = |window: &[u8]| window.eq_ignore_ascii_case(needle);
+    needle.is_empty() || haystack.windows(needle.len()).any(there)
+}
+
+/// Shannon entropy in bits a byte.
+pub fn entropy(content: &[u8]) -> f32 {
+    let mut counts = [0_u32; 256];
+    content.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let total = content.len() as f32;
+    let share = |count: &u32| (*count as f32 / total) * (total / *count as f32).log2();
+    counts.iter().filter(|count| **count > 0).map(share).sum()
 }
 
 /// Whether it is the form of an UUID.
