@@ -58,8 +58,10 @@ pub struct Contents {
     pub end: Position,
     /// Size of the request that they make, before compression.
     pub bytes: usize,
-    /// How many are stand-ins.
+    /// How many are stand-ins for lines that are too large.
     pub stand_ins: u64,
+    /// How many are stand-ins for lines that could not be redacted.
+    pub withheld: u64,
     /// Agents that they name.
     pub agent_ids: Vec<String>,
     /// Branch and folder of the first line that names a branch.
@@ -181,7 +183,10 @@ impl<'a> Builder<'a> {
 
     /// Adds a line; false when it does not fit any more.
     fn push(&mut self, line: &[u8]) -> io::Result<bool> {
-        let redacted = self.redactor.line(line);
+        let Ok(redacted) = self.redactor.line(line) else {
+            self.contents.withheld += 1;
+            return self.push_replacement(&TooLarge::of(line), "line withheld", "");
+        };
         self.scratch.clear();
         match std::str::from_utf8(&redacted) {
             Ok(text) => escape(text, &mut self.scratch),
@@ -201,10 +206,24 @@ impl<'a> Builder<'a> {
     }
 
     fn push_stand_in(&mut self, large: &TooLarge<'_>) -> io::Result<bool> {
-        let text = stand_in(large, self.redactor)?;
+        let head = self.redactor.line(large.head).unwrap_or_default();
+        let head = String::from_utf8_lossy(&head);
+        let shown = head.len().saturating_sub(HEAD_MARGIN_BYTES);
+        self.contents.stand_ins += 1;
+        let head = &head[..head.floor_char_boundary(shown)];
+        self.push_replacement(large, "line too large", head)
+    }
+
+    /// Adds a line that stands for another one.
+    fn push_replacement(
+        &mut self,
+        line: &TooLarge<'_>,
+        why: &'static str,
+        head: &str,
+    ) -> io::Result<bool> {
+        let text = stand_in(line, why, head)?;
         self.scratch.clear();
         escape(&text, &mut self.scratch);
-        self.contents.stand_ins += 1;
         self.write_scratch()?;
         Ok(true)
     }
@@ -269,7 +288,7 @@ impl<'a> TooLarge<'a> {
     }
 }
 
-/// What is sent in place of a line that is too large.
+/// What is sent in place of a line that is too large or could not be redacted.
 #[derive(Serialize)]
 struct StandIn<'a> {
     #[serde(flatten)]
@@ -305,11 +324,8 @@ struct Replaced<'a> {
     head: &'a str,
 }
 
-fn stand_in(large: &TooLarge<'_>, redactor: &Redactor) -> io::Result<String> {
+fn stand_in(large: &TooLarge<'_>, why: &'static str, head: &str) -> io::Result<String> {
     let OutlineFacts { kind, uuid, parent_uuid, timestamp, session_id } = &large.outline;
-    let head = redactor.line(large.head);
-    let head = String::from_utf8_lossy(&head);
-    let shown = head.len().saturating_sub(HEAD_MARGIN_BYTES);
     let stand_in = StandIn {
         keys: Keys {
             kind: kind.as_deref().unwrap_or("confab-stand-in"),
@@ -319,10 +335,10 @@ fn stand_in(large: &TooLarge<'_>, redactor: &Redactor) -> io::Result<String> {
             session_id: session_id.as_deref(),
         },
         confab: Replaced {
-            replaced: "line too large",
+            replaced: why,
             bytes: large.bytes,
             hash: format!("{:016x}", large.hash),
-            head: &head[..head.floor_char_boundary(shown)],
+            head,
         },
     };
     Ok(serde_json::to_string(&stand_in)?)

@@ -5,17 +5,17 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use confab::cli::{self, Command};
-use confab::config::{self, Account, Overrides};
+use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
 use confab::daemon::{self, World};
 use confab::error::{Context, Error, Result};
-use confab::files::{Paths, Roots};
+use confab::files::{self, Paths, Roots};
 use confab::hook::{self, Event};
 use confab::logging;
 use confab::remote::{Backend, Client, Network};
@@ -23,16 +23,21 @@ use confab::state::Launch;
 use confab::sys;
 use confab::time::Clock;
 
+/// Bytes that a filter writes at once.
+const FILTER_BUFFER_BYTES: usize = 64 << 10;
 /// How long a hook waits for its input. Claude Code grants all SessionEnd hooks 1.5 s together.
 const END_INPUT_TIME_MAX: Duration = Duration::from_millis(700);
 /// How long the other hooks wait for it: a prompt may be of megabytes.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Exit status of a usage error.
 const EXIT_USAGE: u8 = 2;
+/// Exit status of a command that has left something out.
+const EXIT_SKIPPED: u8 = 3;
 
 fn main() -> ExitCode {
     match cli::parse(env::args_os().skip(1).collect()) {
         Ok(Command::Hook(event)) => run_hook(event),
+        Ok(Command::Redact { explain }) => run_redact(explain),
         Ok(command) => match run(command) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
@@ -88,7 +93,9 @@ fn run(command: Command) -> Result<bool> {
         _ => Ok(true),
     };
     match command {
-        Command::Hook(_) => unreachable!("hooks are answered before anything else"),
+        Command::Hook(_) | Command::Redact { .. } => {
+            unreachable!("hooks and filters have an exit status of their own")
+        }
         Command::Daemon(launch) => run_daemon(launch).map(|()| true),
         Command::SyncStatus { json } => {
             cli::sync_status::run(&paths()?, json, &mut stdout).map(|()| true)
@@ -104,6 +111,24 @@ fn run(command: Command) -> Result<bool> {
         }
         Command::Version => print(stdout, concat!("confab ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Help => print(stdout, cli::HELP),
+    }
+}
+
+fn run_redact(explain: bool) -> ExitCode {
+    let filter = || {
+        let paths = paths()?;
+        let config = with_marker_key(&paths, config::load(&paths)?)?;
+        let (mut input, out) = (io::stdin().lock(), io::stdout().lock());
+        let mut out = io::BufWriter::with_capacity(FILTER_BUFFER_BYTES, out);
+        cli::redact::run(&config, explain, &mut input, &mut out, &mut io::stderr().lock())
+    };
+    match filter() {
+        Ok(done) if done.skipped => ExitCode::from(EXIT_SKIPPED),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -124,7 +149,8 @@ fn with_world<T>(
     writer: &str,
     body: impl FnOnce(&World<'_>) -> Result<T>,
 ) -> Result<T> {
-    let level = config::load(paths).unwrap_or_default().level();
+    let config = config::load(paths).unwrap_or_default();
+    let level = with_marker_key(paths, config)?.level();
     if let Err(error) = logging::start(paths, level, writer, SystemTime::now) {
         // A full disk must not keep lines from being sent.
         complain(&Error::new(format!("open the log in {}", paths.logs.display())).caused_by(error));
@@ -147,6 +173,22 @@ fn with_world<T>(
         executable: env::current_exe().context(|| "find this program".into())?,
         environment: Launch::environment(env::vars_os()),
     })
+}
+
+/// The configuration, with the key that stable markers are tagged with, which is made when it is
+/// not there yet.
+fn with_marker_key(paths: &Paths, config: Config) -> Result<Config> {
+    let path = paths.marker_key();
+    if !config.redaction.stable_markers || path.exists() {
+        return Ok(config);
+    }
+    let what = || format!("make {}", path.display());
+    let mut key = [0; MARKER_KEY_BYTES];
+    let random = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut key));
+    random.context(|| "read /dev/urandom".into())?;
+    files::private_folder(&paths.root).context(what)?;
+    files::replace(&path, &key).context(what)?;
+    config::load(paths)
 }
 
 fn paths() -> Result<Paths> {

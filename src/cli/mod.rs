@@ -1,5 +1,6 @@
 //! The command line: parsing, which does nothing, and one file for each command.
 
+pub mod redact;
 pub mod sync_flush;
 pub mod sync_status;
 
@@ -23,6 +24,8 @@ commands
   sync start | stop    the same as hook session-start and hook session-end
   sync status [--json] what is followed, what is pending, what exists only here
   sync flush           delivers now what is pending
+  redact [--explain]   copies JSONL from standard input to standard output, redacted, a line for
+                       a line; --explain says on standard error what was found by which rule
   version              prints the version
   help                 prints this
 
@@ -47,6 +50,11 @@ pub enum Command {
     },
     /// `sync flush`.
     SyncFlush,
+    /// `redact`.
+    Redact {
+        /// Says what was found.
+        explain: bool,
+    },
     /// `version`.
     Version,
     /// `help`, or nothing at all.
@@ -73,7 +81,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Command> {
 fn parse_options(mut parser: lexopt::Parser) -> Result<Command> {
     use lexopt::Arg::{Long, Short, Value};
     let mut words: Vec<String> = Vec::new();
-    let mut json = false;
+    let (mut json, mut explain) = (false, false);
     let mut launch = LaunchOptions::default();
     while let Some(argument) = parser.next().map_err(usage)? {
         let is_daemon = words.first().is_some_and(|word| word == Launch::COMMAND);
@@ -82,6 +90,7 @@ fn parse_options(mut parser: lexopt::Parser) -> Result<Command> {
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
             Long("json") => json = true,
+            Long("explain") => explain = true,
             Long("session") if is_daemon => launch.session = Some(value(&mut parser)?),
             Long("transcript") if is_daemon => launch.transcript = Some(value(&mut parser)?),
             Long("cwd") if is_daemon => launch.cwd = Some(value(&mut parser)?),
@@ -90,14 +99,16 @@ fn parse_options(mut parser: lexopt::Parser) -> Result<Command> {
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match (words.as_slice(), json) {
-        (["sync", "status"], json) => Ok(Command::SyncStatus { json }),
-        (_, true) => Err(Error::new("--json does not belong to this command")),
-        ([] | ["help"], false) => Ok(Command::Help),
-        (["version"], false) => Ok(Command::Version),
-        (["sync", "flush"], false) => Ok(Command::SyncFlush),
-        ([Launch::COMMAND], false) => launch.finish().map(Command::Daemon),
-        (words, false) => Err(Error::new(format!("there is no command {}", words.join(" ")))),
+    match (words.as_slice(), json, explain) {
+        (["sync", "status"], json, false) => Ok(Command::SyncStatus { json }),
+        (["redact"], false, explain) => Ok(Command::Redact { explain }),
+        (_, true, _) => Err(Error::new("--json does not belong to this command")),
+        (_, _, true) => Err(Error::new("--explain does not belong to this command")),
+        ([] | ["help"], ..) => Ok(Command::Help),
+        (["version"], ..) => Ok(Command::Version),
+        (["sync", "flush"], ..) => Ok(Command::SyncFlush),
+        ([Launch::COMMAND], ..) => launch.finish().map(Command::Daemon),
+        (words, ..) => Err(Error::new(format!("there is no command {}", words.join(" ")))),
     }
 }
 

@@ -44,6 +44,8 @@ struct FileView {
     rewritten: u64,
     /// Lines that were too large and are represented by a stand-in.
     too_large_lines: u64,
+    /// Lines that could not be redacted and are represented by a stand-in.
+    withheld_lines: u64,
     /// The backend takes no more of it.
     full: bool,
 }
@@ -114,6 +116,7 @@ fn file_view(name: String, file: &FileRecord) -> FileView {
         only_here_bytes: metadata.map(|metadata| metadata.len().saturating_sub(file.byte_offset)),
         rewritten: file.rewrites,
         too_large_lines: file.stand_ins,
+        withheld_lines: file.withheld,
         full: file.full,
     }
 }
@@ -172,6 +175,10 @@ fn print_file(file: &FileView, out: &mut dyn Write) -> io::Result<()> {
     if file.too_large_lines > 0 {
         let lines = file.too_large_lines;
         writeln!(out, "    {lines} lines were too large; the backend has a stand-in for each")?;
+    }
+    if file.withheld_lines > 0 {
+        let lines = file.withheld_lines;
+        writeln!(out, "    {lines} lines could not be redacted; they exist only here")?;
     }
     Ok(())
 }

@@ -77,7 +77,8 @@ pub enum Finished {
 
 impl Follower {
     /// Takes up a session: what a hook has told, else what the state file or the inbox remembers.
-    /// `None` when nobody knows where its transcript is; the lock file is removed then.
+    /// `None` when nobody knows where its transcript is, or when it is excluded; the lock file is
+    /// removed then, unless a state is left for the case that the exclusion is taken back.
     ///
     /// # Errors
     /// As reading state and inbox.
@@ -115,6 +116,16 @@ impl Follower {
             record.transcript_path = launch.transcript;
             record.cwd = launch.cwd;
             set_parent(&mut record, launch.parent);
+        }
+        // A configuration that cannot be read is reported by the first pass.
+        let config = config::load(world.paths).unwrap_or_default();
+        if config.excludes(&id, Path::new(&record.cwd), world.paths) {
+            info!("session {id} is excluded by the configuration");
+            if record.files.is_empty() {
+                state::finish(world.paths, &id, lock, u64::MAX)
+                    .context(|| format!("remove what is left of session {id}"))?;
+            }
+            return Ok(None);
         }
         let parent = Process { pid: record.parent_pid, start: record.parent_start };
         let parents = Some(parent).filter(|parent| parent.pid > 1).into_iter().collect();
@@ -324,6 +335,10 @@ impl Follower {
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<Report> {
         let config = config::load(world.paths)?;
+        if config.excludes(&self.id, Path::new(&self.record.cwd), world.paths) {
+            return Err(Error::new("this session is excluded by the configuration")
+                .with_hint("take its folder or id out of exclude to have it uploaded"));
+        }
         let account: Account = config.account()?;
         let (redactor, problems) = Redactor::new(&config.redaction);
         for problem in problems {

@@ -50,6 +50,16 @@ pub struct Roots {
 }
 
 impl Paths {
+    /// The user's home directory.
+    pub fn home(&self) -> &Path {
+        self.root.parent().unwrap_or(&self.root)
+    }
+
+    /// `~/.confab/redaction.key`: what keys the tags of stable markers.
+    pub fn marker_key(&self) -> PathBuf {
+        self.root.join("redaction.key")
+    }
+
     /// Derives all paths from the roots.
     pub fn new(roots: Roots) -> Paths {
         let set = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());

@@ -362,16 +362,16 @@ fn behind_blank(text: &[u8], name: &Name, next: usize) -> Option<Value> {
     }
     // `requirepass …`, `API key …`: nothing joins the two but that they are neighbours.
     let value = value_at(text, next, false)?;
-    let alone = matches!(text.get(value.range.end), None | Some(b'\n' | b'\r' | b'\\'));
+    let alone = matches!(text.get(value.range.end), None | Some(b'\n' | b'\r' | b'\\' | b'"'));
     let directive = alone && is_indented(before);
     let least = if directive { Looks::Random } else { Looks::Strong };
     (looks(&text[value.range.clone()]) >= least).then_some(value)
 }
 
-/// Whether only blanks stand before, on the same line.
+/// Whether only blanks stand before, on the same line or in the same quotes.
 fn is_indented(before: &[u8]) -> bool {
     let blanks = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-    before[..before.len() - blanks].last().is_none_or(|byte| *byte == b'\n')
+    before[..before.len() - blanks].last().is_none_or(|byte| matches!(byte, b'\n' | b'"'))
 }
 
 /// `key for the staging server: …`: the colon of a sentence may stand some words later.

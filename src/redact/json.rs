@@ -33,6 +33,18 @@ pub struct StringValue<'a> {
     pub object: usize,
 }
 
+/// Whether the structure of a line is that of one JSON value.
+pub fn is_whole(line: &[u8]) -> bool {
+    let mut strings = Strings::new(line);
+    loop {
+        match strings.next() {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(Malformed) => return false,
+        }
+    }
+}
+
 /// Reads the strings of a line in order.
 pub struct Strings<'a> {
     line: &'a [u8],
@@ -92,11 +104,8 @@ impl<'a> Strings<'a> {
                 (Expect::Value | Expect::ValueOrClose, b'{' | b'[') => self.open(byte == b'{')?,
                 (Expect::ValueOrClose | Expect::CommaOrClose, b']') => self.close(false)?,
                 (Expect::KeyOrClose | Expect::CommaOrClose, b'}') => self.close(true)?,
-                (Expect::Value | Expect::ValueOrClose, byte) if is_scalar(byte) => {
-                    self.at += self.line[self.at..]
-                        .iter()
-                        .position(|byte| !is_scalar(*byte))
-                        .unwrap_or(self.line.len() - self.at);
+                (Expect::Value | Expect::ValueOrClose, byte) if byte.is_ascii_graphic() => {
+                    self.at += scalar(&self.line[self.at - 1..]).ok_or(Malformed)? - 1;
                     self.value_done();
                 }
                 (Expect::Key | Expect::KeyOrClose, b'"') => {
@@ -170,8 +179,16 @@ impl<'a> Strings<'a> {
     }
 }
 
-fn is_scalar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
+/// Length of a number, however misspelt, or a word of JSON at the beginning.
+fn scalar(rest: &[u8]) -> Option<usize> {
+    const WORDS: [&[u8]; 5] = [b"true", b"false", b"null", b"NaN", b"Infinity"];
+    if let Some(word) = WORDS.into_iter().find(|word| rest.starts_with(word)) {
+        return Some(word.len());
+    }
+    let digit = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let length = rest.iter().position(|byte| !digit(byte)).unwrap_or(rest.len());
+    let number = rest.first().is_some_and(|first| first.is_ascii_digit() || *first == b'-');
+    (number && length > 0).then_some(length)
 }
 
 #[cfg(test)]
@@ -239,6 +256,9 @@ mod tests {
             "\0",
             "{\"a\":\"b\"",
             "plain text",
+            "word",
+            "a-token",
+            "12ab",
         ];
         for line in lines {
             assert_eq!(read(line), Err(Malformed), "{line}");

@@ -38,7 +38,7 @@ use crate::error::Error;
 use scan::Scanner;
 use spans::Span;
 
-pub use rules_file::FileRule;
+pub use rules_file::{FileRule, parse as parse_rules};
 pub use settings::{MarkerKey, Pattern, Settings};
 
 /// One secret of a line.
@@ -51,6 +51,13 @@ pub struct Finding {
     /// What was replaced, in bytes of the line as it was.
     pub range: Range<usize>,
 }
+
+/// Something inside of redaction went wrong: the line must not leave the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withheld;
+
+/// What takes the place of a text that is withheld.
+const WITHHELD: &str = "[REDACTED:WITHHELD]";
 
 /// Redacts lines and texts by one configuration. Construction is for once per process.
 pub struct Redactor {
@@ -75,35 +82,49 @@ impl Redactor {
     }
 
     /// Redacts one line of JSONL, given without its newline: any bytes, any size.
-    pub fn line<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
-        match self.line_spans(line) {
-            Some((scanner, spans)) => Cow::Owned(splice(scanner, line, &spans)),
-            None => Cow::Borrowed(line),
-        }
+    ///
+    /// # Errors
+    /// When something inside goes wrong. The line must be withheld then.
+    pub fn line<'a>(&self, line: &'a [u8]) -> Result<Cow<'a, [u8]>, Withheld> {
+        guarded(|| match self.line_spans(line) {
+            Some((scanner, spans)) => checked(line, splice(scanner, line, &spans)).map(Cow::Owned),
+            None => Ok(Cow::Borrowed(line)),
+        })
     }
 
     /// Redacts one line and says what was found in it.
-    pub fn explain(&self, line: &[u8]) -> (Vec<u8>, Vec<Finding>) {
-        let Some((scanner, spans)) = self.line_spans(line) else {
-            return (line.to_vec(), Vec::new());
-        };
-        let finding = |span: &Span| {
-            let label = scanner.label(span.label);
-            let (rule, kind) = (label.rule.clone(), label.kind.clone());
-            Finding { rule, kind, range: span.range.clone() }
-        };
-        (splice(scanner, line, &spans), spans.iter().map(finding).collect())
+    ///
+    /// # Errors
+    /// As [`Redactor::line`].
+    pub fn explain(&self, line: &[u8]) -> Result<(Vec<u8>, Vec<Finding>), Withheld> {
+        guarded(|| {
+            let Some((scanner, spans)) = self.line_spans(line) else {
+                return Ok((line.to_vec(), Vec::new()));
+            };
+            let finding = |span: &Span| {
+                let label = scanner.label(span.label);
+                let (rule, kind) = (label.rule.clone(), label.kind.clone());
+                Finding { rule, kind, range: span.range.clone() }
+            };
+            let redacted = checked(line, splice(scanner, line, &spans))?;
+            Ok((redacted, spans.iter().map(finding).collect()))
+        })
     }
 
-    /// Redacts one plain value, such as a title or a branch.
+    /// Redacts one plain value, such as a title or a branch. When something inside goes wrong, all
+    /// of it is replaced.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let Some(scanner) = &self.scanner else { return Cow::Borrowed(text) };
-        let spans = line::text_spans(scanner, text.as_bytes());
-        if spans.is_empty() {
-            return Cow::Borrowed(text);
+        let redacted = guarded(|| {
+            let spans = line::text_spans(scanner, text.as_bytes());
+            let redacted = (!spans.is_empty()).then(|| splice(scanner, text.as_bytes(), &spans));
+            Ok(redacted)
+        });
+        match redacted {
+            Ok(None) => Cow::Borrowed(text),
+            Ok(Some(redacted)) => Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()),
+            Err(Withheld) => Cow::Borrowed(WITHHELD),
         }
-        let redacted = splice(scanner, text.as_bytes(), &spans);
-        Cow::Owned(String::from_utf8_lossy(&redacted).into_owned())
     }
 
     /// The secrets of a line, if there are any.
@@ -112,6 +133,18 @@ impl Redactor {
         let spans = line::line_spans(scanner, line);
         (!spans.is_empty()).then_some((scanner, spans))
     }
+}
+
+/// Does a piece of work whose panic means that the line is withheld, and not that the program ends.
+fn guarded<T>(work: impl FnOnce() -> Result<T, Withheld>) -> Result<T, Withheld> {
+    // Nothing is used again that a panic could have left half done: a redactor never changes.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(Err(Withheld))
+}
+
+/// What was JSON must still be: if not, a rule has cut where it must not.
+fn checked(line: &[u8], redacted: Vec<u8>) -> Result<Vec<u8>, Withheld> {
+    let kept = !json::is_whole(line) || json::is_whole(&redacted);
+    if kept { Ok(redacted) } else { Err(Withheld) }
 }
 
 /// Puts markers in the place of sorted, disjoint spans.

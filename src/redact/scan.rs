@@ -14,7 +14,7 @@ use regex::bytes::Regex;
 use super::custom::{Custom, compile};
 use super::escape::unescape;
 use super::names::{self, Names};
-use super::rules::{self, Begin, Left, Rule};
+use super::rules::{self, Begin, Left, Rule, is_token};
 use super::settings::MarkerKey;
 use super::spans::{Span, settle};
 use super::value::{Looks, contains_ignoring_case, entropy, is_placeholder, looks};
@@ -303,8 +303,10 @@ impl Keywords {
     fn is_suspicious(&self, raw: &[u8], pattern: usize, hit: Range<usize>) -> Option<usize> {
         let suspicious = match self.meanings[pattern] {
             Meaning::Token(index, word) => {
+                let rule = self.rules[index];
                 raw[hit.clone()] == *word.as_bytes()
-                    && (self.rules[index].left != Left::Boundary || is_boundary(&raw[..hit.start]))
+                    && (!matches!(rule.begin, Begin::Keyword)
+                        || may_begin(rule.left, &raw[..hit.start]))
             }
             Meaning::Name => context::name_at(raw, hit.clone())
                 .is_some_and(|name| !is_key_of_number(raw, name.range.end)),
@@ -391,14 +393,12 @@ impl Keywords {
         let start = match rule.begin {
             Begin::Keyword => hit.start,
             Begin::Before(bytes) => hit.start.checked_sub(bytes)?,
-            Begin::Run(bytes_max) => {
+            Begin::Run(bytes_max, of) => {
                 let window = &text[hit.start.saturating_sub(bytes_max)..hit.start];
-                hit.start - window.iter().rev().take_while(|byte| is_token(**byte)).count()
+                hit.start - window.iter().rev().take_while(|byte| of(**byte)).count()
             }
         };
-        if resume.iter().any(|(rule, end)| *rule == index && start < *end)
-            || rule.left == Left::Boundary && !is_boundary(&text[..start])
-        {
+        if is_behind(resume, index, start) || !may_begin(rule.left, &text[..start]) {
             return None;
         }
         if rule.left == Left::OncePerRun {
@@ -533,19 +533,18 @@ fn marker_type(kind: &str) -> String {
 
 /// Whether raw JSON goes on with a value that is no text: `"token":3`.
 fn is_key_of_number(raw: &[u8], end: usize) -> bool {
-    match raw.get(end..) {
-        Some([b'"', b':', b' ', value, ..]) => !matches!(value, b'"' | b'{' | b'['),
-        Some([b'"', b':', value, ..]) => !matches!(value, b' ' | b'"' | b'{' | b'['),
-        _ => false,
-    }
+    let value = match raw.get(end..) {
+        Some([b'"', b':', b' ', value @ ..] | [b'"', b':', value @ ..]) => value,
+        _ => return false,
+    };
+    let number = |byte: &&u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+    let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| value.starts_with(word));
+    let length = word.map_or_else(|| value.iter().take(32).take_while(number).count(), <[u8]>::len);
+    length > 0 && matches!(value.get(length), Some(b',' | b'}' | b']'))
 }
 
 fn has_at_sign(text: &[u8], from: usize) -> bool {
     memchr(b'@', &text[from..text.len().min(from + USER_INFO_BYTES_MAX)]).is_some()
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 /// Length of the run of `[A-Za-z0-9_-]` at the beginning.
@@ -553,7 +552,16 @@ fn run_length(text: &[u8]) -> usize {
     text.iter().take_while(|byte| is_token(**byte)).count()
 }
 
-/// Whether a token may begin here: no letter, digit, hyphen or underscore before it, except as the end of an
+/// Whether a match may stand behind this.
+fn may_begin(left: Left, before: &[u8]) -> bool {
+    match left {
+        Left::Any | Left::OncePerRun => true,
+        Left::Boundary => is_boundary(before),
+        Left::Alone => is_boundary(before) && before.last() != Some(&b'_'),
+    }
+}
+
+/// Whether a token may begin here: no letter, digit or hyphen before it, except as the end of an
 /// escape sequence of JSON inside a string, of a URL or of a terminal's colours.
 fn is_boundary(before: &[u8]) -> bool {
     match before {
@@ -566,7 +574,7 @@ fn is_boundary(before: &[u8]) -> bool {
             .take(COLOUR_BYTES_MAX)
             .find(|byte| !byte.is_ascii_digit() && **byte != b';')
             .is_some_and(|byte| *byte == b'['),
-        [.., last] => !last.is_ascii_alphanumeric() && !matches!(last, b'-' | b'_'),
+        [.., last] => !last.is_ascii_alphanumeric() && *last != b'-',
         [] => true,
     }
 }

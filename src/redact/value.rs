@@ -47,7 +47,7 @@ fn by_characters(value: &[u8]) -> Looks {
         let special = census.special > 0 && value.len() >= 8 && census.digits > 0;
         return if plain || special { Looks::Weak } else { Looks::Harmless };
     }
-    census.wordy = wordy_letters(value);
+    (census.wordy, census.words) = wordy_letters(value);
     if census.digits == 0 {
         return letters_only(value, &census);
     }
@@ -69,7 +69,8 @@ fn by_characters(value: &[u8]) -> Looks {
     if value.len() >= 10 && fewer >= 2 && census.changes >= 3 && census.changes * 3 >= fewer {
         return Looks::Random;
     }
-    if value.len() >= 12 && census.upper > 1 && census.lower > 1 && census.changes >= 3 {
+    let chopped = census.words * 3 >= letters || census.changes >= 3;
+    if value.len() >= 12 && census.upper > 1 && census.lower > 1 && chopped {
         return Looks::Random;
     }
     if made_up { Looks::MadeUp } else { Looks::Weak }
@@ -234,7 +235,7 @@ fn is_path(value: &[u8]) -> bool {
         return true;
     }
     let counted = value.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
-    counted > 0 && wordy_letters(value) * 10 >= counted * 7
+    counted > 0 && wordy_letters(value).0 * 10 >= counted * 7
 }
 
 /// Names of algorithms and formats that have digits in them.
@@ -258,14 +259,18 @@ fn is_hexadecimal(value: &[u8], census: &Census) -> bool {
 /// Values without a digit: a random one needs length and letters that are no words.
 fn letters_only(value: &[u8], census: &Census) -> Looks {
     let letters = census.lower + census.upper;
-    let wordy = census.wordy * 10 >= letters * 5;
+    let mixed = census.upper > 1 && census.lower > 1;
+    // Words joined by capitals have four letters and more on the average.
+    let chopped = mixed && letters >= 10 && census.words * 3 >= letters;
+    let wordy = census.wordy * 10 >= letters * 5 && !chopped;
     if census.foreign > 0 || wordy || letters < 8 {
         let mixed = census.kinds() >= 3 && value.len() >= 8 && census.foreign == 0;
         let marked = census.special > 0 && !value.starts_with(b"-") && !value.starts_with(b"=");
         return if mixed && marked { Looks::MadeUp } else { Looks::Harmless };
     }
-    match (value.len(), census.upper > 1 && census.lower > 1) {
+    match (value.len(), mixed) {
         (24.., true) => Looks::Strong,
+        (10.., true) if chopped => Looks::Random,
         (12.., true) | (24.., false) => Looks::Random,
         (_, true) if census.changes >= 2 => Looks::MadeUp,
         _ if census.special > 0 => Looks::MadeUp,
@@ -289,6 +294,8 @@ struct Census {
     changes: usize,
     /// Letters that are part of what could be a word; counted when there is need.
     wordy: usize,
+    /// What could be words, and what would be if its letters went together.
+    words: usize,
 }
 
 impl Census {
@@ -323,10 +330,11 @@ fn is_change(last: u8, byte: u8) -> bool {
         || last.is_ascii_lowercase() && byte.is_ascii_uppercase()
 }
 
-/// Letters in runs of one word's spelling (`word`, `Word`, `WORD`) whose pairs are all common but
-/// for one in eight.
-fn wordy_letters(value: &[u8]) -> usize {
-    let mut wordy = 0;
+/// Letters in runs of one word's spelling (`word`, `Word`, `WORD`), and how many such runs there
+/// are. Only those letters count whose pairs are all common but
+/// for one in six.
+fn wordy_letters(value: &[u8]) -> (usize, usize) {
+    let (mut wordy, mut words) = (0, 0);
     let mut at = 0;
     while at < value.len() {
         let start = at;
@@ -342,14 +350,15 @@ fn wordy_letters(value: &[u8]) -> usize {
             at += 1;
             continue;
         }
+        words += 1;
         let word = &value[start..at];
         let pairs = word.len() - 1;
         let common = word.windows(2).filter(|pair| is_common(pair[0], pair[1])).count();
-        if word.len() >= 3 && (pairs - common) * 8 <= pairs {
+        if word.len() >= 3 && (pairs - common) * 6 <= pairs {
             wordy += word.len();
         }
     }
-    wordy
+    (wordy, words)
 }
 
 fn run(value: &[u8], from: usize, of: impl Fn(&u8) -> bool) -> usize {

@@ -110,6 +110,9 @@ pub struct FileRecord {
     /// Lines replaced by a stand-in because they were too large.
     #[serde(skip_serializing_if = "super::is_default")]
     pub stand_ins: u64,
+    /// Lines replaced by a stand-in because they could not be redacted.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub withheld: u64,
     /// How often the file was found rewritten, shrunk or replaced.
     #[serde(skip_serializing_if = "super::is_default")]
     pub rewrites: u64,

@@ -102,6 +102,7 @@ impl Progress {
         self.record.last_synced_line += contents.n_lines;
         self.server_line = Some(self.record.last_synced_line);
         self.record.stand_ins += contents.stand_ins;
+        self.record.withheld += contents.withheld;
         self.record.chunks += 1;
         self.set_position(contents.end);
         self.n_refused_alone = 0;

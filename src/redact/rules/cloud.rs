@@ -1,6 +1,6 @@
 //! Clouds, their hosting and their databases.
 
-use super::{Begin, Left, Rule, shy, token};
+use super::{Begin, Left, Rule, is_base64, is_token, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -73,7 +73,7 @@ pub const RULES: &[Rule] = &[
         3.6,
     ),
     Rule {
-        begin: Begin::Run(16),
+        begin: Begin::Run(16, is_token),
         ..token(
             "firebase-server-key",
             "server key of Firebase",
@@ -96,7 +96,7 @@ pub const RULES: &[Rule] = &[
         )
     },
     Rule {
-        begin: Begin::Run(120),
+        begin: Begin::Run(120, is_base64),
         left: Left::Any,
         entropy_min: 4.0,
         ..token(
@@ -109,7 +109,7 @@ pub const RULES: &[Rule] = &[
         )
     },
     Rule {
-        begin: Begin::Run(90),
+        begin: Begin::Run(90, is_token),
         entropy_min: 4.0,
         ..token(
             "azure-devops-token",

@@ -1,6 +1,6 @@
 //! Chat and mail.
 
-use super::{Begin, Left, Rule, shy, token};
+use super::{Begin, Rule, is_digit, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -40,8 +40,7 @@ pub const RULES: &[Rule] = &[
         4.0,
     ),
     Rule {
-        begin: Begin::Run(10),
-        left: Left::Boundary,
+        begin: Begin::Run(10, is_digit),
         entropy_min: 3.6,
         ..token(
             "telegram-bot-token",

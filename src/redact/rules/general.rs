@@ -1,7 +1,7 @@
 //! Formats that nobody has listed: a prefix that says that what follows is a secret, and a random
 //! rest.
 
-use super::{Begin, Left, Rule, token};
+use super::{Begin, Left, Rule, is_token, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[Rule {
@@ -10,8 +10,8 @@ pub const RULES: &[Rule] = &[Rule {
         "pk_live_{a32}",
         "my_api_key_that_is_used_for_everything",
     ],
-    begin: Begin::Run(48),
-    left: Left::Boundary,
+    begin: Begin::Run(48, is_token),
+    left: Left::Alone,
     entropy_min: 3.6,
     accept: is_secret_by_prefix,
     ..token(

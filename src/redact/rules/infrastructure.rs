@@ -1,6 +1,6 @@
 //! Infrastructure, monitoring and secret managers.
 
-use super::{Begin, Rule, shy, token};
+use super::{Begin, Rule, is_token, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -13,7 +13,7 @@ pub const RULES: &[Rule] = &[
         &["hvs.{s90}", "hvb.{s140}"],
     ),
     Rule {
-        begin: Begin::Run(16),
+        begin: Begin::Run(16, is_token),
         ..token(
             "terraform-cloud-token",
             "token of Terraform Cloud",

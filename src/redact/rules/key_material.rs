@@ -1,6 +1,6 @@
 //! Tokens that prove who somebody is, and private keys without armour.
 
-use super::{Begin, Left, Rule, token};
+use super::{Begin, Left, Rule, is_base64, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -41,13 +41,13 @@ pub const RULES: &[Rule] = &[
         &["MDAxY{b120}"],
     ),
     Rule {
-        begin: Begin::Before(5),
+        begin: Begin::Before(6),
         ..token(
             "rsa-key-material",
             "RSA private key without armour",
             "private_key",
             &["IBAAKCA", "IBADANBgkqhkiG9w0BAQEFAASC"],
-            r"MI[A-Za-z0-9+/]{3}(?:IBAAKCA|IBADANBgkqhkiG9w0BAQEFAASC)[A-Za-z0-9+/=]{30,}",
+            r"MI[A-Za-z0-9+/]{4}(?:IBAAKCA|IBADANBgkqhkiG9w0BAQEFAASC)[A-Za-z0-9+/=]{30,}",
             &["MIIEpAIBAAKCAQEA{b600}"],
         )
     },
@@ -68,7 +68,7 @@ pub const RULES: &[Rule] = &[
         &["b3BlbnNzaC1rZXktdjE{b60}"],
     ),
     Rule {
-        begin: Begin::Run(64),
+        begin: Begin::Run(64, is_base64),
         ..token(
             "encoded-private-key",
             "private key, encoded as base64 once more",

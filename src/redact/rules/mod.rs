@@ -73,15 +73,15 @@ pub struct Rule {
 }
 
 /// Where a match begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub enum Begin {
     /// At the keyword.
     Keyword,
     /// This many bytes before the keyword.
     Before(usize),
-    /// At the beginning of the run of `[A-Za-z0-9_-]` that ends at the keyword, which is no longer
-    /// than this, in bytes.
-    Run(usize),
+    /// At the beginning of the run of such bytes that ends at the keyword, or this many bytes before
+    /// it.
+    Run(usize, fn(u8) -> bool),
 }
 
 /// What may stand before a match.
@@ -89,8 +89,10 @@ pub enum Begin {
 pub enum Left {
     /// Anything.
     Any,
-    /// No letter, digit, hyphen or underscore, unless it ends an escape sequence.
+    /// No letter, digit or hyphen, unless it ends an escape sequence.
     Boundary,
+    /// As [`Left::Boundary`], and no underscore.
+    Alone,
     /// Anything, but a run of the token's class `[A-Za-z0-9_-]` is tried only once, from the first
     /// keyword in it: what fails there fails at the later ones as well.
     OncePerRun,
@@ -128,6 +130,19 @@ const fn token(
 /// A token whose keyword is short or common: it must stand alone and be random.
 const fn shy(rule: Rule, entropy_min: f32) -> Rule {
     Rule { left: Left::Boundary, entropy_min, ..rule }
+}
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_digit()
+}
+
+/// What most tokens consist of.
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
 /// All built-in rules. Those of earlier position win where two find the same span.

@@ -1,6 +1,6 @@
 //! Payments and trade.
 
-use super::{Rule, shy, token};
+use super::{Left, Rule, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -86,6 +86,7 @@ pub const RULES: &[Rule] = &[
         &["FLWSECK_TEST-{h32}-X"],
     ),
     Rule {
+        left: Left::Alone,
         harmless: &[
             "test_password_reset_token_expires_after_one_hour2",
             "live_reload_of_pages_with_unsaved_changes",
@@ -93,26 +94,15 @@ pub const RULES: &[Rule] = &[
         ..shy(
             token(
                 "gocardless-token",
-                "token of GoCardless or Lob",
+                "token of GoCardless, Lob or Mollie",
                 "payment_token",
                 &["live_", "test_"],
-                r"(?:live|test)_[A-Za-z0-9_-]{35,}",
-                &["live_{a40}"],
+                r"(?:live|test)_[A-Za-z0-9_-]{30,}",
+                &["live_{a40}", "test_{a30}"],
             ),
-            4.2,
+            4.1,
         )
     },
-    shy(
-        token(
-            "mollie-key",
-            "key of Mollie",
-            "payment_token",
-            &["live_", "test_"],
-            r"(?:live|test)_[A-Za-z0-9]{30}",
-            &["live_{a30}"],
-        ),
-        3.9,
-    ),
     token(
         "easypost-key",
         "key of EasyPost",

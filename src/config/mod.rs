@@ -1,23 +1,30 @@
 //! The user's configuration, `~/.confab/config.json`, in the format of the existing client
-//! (reference §7.1) plus `sync_interval`, `allow_insecure_http` and `ca_file`.
+//! (reference §7.1) plus `sync_interval`, `allow_insecure_http`, `ca_file`, `exclude` and what
+//! `redact::Settings` adds.
 //!
 //! Read whole and checked on load; unknown keys are left to others. Absent `redaction` means on:
 //! only an explicit `"enabled": false` turns it off. Deliberately absent: the environment, which
 //! `main` hands in as [`Overrides`].
 
+mod exclude;
+
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::error::{Context, Error, Result};
-use crate::files::{self, Paths};
+use crate::files::{self, Paths, SessionId};
 use crate::redact;
 use crate::schedule;
 
 /// Bytes of a configuration file.
 const CONFIG_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the key of stable markers.
+pub const MARKER_KEY_BYTES: usize = size_of::<redact::MarkerKey>();
+/// Bytes of a file of further redaction rules.
+const RULES_BYTES_MAX: usize = 4 << 20;
 /// The shortest API key.
 const API_KEY_BYTES_MIN: usize = 20;
 
@@ -39,6 +46,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// What is cut out of what leaves the machine.
     pub redaction: redact::Settings,
+    /// Folders, as globs, and sessions that are never uploaded at all.
+    pub exclude: Vec<String>,
 }
 
 /// Where the backend is and who we are there.
@@ -77,7 +86,50 @@ pub fn load(paths: &Paths) -> Result<Config> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
         result => result.context(what)?,
     };
-    parse(&bytes).context(what)
+    let mut config = parse(&bytes).context(what)?;
+    read_rules(&mut config.redaction, paths);
+    read_marker_key(&mut config.redaction, paths);
+    Ok(config)
+}
+
+/// Reads the file of further rules that the settings name.
+fn read_rules(settings: &mut redact::Settings, paths: &Paths) {
+    let Some(named) = &settings.rules_file else { return };
+    let path = match named.strip_prefix("~") {
+        Ok(rest) => paths.home().join(rest),
+        Err(_) => named.clone(),
+    };
+    if !path.is_absolute() {
+        let problem = format!("redaction.rules_file {} is not an absolute path", path.display());
+        settings.problems.push((problem, "write it out from / or ~/ on".to_owned()));
+        return;
+    }
+    let read = files::read_bounded(&path, RULES_BYTES_MAX).map_err(|error| {
+        Error::new(error.to_string()).with_hint("the other redaction rules run without it")
+    });
+    match read.and_then(|bytes| redact::parse_rules(&bytes)) {
+        Ok(rules) => settings.further_rules = rules,
+        Err(error) => {
+            let problem = format!("read redaction rules {}: {error}", path.display());
+            settings.problems.push((problem, error.hint().unwrap_or_default().to_owned()));
+        }
+    }
+}
+
+/// Reads what keys the tags of stable markers; `main` has made it.
+fn read_marker_key(settings: &mut redact::Settings, paths: &Paths) {
+    if !settings.stable_markers {
+        return;
+    }
+    let path = paths.marker_key();
+    let read = files::read_bounded(&path, MARKER_KEY_BYTES);
+    match read.map(|bytes| redact::MarkerKey::try_from(bytes.as_slice())) {
+        Ok(Ok(key)) => settings.marker_key = Some(key),
+        _ => settings.problems.push((
+            format!("stable_markers: no key in {}", path.display()),
+            "markers have no tags until it is there; confab makes it when it can write".to_owned(),
+        )),
+    }
 }
 
 /// Reads the text of a configuration file.
@@ -114,6 +166,11 @@ impl Config {
             key: self.api_key.clone(),
             ca_file: self.ca_file.clone(),
         })
+    }
+
+    /// Whether a session that runs in this folder is never uploaded.
+    pub fn excludes(&self, id: &SessionId, cwd: &Path, paths: &Paths) -> bool {
+        exclude::excludes(&self.exclude, id, cwd, paths.home())
     }
 
     /// Interval and jitter: the environment wins over the file, what cannot be read counts as
