@@ -7,11 +7,12 @@
 //!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use serde::Serialize;
 
-use crate::redact::Redactor;
+use crate::redact::{Redactor, Withheld};
 use crate::tail::{Line, Position, Tail, TooLarge};
 use crate::transcript::{self, OutlineFacts};
 use crate::wire::{self, ChunkMetadata};
@@ -183,7 +184,16 @@ impl<'a> Builder<'a> {
 
     /// Adds a line; false when it does not fit any more.
     fn push(&mut self, line: &[u8]) -> io::Result<bool> {
-        let Ok(redacted) = self.redactor.line(line) else {
+        self.push_redacted(line, self.redactor.line(line))
+    }
+
+    /// Adds what redaction has made of a line; a stand-in when it has failed.
+    fn push_redacted(
+        &mut self,
+        line: &[u8],
+        redacted: Result<Cow<'_, [u8]>, Withheld>,
+    ) -> io::Result<bool> {
+        let Ok(redacted) = redacted else {
             self.contents.withheld += 1;
             return self.push_replacement(&TooLarge::of(line), "line withheld", "");
         };
@@ -328,7 +338,7 @@ fn stand_in(large: &TooLarge<'_>, why: &'static str, head: &str) -> io::Result<S
     let OutlineFacts { kind, uuid, parent_uuid, timestamp, session_id } = &large.outline;
     let stand_in = StandIn {
         keys: Keys {
-            kind: kind.as_deref().unwrap_or("confab-stand-in"),
+            kind: kind.as_deref().filter(|kind| is_name(kind)).unwrap_or("confab-stand-in"),
             uuid: uuid.as_deref(),
             parent_uuid: parent_uuid.as_deref(),
             timestamp: timestamp.as_deref(),
@@ -342,6 +352,11 @@ fn stand_in(large: &TooLarge<'_>, why: &'static str, head: &str) -> io::Result<S
         },
     };
     Ok(serde_json::to_string(&stand_in)?)
+}
+
+/// Whether a type can be told although nothing has redacted it: a word, and nothing else.
+fn is_name(kind: &str) -> bool {
+    kind.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'))
 }
 
 /// Appends the inside of a JSON string.
@@ -383,3 +398,49 @@ const NEEDS_ESCAPE: [bool; 256] = {
     table[b'\\' as usize] = true;
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Settings;
+
+    /// What cannot be redacted stays here, keeps its number, and stops nothing.
+    #[test]
+    fn a_line_that_is_withheld_leaves_a_stand_in_that_shows_none_of_it() {
+        let (redactor, _) = Redactor::new(&Settings::default());
+        let header =
+            Header { session_id: "s", file_name: "f", file_type: "transcript", first_line: 7 };
+        let mut builder = Builder::new(header, &redactor, REQUEST_BYTES_TARGET).unwrap();
+        let whole = br#"{"type":"user","uuid":"u1","message":{"role":"user","content":"hello"}}"#;
+        let failed = br#"{"type":"user","uuid":"u2","message":{"content":"private words"},"x":1}"#;
+        let disguised = br#"{"type":"Private-Words 42","content":"private words"}"#;
+        assert!(builder.push(whole).unwrap());
+        for line in [&failed[..], disguised, b"private words", b""] {
+            builder.note_position(Position::default());
+            assert!(builder.push_redacted(line, Err(Withheld)).unwrap());
+        }
+        builder.note_position(Position::default());
+        assert!(builder.push(whole).unwrap());
+        let (body, contents) = builder.finish(None).unwrap();
+        assert_eq!((contents.withheld, contents.stand_ins), (4, 0));
+        assert_eq!(contents.first_message.as_deref(), Some("hello"));
+        let body = zstd::decode_all(&body[..]).unwrap();
+        let request: wire::ChunkRequest = serde_json::from_slice(&body).unwrap();
+        assert_eq!(request.lines.len(), 6);
+        assert_eq!(request.lines[0].as_bytes(), whole);
+        assert_eq!(request.lines[5].as_bytes(), whole);
+        for (line, kind, bytes) in [
+            (1, "user", failed.len()),
+            (2, "confab-stand-in", disguised.len()),
+            (4, "confab-stand-in", 0),
+        ] {
+            let line: serde_json::Value = serde_json::from_str(&request.lines[line]).unwrap();
+            assert_eq!(line["type"], kind);
+            assert_eq!(line["confab"]["replaced"], "line withheld");
+            assert_eq!(line["confab"]["bytes"], bytes);
+            assert_eq!(line["confab"]["head"], "");
+        }
+        let text = String::from_utf8(body).unwrap().to_lowercase();
+        assert!(text.contains(r#"\"uuid\":\"u2\""#) && !text.contains("private"), "{text}");
+    }
+}

@@ -35,6 +35,7 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_SKIPPED: u8 = 3;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(tell_place));
     match cli::parse(env::args_os().skip(1).collect()) {
         Ok(Command::Hook(event)) => run_hook(event),
         Ok(Command::Redact { explain }) => run_redact(explain),
@@ -229,6 +230,14 @@ fn complain(error: &Error) {
     if let Some(hint) = error.hint() {
         let _ = writeln!(stderr, "confab: hint: {hint}");
     }
+}
+
+/// The message of a panic may quote what was being worked on: only its place is told.
+fn tell_place(panic: &std::panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+    let what = format!("internal failure{}", place.unwrap_or_default());
+    log::error!("{what}");
+    complain(&Error::new(what).with_hint("please report this: it is a defect of confab"));
 }
 
 /// The real clock.

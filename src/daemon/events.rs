@@ -1,5 +1,6 @@
 //! What wakes a daemon: signals, the end of Claude Code, the clock.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -108,7 +109,12 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .stack_size(STACK_BYTES)
-        .spawn(body)
+        .spawn(|| {
+            // A daemon that hears nothing any more would live for ever; the next hook starts one.
+            if catch_unwind(AssertUnwindSafe(body)).is_err() {
+                std::process::abort();
+            }
+        })
         .map(|_| ())
         .context(|| format!("start the {name} thread"))
 }

@@ -527,3 +527,14 @@ fn damaged_real_lines_never_show_the_secret() {
         assert!(gone, "{}: {}", sample.rule, String::from_utf8_lossy(&redacted));
     }
 }
+
+/// What fails inside of redaction, for whatever reason, withholds the line and ends nothing.
+#[test]
+fn a_failure_inside_withholds_the_line() {
+    let line = b"{}";
+    let fail = |at: usize| -> Result<u8, Withheld> { Ok(line[at]) };
+    assert_eq!(guarded(|| fail(line.len())), Err(Withheld));
+    assert_eq!(guarded(|| fail(0)), Ok(b'{'));
+    assert_eq!(checked(line, b"{".to_vec()), Err(Withheld));
+    assert_eq!(checked(b"{", b"}".to_vec()), Ok(b"}".to_vec()));
+}
