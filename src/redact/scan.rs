@@ -28,6 +28,8 @@ const HIDING_ESCAPES: [&str; 7] =
 const COLOUR_BYTES_MAX: usize = 20;
 /// Bytes behind `://` in which an `@` makes it worth a look.
 const USER_INFO_BYTES_MAX: usize = 512;
+/// Bytes behind its keyword that every token has.
+const TOKEN_BYTES_MIN: usize = 10;
 /// Lines over which a terminal may have wrapped one token.
 const WRAPPED_LINES_MAX: usize = 16;
 /// Bytes of a token from which on it may have been wrapped.
@@ -176,6 +178,7 @@ impl Scanner {
             everywhere: !self.custom.is_empty(),
             keywords: self.keywords.as_ref(),
             matches: self.keywords.as_ref().map(|words| words.automaton.find_overlapping_iter(raw)),
+            resume: Vec::new(),
             runs_at: 0,
             keyword: None,
             run: None,
@@ -227,6 +230,7 @@ pub struct Suspicions<'a> {
     everywhere: bool,
     keywords: Option<&'a Keywords>,
     matches: Option<FindOverlappingIter<'a, 'a>>,
+    resume: Vec<(usize, usize)>,
     runs_at: usize,
     /// The next one of each kind, once it has been looked for.
     keyword: Option<usize>,
@@ -244,9 +248,9 @@ impl Suspicions<'_> {
             return false;
         };
         while self.keyword.is_none_or(|at| at < range.start) {
-            let raw = self.raw;
+            let (raw, resume) = (self.raw, &mut self.resume);
             let next = matches.find_map(|found| {
-                keywords.is_suspicious(raw, found.pattern().as_usize(), found.range())
+                keywords.is_suspicious(raw, found.pattern().as_usize(), found.range(), resume)
             });
             self.keyword = Some(next.unwrap_or(usize::MAX));
         }
@@ -300,13 +304,17 @@ impl Keywords {
     }
 
     /// Whether a keyword in raw JSON is worth reading its strings, from where on.
-    fn is_suspicious(&self, raw: &[u8], pattern: usize, hit: Range<usize>) -> Option<usize> {
+    fn is_suspicious(
+        &self,
+        raw: &[u8],
+        pattern: usize,
+        hit: Range<usize>,
+        resume: &mut Vec<(usize, usize)>,
+    ) -> Option<usize> {
         let suspicious = match self.meanings[pattern] {
             Meaning::Token(index, word) => {
-                let rule = self.rules[index];
                 raw[hit.clone()] == *word.as_bytes()
-                    && (!matches!(rule.begin, Begin::Keyword)
-                        || may_begin(rule.left, &raw[..hit.start]))
+                    && self.token(index, raw, hit.clone(), resume).is_some()
             }
             Meaning::Name => context::name_at(raw, hit.clone())
                 .is_some_and(|name| !is_key_of_number(raw, name.range.end)),
@@ -390,6 +398,9 @@ impl Keywords {
         resume: &mut Vec<(usize, usize)>,
     ) -> Option<Span> {
         let rule = self.rules[index];
+        if matches!(rule.begin, Begin::Keyword) && !token_follows(&text[hit.end..]) {
+            return None;
+        }
         let start = match rule.begin {
             Begin::Keyword => hit.start,
             Begin::Before(bytes) => hit.start.checked_sub(bytes)?,
@@ -550,6 +561,13 @@ fn has_at_sign(text: &[u8], from: usize) -> bool {
 /// Length of the run of `[A-Za-z0-9_-]` at the beginning.
 fn run_length(text: &[u8]) -> usize {
     text.iter().take_while(|byte| is_token(**byte)).count()
+}
+
+/// Whether a keyword is followed by what could be the rest of a token: most are not, and an
+/// expression costs more than this look.
+fn token_follows(rest: &[u8]) -> bool {
+    let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.~=+%:$/".contains(byte);
+    rest.get(..TOKEN_BYTES_MIN).is_some_and(|rest| rest.iter().all(of_token))
 }
 
 /// Whether a match may stand behind this.
