@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use confab::cli::{self, Command};
+use confab::cli::{self, Command, Exit};
 use confab::config::{self, Account, Overrides};
 use confab::daemon::{self, World};
 use confab::error::{Context, Error, Result};
@@ -34,8 +34,7 @@ fn main() -> ExitCode {
     match cli::parse(env::args_os().skip(1).collect()) {
         Ok(Command::Hook(event)) => run_hook(event),
         Ok(command) => match run(command) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
+            Ok(exit) => ExitCode::from(exit as u8),
             Err(error) => {
                 complain(&error);
                 ExitCode::FAILURE
@@ -79,19 +78,14 @@ fn try_hook(event: Event) -> Result<()> {
     hook::handle(event, &input, &surroundings)
 }
 
-fn run(command: Command) -> Result<bool> {
+fn run(command: Command) -> Result<Exit> {
     let mut stdout = io::stdout();
-    let print = |mut out: io::Stdout, text: &str| match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new("write to standard output").caused_by(error))
-        }
-        _ => Ok(true),
-    };
     match command {
         Command::Hook(_) => unreachable!("hooks are answered before anything else"),
-        Command::Daemon(launch) => run_daemon(launch).map(|()| true),
+        Command::Daemon(launch) => run_daemon(launch).map(|()| Exit::Done),
+        Command::Print(text) => print(&text),
         Command::SyncStatus { json } => {
-            cli::sync_status::run(&paths()?, json, &mut stdout).map(|()| true)
+            cli::sync_status::run(&paths()?, json, &mut stdout).map(|()| Exit::Done)
         }
         Command::SyncFlush => {
             let paths = paths()?;
@@ -99,11 +93,20 @@ fn run(command: Command) -> Result<bool> {
                 let mut stderr = io::stderr();
                 let on_terminal = stderr.is_terminal();
                 let progress = on_terminal.then_some(&mut stderr as &mut dyn Write);
-                cli::sync_flush::run(world, &mut stdout, progress)
+                let all = cli::sync_flush::run(world, &mut stdout, progress)?;
+                Ok(if all { Exit::Done } else { Exit::Failed })
             })
         }
-        Command::Version => print(stdout, concat!("confab ", env!("CARGO_PKG_VERSION"), "\n")),
-        Command::Help => print(stdout, cli::HELP),
+    }
+}
+
+/// A reader that goes away early has what it wanted.
+fn print(text: &str) -> Result<Exit> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new("write to standard output").caused_by(error))
+        }
+        _ => Ok(Exit::Done),
     }
 }
 
