@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ use confab::time::Clock;
 const END_INPUT_TIME_MAX: Duration = Duration::from_millis(700);
 /// How long the other hooks wait for it: a prompt may be of megabytes.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a value that is read from standard input.
+const VALUE_BYTES_MAX: u64 = 256 << 10;
 /// Exit status of a usage error.
 const EXIT_USAGE: u8 = 2;
 
@@ -82,10 +84,16 @@ fn run(command: Command) -> Result<Exit> {
     let mut stdout = io::stdout();
     match command {
         Command::Hook(_) => unreachable!("hooks are answered before anything else"),
-        Command::Daemon(launch) => run_daemon(launch).map(|()| Exit::Done),
+        Command::Daemon(launch) => run_daemon(launch).map(done),
         Command::Print(text) => print(&text),
+        Command::ConfigGet(key) => cli::config::get(&paths()?, key, &mut stdout).map(done),
+        Command::ConfigSet { key, value } => {
+            let value = if value == "-" { read_value(key.name)? } else { value };
+            cli::config::set(&paths()?, key, &value, &mut stdout).map(done)
+        }
+        Command::ConfigList { json } => cli::config::list(&paths()?, json, &mut stdout).map(done),
         Command::SyncStatus { json } => {
-            cli::sync_status::run(&paths()?, json, &mut stdout).map(|()| Exit::Done)
+            cli::sync_status::run(&paths()?, json, &mut stdout).map(done)
         }
         Command::SyncFlush => {
             let paths = paths()?;
@@ -98,6 +106,24 @@ fn run(command: Command) -> Result<Exit> {
             })
         }
     }
+}
+
+fn done((): ()) -> Exit {
+    Exit::Done
+}
+
+/// A value from standard input, where other users of the machine do not see it.
+fn read_value(name: &str) -> Result<String> {
+    if io::stdin().is_terminal() {
+        let _ = write!(io::stderr(), "{name}, then Enter and Ctrl-D: ");
+    }
+    let mut text = String::new();
+    let read = io::stdin().take(VALUE_BYTES_MAX + 1).read_to_string(&mut text);
+    read.context(|| format!("read {name} from standard input"))?;
+    if text.len() as u64 > VALUE_BYTES_MAX {
+        return Err(Error::new(format!("{name} on standard input is too long")));
+    }
+    Ok(text)
 }
 
 /// A reader that goes away early has what it wanted.

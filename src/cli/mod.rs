@@ -3,6 +3,7 @@
 //! Commands and their options are data in [`table`]; what is typed is checked by it.
 
 pub mod completions;
+pub mod config;
 pub mod help;
 pub mod man;
 pub mod sync_flush;
@@ -13,6 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cli::table::{Count, Entry, Verb};
+use crate::config::keys::Key;
 use crate::error::{Error, Result};
 use crate::files::SessionId;
 use crate::hook::Event;
@@ -28,6 +30,20 @@ pub enum Command {
     Daemon(Launch),
     /// Print this text: help, version, completions, the manual page.
     Print(String),
+    /// `config get`.
+    ConfigGet(&'static Key),
+    /// `config set`.
+    ConfigSet {
+        /// Which value.
+        key: &'static Key,
+        /// As it was typed; `-` for standard input.
+        value: String,
+    },
+    /// `config list`.
+    ConfigList {
+        /// As JSON.
+        json: bool,
+    },
     /// `sync status`.
     SyncStatus {
         /// As JSON.
@@ -133,6 +149,11 @@ fn command_of(line: Line) -> Result<Command> {
             let script = completions::script(operands[0]);
             Command::Print(script.expect("the operand is one of the table's"))
         }
+        Verb::ConfigGet => Command::ConfigGet(key(operands[0])),
+        Verb::ConfigList => Command::ConfigList { json },
+        Verb::ConfigSet => {
+            Command::ConfigSet { key: key(operands[0]), value: operands[1].to_owned() }
+        }
         Verb::Daemon => Command::Daemon(launch(&line)?),
         Verb::Help => Command::Print(help::topic(operands)?),
         Verb::Hook => unreachable!("hooks are recognised before anything is parsed"),
@@ -141,6 +162,10 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::SyncStatus => Command::SyncStatus { json },
         Verb::Version => Command::Print(version()),
     })
+}
+
+fn key(name: &str) -> &'static Key {
+    Key::find(name).expect("the operand is one of the table's")
 }
 
 /// Options and operands are those of the table.

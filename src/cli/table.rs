@@ -4,6 +4,8 @@
 //! Deliberately absent: abbreviated options, options without a long name, defaults (they are said
 //! in the text, and set by the command).
 
+use crate::config::keys;
+
 /// One command.
 #[derive(Debug)]
 pub struct Entry {
@@ -30,6 +32,12 @@ pub struct Entry {
 pub enum Verb {
     /// `completions SHELL`.
     Completions,
+    /// `config get KEY`.
+    ConfigGet,
+    /// `config list`.
+    ConfigList,
+    /// `config set KEY VALUE`.
+    ConfigSet,
     /// What a hook starts.
     Daemon,
     /// `help`.
@@ -105,6 +113,44 @@ const NONE: Entry = Entry {
 /// All commands in the order in which they are shown.
 pub const COMMANDS: &[Entry] = &[
     Entry {
+        verb: Verb::ConfigGet,
+        words: "config get",
+        operands: &[operand("KEY", &keys::NAMES)],
+        summary: "prints a value of the config",
+        text: &["An API key is never printed whole."],
+        examples: &[("confab config get backend_url", "prints the address")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::ConfigSet,
+        words: "config set",
+        operands: &[operand("KEY", &keys::NAMES), operand("VALUE", &[])],
+        summary: "checks a value and writes it into the config",
+        text: &[
+            "The rest of the file stays as it is, unknown keys too. An empty value removes the \
+             key, and - reads the value from standard input. Lists are given as JSON.",
+        ],
+        examples: &[
+            ("confab config set sync_interval 10s", "looks more often"),
+            ("confab config set api_key - <key", "reads the key from a file"),
+            (
+                "confab config set redaction.patterns '[{\"name\": \"x\", \"pattern\": \"x-[0-9]+\", \
+                 \"type\": \"x\"}]'",
+                "a pattern of your own",
+            ),
+        ],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::ConfigList,
+        words: "config list",
+        options: &[JSON],
+        summary: "prints all values of the config",
+        text: &["What is not set is shown with what counts instead."],
+        examples: &[("confab config list", "all values")],
+        ..NONE
+    },
+    Entry {
         verb: Verb::SyncStatus,
         words: "sync status",
         options: &[JSON],
@@ -172,7 +218,7 @@ pub const COMMANDS: &[Entry] = &[
         words: "help",
         operands: &[Operand { name: "COMMAND", values: &[], count: Count::Any }],
         summary: "prints the list of commands, or how to use one",
-        examples: &[("confab help sync flush", "how to use one command")],
+        examples: &[("confab help config set", "how to use one command")],
         ..NONE
     },
     Entry {
@@ -192,7 +238,7 @@ pub const COMMANDS: &[Entry] = &[
 
 /// Files that the user may want to know of, with what they are.
 pub const FILES: &[(&str, &str)] = &[
-    ("~/.confab/config.json", "backend_url, api_key and more: see the README"),
+    ("~/.confab/config.json", "backend_url, api_key and more: `confab config list`"),
     ("~/.confab/sync", "state of sessions that are not fully delivered"),
     ("~/.confab/kept", "what is remembered of sessions that are"),
     ("~/.confab/logs", "log of daemons and commands; never holds content"),
@@ -316,7 +362,7 @@ mod tests {
         assert_eq!(found(&["sync", "flush", "x"]), Some((Verb::SyncFlush, 2)));
         assert_eq!(found(&["sync"]), None);
         assert_eq!(found(&[]), None);
-        assert_eq!(group(&["sync"]).len(), 2);
+        assert_eq!(group(&["config"]).len(), 3);
         assert!(group(&["daemon"]).is_empty());
     }
 }
