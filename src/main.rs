@@ -210,9 +210,12 @@ fn text(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// One line for the error, one for the hint, whatever a library has put into its message.
 fn complain(error: &Error) {
     let mut stderr = io::stderr();
-    let _ = writeln!(stderr, "confab: error: {error}");
+    let text = error.to_string();
+    let text = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(stderr, "confab: error: {text}");
     if let Some(hint) = error.hint() {
         let _ = writeln!(stderr, "confab: hint: {hint}");
     }

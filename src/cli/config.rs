@@ -35,10 +35,13 @@ pub fn get(paths: &Paths, key: &Key, out: &mut dyn Write) -> Result<()> {
 pub fn set(paths: &Paths, key: &Key, value: &str, out: &mut dyn Write) -> Result<()> {
     let json = key.json_of(value)?;
     let changed = config::edit(paths, |document| {
+        let was_right = document.config().is_ok();
         document.set(key, json.as_deref())?;
-        match &json {
-            Some(_) => key.check(&document.config()?),
-            None => Ok(()),
+        match document.config() {
+            Err(_) if was_right => Err(Error::new(format!("{} cannot be this value", key.name))
+                .with_hint("the README shows what each key looks like")),
+            Ok(config) if json.is_some() => key.check(&config),
+            result => result.map(|_| ()),
         }
     })?;
     let name = key.name;

@@ -189,7 +189,11 @@ impl Document {
 /// # Errors
 /// Not JSON, or a value of the wrong type.
 pub fn parse(bytes: &[u8]) -> Result<Config> {
-    serde_json::from_slice(bytes).map_err(|error| misplaced(&error))
+    // serde would take a list for an object whose keys are left out.
+    match bytes.trim_ascii_start().first() {
+        Some(b'[') => Err(not_valid("a list, not an object")),
+        _ => serde_json::from_slice(bytes).map_err(|error| misplaced(&error)),
+    }
 }
 
 /// serde's text quotes values, which may be secrets; the place is enough.
@@ -365,6 +369,7 @@ mod tests {
         assert!(parse(b"{}").unwrap().redaction.enabled);
         assert!(parse(br#"{"redaction":{}}"#).unwrap().redaction.enabled);
         assert!(!parse(br#"{"redaction":{"enabled":false}}"#).unwrap().redaction.enabled);
+        assert!(parse(b" [\"https://x.org\"]").is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod answers;
 mod fields;
-mod port;
+pub mod port;
 mod proxy;
 mod requests;
 mod terminator;
