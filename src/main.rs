@@ -7,10 +7,11 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use confab::cli::login::Login;
 use confab::cli::{self, Command, Exit};
 use confab::config::{self, Account, Overrides};
 use confab::daemon::{self, World};
@@ -92,6 +93,8 @@ fn run(command: Command) -> Result<Exit> {
             cli::config::set(&paths()?, key, &value, &mut stdout).map(done)
         }
         Command::ConfigList { json } => cli::config::list(&paths()?, json, &mut stdout).map(done),
+        Command::Login(login) => run_login(login, &mut stdout).map(done),
+        Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
         Command::SyncStatus { json } => {
             cli::sync_status::run(&paths()?, json, &mut stdout).map(done)
         }
@@ -106,6 +109,37 @@ fn run(command: Command) -> Result<Exit> {
             })
         }
     }
+}
+
+fn run_login(mut login: Login, out: &mut dyn Write) -> Result<()> {
+    if login.api_key.as_deref() == Some("-") {
+        login.api_key = Some(read_value("api_key")?);
+    }
+    let user = sys::process::username().unwrap_or_else(|| "user".into());
+    let host = sys::process::hostname().unwrap_or_else(|| "host".into());
+    login.name.get_or_insert(format!("{user}@{host} (confab)"));
+    let (network, mut talk) = (network(), io::stderr());
+    let has_screen =
+        cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some();
+    let browse = (talk.is_terminal() && has_screen).then_some(&browse as &dyn Fn(&str));
+    let mut console = cli::login::Console {
+        out,
+        talk: &mut talk,
+        browse,
+        wait: &std::thread::sleep,
+        clock: &SystemClock,
+    };
+    let connect = |account: &Account| Client::new(account, &network, Arc::new(SystemClock));
+    cli::login::login(&paths()?, login, &connect, &mut console)
+}
+
+/// Starts a browser and forgets it: whoever has none reads the address on the terminal.
+fn browse(page: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let program = env::var_os("BROWSER").filter(|name| !name.is_empty());
+    let mut command = process::Command::new(program.unwrap_or_else(|| opener.into()));
+    command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = command.spawn();
 }
 
 fn done((): ()) -> Exit {

@@ -2,9 +2,11 @@
 //!
 //! Commands and their options are data in [`table`]; what is typed is checked by it.
 
+mod account;
 pub mod completions;
 pub mod config;
 pub mod help;
+pub mod login;
 pub mod man;
 pub mod sync_flush;
 pub mod sync_status;
@@ -13,6 +15,7 @@ pub mod table;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use crate::cli::login::Login;
 use crate::cli::table::{Count, Entry, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
@@ -44,6 +47,10 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `login`. The key may be `-` for standard input, and the name is for `main` to fill in.
+    Login(Login),
+    /// `logout`.
+    Logout,
     /// `sync status`.
     SyncStatus {
         /// As JSON.
@@ -129,6 +136,10 @@ impl Line {
         let found = self.options.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.as_os_str())
     }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        self.option(name).map(|value| utf8(value.to_owned(), &format!("--{name}"))).transpose()
+    }
 }
 
 fn command_of(line: Line) -> Result<Command> {
@@ -157,6 +168,12 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Daemon => Command::Daemon(launch(&line)?),
         Verb::Help => Command::Print(help::topic(operands)?),
         Verb::Hook => unreachable!("hooks are recognised before anything is parsed"),
+        Verb::Login => Command::Login(Login {
+            backend_url: line.text("backend-url")?,
+            api_key: line.text("api-key")?,
+            name: line.text("name")?,
+        }),
+        Verb::Logout => Command::Logout,
         Verb::Man => Command::Print(man::page()),
         Verb::SyncFlush => Command::SyncFlush,
         Verb::SyncStatus => Command::SyncStatus { json },

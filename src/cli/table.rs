@@ -44,6 +44,10 @@ pub enum Verb {
     Help,
     /// `hook EVENT`; is answered before any option is looked at.
     Hook,
+    /// `login`.
+    Login,
+    /// `logout`.
+    Logout,
     /// `man`.
     Man,
     /// `sync flush`.
@@ -112,6 +116,39 @@ const NONE: Entry = Entry {
 
 /// All commands in the order in which they are shown.
 pub const COMMANDS: &[Entry] = &[
+    Entry {
+        verb: Verb::Login,
+        words: "login",
+        options: &[
+            flag("backend-url", "URL", "address of the backend; that of the config if left out"),
+            flag("api-key", "KEY", "sign in with this key; - reads it from standard input"),
+            flag("name", "NAME", "name of the new key on the backend; USER@HOST if left out"),
+        ],
+        summary: "signs in to a backend",
+        text: &[
+            "Without a key, a code is shown that you confirm on the backend's web page; the new \
+             key comes from there. Address and key are checked with the backend before anything is \
+             written. Signing in turns redaction on unless the config has switched it off.",
+            "A key on the command line can be seen by other users of this machine while the \
+             command runs: prefer --api-key - and standard input.",
+            "The backend replaces a key of the same name: give machines whose user and host names \
+             are equal names of their own.",
+        ],
+        examples: &[
+            ("confab login --backend-url https://confab.example.org", "with the browser"),
+            ("confab login --backend-url http://127.0.0.1:8787 --api-key - <key", "with a key"),
+        ],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::Logout,
+        words: "logout",
+        summary: "removes the API key from the config",
+        text: &["Everything else in the config stays, and so do hooks and sessions that wait for \
+             delivery. The key stays valid until it is deleted on the backend."],
+        examples: &[("confab logout", "signs out")],
+        ..NONE
+    },
     Entry {
         verb: Verb::ConfigGet,
         words: "config get",

@@ -215,17 +215,26 @@ impl Config {
             return Err(Error::new("no backend is configured")
                 .with_hint("sign in with `confab login --backend-url URL`"));
         }
-        let url = self.backend_url.trim().trim_end_matches('/');
-        check_url(url, self.allow_insecure_http)?;
+        let url = self.address()?;
         check_key(&self.api_key)?;
         if let Some(path) = &self.ca_file {
             keys::check_absolute(path)?;
         }
-        Ok(Account {
-            url: url.to_owned(),
-            key: self.api_key.clone(),
-            ca_file: self.ca_file.clone(),
-        })
+        Ok(Account { url, key: self.api_key.clone(), ca_file: self.ca_file.clone() })
+    }
+
+    /// The address of the backend, without a slash at its end.
+    ///
+    /// # Errors
+    /// A missing or unusable address, with a hint.
+    pub fn address(&self) -> Result<String> {
+        let url = self.backend_url.trim().trim_end_matches('/');
+        if url.is_empty() {
+            return Err(Error::new("no backend is given")
+                .with_hint("sign in with `confab login --backend-url URL`"));
+        }
+        check_url(url, self.allow_insecure_http)?;
+        Ok(url.to_owned())
     }
 
     /// Interval and jitter: the environment wins over the file, what cannot be read counts as
