@@ -5,9 +5,12 @@
 mod account;
 pub mod completions;
 pub mod config;
+pub mod doctor;
+pub mod finding;
 pub mod help;
 pub mod login;
 pub mod man;
+pub mod status;
 pub mod sync_flush;
 pub mod sync_status;
 pub mod table;
@@ -44,6 +47,16 @@ pub enum Command {
     },
     /// `config list`.
     ConfigList {
+        /// As JSON.
+        json: bool,
+    },
+    /// `status`.
+    Status {
+        /// As JSON.
+        json: bool,
+    },
+    /// `doctor`.
+    Doctor {
         /// As JSON.
         json: bool,
     },
@@ -166,6 +179,7 @@ fn command_of(line: Line) -> Result<Command> {
             Command::ConfigSet { key: key(operands[0]), value: operands[1].to_owned() }
         }
         Verb::Daemon => Command::Daemon(launch(&line)?),
+        Verb::Doctor => Command::Doctor { json },
         Verb::Help => Command::Print(help::topic(operands)?),
         Verb::Hook => unreachable!("hooks are recognised before anything is parsed"),
         Verb::Login => Command::Login(Login {
@@ -175,6 +189,7 @@ fn command_of(line: Line) -> Result<Command> {
         }),
         Verb::Logout => Command::Logout,
         Verb::Man => Command::Print(man::page()),
+        Verb::Status => Command::Status { json },
         Verb::SyncFlush => Command::SyncFlush,
         Verb::SyncStatus => Command::SyncStatus { json },
         Verb::Version => Command::Print(version()),

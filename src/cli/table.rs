@@ -40,6 +40,8 @@ pub enum Verb {
     ConfigSet,
     /// What a hook starts.
     Daemon,
+    /// `doctor`.
+    Doctor,
     /// `help`.
     Help,
     /// `hook EVENT`; is answered before any option is looked at.
@@ -50,6 +52,8 @@ pub enum Verb {
     Logout,
     /// `man`.
     Man,
+    /// `status`.
+    Status,
     /// `sync flush`.
     SyncFlush,
     /// `sync status`.
@@ -147,6 +151,32 @@ pub const COMMANDS: &[Entry] = &[
         text: &["Everything else in the config stays, and so do hooks and sessions that wait for \
              delivery. The key stays valid until it is deleted on the backend."],
         examples: &[("confab logout", "signs out")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::Status,
+        words: "status",
+        options: &[JSON],
+        summary: "who is signed in where, what is redacted, followed and pending",
+        text: &[
+            "Asks the backend once whether the key is valid. The exit status is 1 when something \
+             needs to be done.",
+        ],
+        examples: &[("confab status", "one look")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::Doctor,
+        words: "doctor",
+        options: &[JSON],
+        summary: "checks everything and says what to do",
+        text: &[
+            "Checks config, redaction patterns, backend, certificates, key, clock, disk, daemons, \
+             sessions that are not fully delivered, and when Claude's own clean-up deletes what \
+             exists only here. Takes at most half a minute. The exit status is 1 when something is \
+             wrong; a warning alone leaves it 0.",
+        ],
+        examples: &[("confab doctor --json", "for a monitoring system")],
         ..NONE
     },
     Entry {
