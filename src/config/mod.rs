@@ -24,7 +24,7 @@ use crate::files::{self, Paths};
 use crate::redact;
 use crate::schedule;
 use crate::sys;
-use keys::Key;
+use keys::{Key, shown_address};
 
 /// Bytes of a configuration file.
 const CONFIG_BYTES_MAX: usize = 1 << 20;
@@ -211,11 +211,11 @@ impl Config {
     /// # Errors
     /// Missing or unusable address or key; each with a hint.
     pub fn account(&self) -> Result<Account> {
-        if self.backend_url.is_empty() || self.api_key.is_empty() {
-            return Err(Error::new("no backend is configured")
-                .with_hint("sign in with `confab login --backend-url URL`"));
-        }
         let url = self.address()?;
+        if self.api_key.is_empty() {
+            return Err(Error::new(format!("nobody is signed in to {}", shown_address(&url)))
+                .with_hint("sign in with `confab login`"));
+        }
         check_key(&self.api_key)?;
         if let Some(path) = &self.ca_file {
             keys::check_absolute(path)?;
@@ -230,7 +230,7 @@ impl Config {
     pub fn address(&self) -> Result<String> {
         let url = self.backend_url.trim().trim_end_matches('/');
         if url.is_empty() {
-            return Err(Error::new("no backend is given")
+            return Err(Error::new("no backend is configured")
                 .with_hint("sign in with `confab login --backend-url URL`"));
         }
         check_url(url, self.allow_insecure_http)?;

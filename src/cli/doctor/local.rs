@@ -17,20 +17,20 @@ const TRIAL_BYTES: usize = 4096;
 /// Keys whose values other checks look at.
 const CHECKED_ELSEWHERE: [&str; 4] = ["backend_url", "api_key", "allow_insecure_http", "redaction"];
 
-/// The configuration, an empty one if there is none to be had.
-pub fn config(paths: &Paths, findings: &mut Vec<Finding>) -> Config {
+/// The configuration; `None` when it cannot be read.
+pub fn config(paths: &Paths, findings: &mut Vec<Finding>) -> Option<Config> {
     let path = &paths.config;
     let config = match config::load(paths) {
         Ok(config) => config,
         Err(error) => {
             findings.push(Finding::error("config", &error));
-            return Config::default();
+            return None;
         }
     };
     let Ok(metadata) = std::fs::metadata(path) else {
         let what = format!("there is no {}", path.display());
         findings.push(Finding::fail("config", what, "sign in: confab login --backend-url URL"));
-        return config;
+        return Some(config);
     };
     let mode = metadata.permissions().mode() & 0o777;
     let before = findings.len();
@@ -58,7 +58,7 @@ pub fn config(paths: &Paths, findings: &mut Vec<Finding>) -> Config {
     if findings.len() == before {
         findings.push(Finding::ok("config", format!("{} is private and right", path.display())));
     }
-    config
+    Some(config)
 }
 
 /// All patterns, each that does not compile by itself.

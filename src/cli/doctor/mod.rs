@@ -50,11 +50,13 @@ struct Diagnosis<'a> {
 pub fn run(patient: Patient<'_>, json: bool, out: &mut dyn Write) -> Result<bool> {
     let mut findings = Vec::new();
     let config = local::config(patient.paths, &mut findings);
-    local::redaction(&config.redaction, &mut findings);
-    backend(&config, patient.connect, patient.now, &mut findings);
+    if let Some(config) = &config {
+        local::redaction(&config.redaction, &mut findings);
+        backend(config, patient.connect, patient.now, &mut findings);
+    }
     local::disk(patient.paths, &mut findings);
     findings.extend(patient.hooks);
-    sessions::check(patient.paths, &config, patient.now, &mut findings);
+    sessions::check(patient.paths, &config.unwrap_or_default(), patient.now, &mut findings);
     let well = is_well(&findings);
     let written = match json {
         true => serde_json::to_writer_pretty(&mut *out, &Diagnosis { well, findings: &findings })
