@@ -84,7 +84,7 @@ _confab() {{
   done
   case $so_far in
 {cases}  esac
-  mapfile -t COMPREPLY < <(compgen -W \"$offers\" -- \"${{COMP_WORDS[COMP_CWORD]}}\")
+  COMPREPLY=($(compgen -W \"$offers\" -- \"${{COMP_WORDS[COMP_CWORD]}}\"))
 }}
 complete -o default -F _confab confab
 "

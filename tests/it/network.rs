@@ -6,7 +6,7 @@ mod fields;
 pub mod port;
 mod proxy;
 mod requests;
-mod terminator;
+pub mod terminator;
 mod tls;
 
 use serde_json::{Value, json};

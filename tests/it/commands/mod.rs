@@ -2,6 +2,7 @@
 //! option has one.
 
 mod case;
+mod live;
 mod script;
 
 use std::fs;
