@@ -181,7 +181,7 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Daemon => Command::Daemon(launch(&line)?),
         Verb::Doctor => Command::Doctor { json },
         Verb::Help => Command::Print(help::topic(operands)?),
-        Verb::Hook => unreachable!("hooks are recognised before anything is parsed"),
+        Verb::Hook => Command::Hook(event_of(operands[0])),
         Verb::Login => Command::Login(Login {
             backend_url: line.text("backend-url")?,
             api_key: line.text("api-key")?,
@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn a_hook_is_never_a_usage_error() {
-        let cases: [(&[&str], Option<Event>); 8] = [
+        let cases: [(&[&str], Option<Event>); 9] = [
+            (&["--", "hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-end", "--provider", "claude-code"], Some(Event::SessionEnd)),
             (&["hook", "user-prompt-submit", "--nonsense"], Some(Event::UserPromptSubmit)),
