@@ -7,11 +7,13 @@ use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{self, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use confab::cli::{self, Command};
+use confab::cli::finding::Finding;
+use confab::cli::login::Login;
+use confab::cli::{self, Command, Exit};
 use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
 use confab::daemon::{self, World};
 use confab::error::{Context, Error, Result};
@@ -29,19 +31,17 @@ const FILTER_BUFFER_BYTES: usize = 64 << 10;
 const END_INPUT_TIME_MAX: Duration = Duration::from_millis(700);
 /// How long the other hooks wait for it: a prompt may be of megabytes.
 const INPUT_TIME_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a value that is read from standard input.
+const VALUE_BYTES_MAX: u64 = 256 << 10;
 /// Exit status of a usage error.
 const EXIT_USAGE: u8 = 2;
-/// Exit status of a command that has left something out.
-const EXIT_SKIPPED: u8 = 3;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(tell_place));
     match cli::parse(env::args_os().skip(1).collect()) {
         Ok(Command::Hook(event)) => run_hook(event),
-        Ok(Command::Redact { explain }) => run_redact(explain),
         Ok(command) => match run(command) {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
+            Ok(exit) => ExitCode::from(exit as u8),
             Err(error) => {
                 complain(&error);
                 ExitCode::FAILURE
@@ -85,21 +85,38 @@ fn try_hook(event: Event) -> Result<()> {
     hook::handle(event, &input, &surroundings)
 }
 
-fn run(command: Command) -> Result<bool> {
+fn run(command: Command) -> Result<Exit> {
     let mut stdout = io::stdout();
-    let print = |mut out: io::Stdout, text: &str| match out.write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new("write to standard output").caused_by(error))
-        }
-        _ => Ok(true),
-    };
     match command {
-        Command::Hook(_) | Command::Redact { .. } => {
-            unreachable!("hooks and filters have an exit status of their own")
+        Command::Hook(_) => unreachable!("hooks are answered before anything else"),
+        Command::Daemon(launch) => run_daemon(launch).map(done),
+        Command::Print(text) => print(&text),
+        Command::ConfigGet(key) => cli::config::get(&paths()?, key, &mut stdout).map(done),
+        Command::ConfigSet { key, value } => {
+            let value = if value == "-" { read_value(key.name)? } else { value };
+            cli::config::set(&paths()?, key, &value, &mut stdout).map(done)
         }
-        Command::Daemon(launch) => run_daemon(launch).map(|()| true),
+        Command::ConfigList { json } => cli::config::list(&paths()?, json, &mut stdout).map(done),
+        Command::Login(login) => run_login(login, &mut stdout).map(done),
+        Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
+        Command::Status { json } => {
+            let network = network();
+            let connect = |account: &Account| client(account, &network);
+            cli::status::run(&paths()?, hook_findings(), &connect, json, &mut stdout).map(judged)
+        }
+        Command::Doctor { json } => {
+            let (paths, network) = (paths()?, network());
+            let patient = cli::doctor::Patient {
+                paths: &paths,
+                now: SystemTime::now(),
+                connect: &|account| client(account, &network),
+                hooks: hook_findings(),
+            };
+            cli::doctor::run(patient, json, &mut stdout).map(judged)
+        }
+        Command::Redact { explain } => run_redact(explain),
         Command::SyncStatus { json } => {
-            cli::sync_status::run(&paths()?, json, &mut stdout).map(|()| true)
+            cli::sync_status::run(&paths()?, json, &mut stdout).map(done)
         }
         Command::SyncFlush => {
             let paths = paths()?;
@@ -107,30 +124,91 @@ fn run(command: Command) -> Result<bool> {
                 let mut stderr = io::stderr();
                 let on_terminal = stderr.is_terminal();
                 let progress = on_terminal.then_some(&mut stderr as &mut dyn Write);
-                cli::sync_flush::run(world, &mut stdout, progress)
+                let all = cli::sync_flush::run(world, &mut stdout, progress)?;
+                Ok(judged(all))
             })
         }
-        Command::Version => print(stdout, concat!("confab ", env!("CARGO_PKG_VERSION"), "\n")),
-        Command::Help => print(stdout, cli::HELP),
     }
 }
 
-fn run_redact(explain: bool) -> ExitCode {
-    let filter = || {
-        let paths = paths()?;
-        let config = with_marker_key(&paths, config::load(&paths)?)?;
-        let (mut input, out) = (io::stdin().lock(), io::stdout().lock());
-        let mut out = io::BufWriter::with_capacity(FILTER_BUFFER_BYTES, out);
-        cli::redact::run(&config, explain, &mut input, &mut out, &mut io::stderr().lock())
-    };
-    match filter() {
-        Ok(done) if done.skipped => ExitCode::from(EXIT_SKIPPED),
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error);
-            ExitCode::FAILURE
-        }
+fn run_login(mut login: Login, out: &mut dyn Write) -> Result<()> {
+    if login.api_key.as_deref() == Some("-") {
+        login.api_key = Some(read_value("api_key")?);
     }
+    let user = sys::process::username().unwrap_or_else(|| "user".into());
+    let host = sys::process::hostname().unwrap_or_else(|| "host".into());
+    login.name.get_or_insert(format!("{user}@{host} (confab)"));
+    let (network, mut talk) = (network(), io::stderr());
+    let has_screen =
+        cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some();
+    let browse = (talk.is_terminal() && has_screen).then_some(&browse as &dyn Fn(&str));
+    let mut console = cli::login::Console {
+        out,
+        talk: &mut talk,
+        browse,
+        wait: &std::thread::sleep,
+        clock: &SystemClock,
+    };
+    let connect = |account: &Account| client(account, &network);
+    cli::login::login(&paths()?, login, &connect, &mut console)
+}
+
+/// Starts a browser and forgets it: whoever has none reads the address on the terminal.
+fn browse(page: &str) {
+    let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let program = env::var_os("BROWSER").filter(|name| !name.is_empty());
+    let mut command = process::Command::new(program.unwrap_or_else(|| opener.into()));
+    command.arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = command.spawn();
+}
+
+fn client(account: &Account, network: &Network) -> Result<Client> {
+    Client::new(account, network, Arc::new(SystemClock))
+}
+
+/// What is the matter with the hooks in Claude Code's settings: nothing is known of them yet.
+fn hook_findings() -> Vec<Finding> {
+    Vec::new()
+}
+
+fn judged(is_well: bool) -> Exit {
+    if is_well { Exit::Done } else { Exit::Failed }
+}
+
+fn done((): ()) -> Exit {
+    Exit::Done
+}
+
+/// A value from standard input, where other users of the machine do not see it.
+fn read_value(name: &str) -> Result<String> {
+    if io::stdin().is_terminal() {
+        let _ = write!(io::stderr(), "{name}, then Enter and Ctrl-D: ");
+    }
+    let mut text = String::new();
+    let read = io::stdin().take(VALUE_BYTES_MAX + 1).read_to_string(&mut text);
+    read.context(|| format!("read {name} from standard input"))?;
+    if text.len() as u64 > VALUE_BYTES_MAX {
+        return Err(Error::new(format!("{name} on standard input is too long")));
+    }
+    Ok(text)
+}
+
+/// A reader that goes away early has what it wanted.
+fn print(text: &str) -> Result<Exit> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::new("write to standard output").caused_by(error))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn run_redact(explain: bool) -> Result<Exit> {
+    let paths = paths()?;
+    let config = with_marker_key(&paths, config::load(&paths)?)?;
+    let (mut input, out) = (io::stdin().lock(), io::stdout().lock());
+    let mut out = io::BufWriter::with_capacity(FILTER_BUFFER_BYTES, out);
+    cli::redact::run(&config, explain, &mut input, &mut out, &mut io::stderr().lock())
 }
 
 /// Detaches at once: until then the daemon belongs to the session and terminal of Claude Code.
@@ -224,9 +302,12 @@ fn text(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// One line for the error, one for the hint, whatever a library has put into its message.
 fn complain(error: &Error) {
     let mut stderr = io::stderr();
-    let _ = writeln!(stderr, "confab: error: {error}");
+    let text = error.to_string();
+    let text = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(stderr, "confab: error: {text}");
     if let Some(hint) = error.hint() {
         let _ = writeln!(stderr, "confab: hint: {hint}");
     }

@@ -13,6 +13,8 @@
 //! | `PATCH /sessions/{external_id}/summary` | [`SummaryRequest`] | 200 |
 //! | `GET /capabilities` | | [`Capabilities`] |
 //! | `GET /auth/validate` | | [`Identity`] |
+//! | `POST /auth/device/code`, not below `/api/v1` | [`DeviceCodeRequest`] | [`DeviceCode`] |
+//! | `POST /auth/device/token`, not below `/api/v1` | [`DeviceTokenRequest`] | [`Token`] |
 //! | `GET /sessions?limit=N` | | [`SessionsAnswer`] |
 //! | `GET /sessions/{id}` | | [`SessionDetail`] |
 //! | `GET /sessions/{id}/files` | | [`FilesAnswer`] |
@@ -277,6 +279,77 @@ pub struct Identity {
     pub email: String,
     /// Display name; may be null.
     pub name: Option<String>,
+}
+
+/// Asks for a code that a person confirms in a browser.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceCodeRequest {
+    /// What the new key is called; at most 255 bytes. A key of that name stops working.
+    pub key_name: String,
+}
+
+/// Answer to [`DeviceCodeRequest`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceCode {
+    /// For [`DeviceTokenRequest`]; a secret.
+    pub device_code: String,
+    /// What the person types: `XXXX-XXXX`.
+    pub user_code: String,
+    /// Where it is typed.
+    pub verification_uri: String,
+    /// Seconds.
+    #[serde(default)]
+    pub expires_in: u64,
+    /// Seconds between two questions; 0 when the backend does not say.
+    #[serde(default)]
+    pub interval: u64,
+}
+
+/// Asks whether the code has been confirmed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceTokenRequest {
+    /// [`DeviceCode::device_code`].
+    pub device_code: String,
+}
+
+/// Answer to [`DeviceTokenRequest`]: the key, or why there is none, with any status.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Token {
+    /// The new API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<String>,
+    /// Absent on success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<DeviceError>,
+}
+
+/// Why there is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceError {
+    /// Empty, which is the same as absent.
+    #[serde(rename = "")]
+    Unset,
+    /// Not confirmed yet.
+    AuthorizationPending,
+    /// Too many questions.
+    SlowDown,
+    /// The code is too old.
+    ExpiredToken,
+    /// The code is unknown, or has been used.
+    InvalidGrant,
+    /// The person may not sign in.
+    AccessDenied,
+    /// The person has as many keys as one may have.
+    ApiKeyLimitExceeded,
+    /// The backend has a fault.
+    ServerError,
+    /// Something else.
+    #[serde(other)]
+    Other,
 }
 
 /// Answer of `GET /sessions/{id}/files`.

@@ -1,39 +1,31 @@
 //! The command line: parsing, which does nothing, and one file for each command.
+//!
+//! Commands and their options are data in [`table`]; what is typed is checked by it.
 
+mod account;
+pub mod completions;
+pub mod config;
+pub mod doctor;
+pub mod finding;
+pub mod help;
+pub mod login;
+pub mod man;
 pub mod redact;
+pub mod status;
 pub mod sync_flush;
 pub mod sync_status;
+pub mod table;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use crate::cli::login::Login;
+use crate::cli::table::{Count, Entry, Verb};
+use crate::config::keys::Key;
 use crate::error::{Error, Result};
 use crate::files::SessionId;
 use crate::hook::Event;
 use crate::state::Launch;
-
-/// What `help` prints.
-pub const HELP: &str = "\
-confab uploads Claude Code sessions, redacted, to a self-hosted backend
-
-usage: confab COMMAND [OPTIONS]
-
-commands
-  hook session-start | session-end | user-prompt-submit
-                       answers Claude Code; reads the hook's JSON on standard input
-  sync start | stop    the same as hook session-start and hook session-end
-  sync status [--json] what is followed, what is pending, what exists only here
-  sync flush           delivers now what is pending
-  redact [--explain]   copies JSONL from standard input to standard output, redacted, a line for
-                       a line; --explain says on standard error what was found by which rule
-  version              prints the version
-  help                 prints this
-
-files
-  ~/.confab/config.json   backend_url, api_key and more, see the README
-  ~/.confab/sync          state of sessions that are not fully delivered
-  ~/.confab/logs          log of daemons and commands; never holds content
-";
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +35,36 @@ pub enum Command {
     Hook(Option<Event>),
     /// A hook has started this daemon.
     Daemon(Launch),
+    /// Print this text: help, version, completions, the manual page.
+    Print(String),
+    /// `config get`.
+    ConfigGet(&'static Key),
+    /// `config set`.
+    ConfigSet {
+        /// Which value.
+        key: &'static Key,
+        /// As it was typed; `-` for standard input.
+        value: String,
+    },
+    /// `config list`.
+    ConfigList {
+        /// As JSON.
+        json: bool,
+    },
+    /// `status`.
+    Status {
+        /// As JSON.
+        json: bool,
+    },
+    /// `doctor`.
+    Doctor {
+        /// As JSON.
+        json: bool,
+    },
+    /// `login`. The key may be `-` for standard input, and the name is for `main` to fill in.
+    Login(Login),
+    /// `logout`.
+    Logout,
     /// `sync status`.
     SyncStatus {
         /// As JSON.
@@ -55,10 +77,17 @@ pub enum Command {
         /// Says what was found.
         explain: bool,
     },
-    /// `version`.
-    Version,
-    /// `help`, or nothing at all.
-    Help,
+}
+
+/// How a command ended; its number is the exit status. 2 is for usage errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Failed, wholly or in part, or something is wrong.
+    Failed = 1,
+    /// Done, with things skipped.
+    Skipped = 3,
 }
 
 /// Reads the arguments behind the program's name.
@@ -68,74 +97,159 @@ pub enum Command {
 pub fn parse(arguments: Vec<OsString>) -> Result<Command> {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
     match words.as_slice() {
+        // Whoever types this wants to read, and Claude Code never does.
+        ["hook", "--help" | "-h"] if arguments.len() == 2 => {}
         ["hook", event, ..] => return Ok(Command::Hook(event_of(event))),
         ["hook"] => return Ok(Command::Hook(None)),
         ["sync", "start", ..] => return Ok(Command::Hook(Some(Event::SessionStart))),
         ["sync", "stop", ..] => return Ok(Command::Hook(Some(Event::SessionEnd))),
         _ => {}
     }
-    parse_options(lexopt::Parser::from_args(arguments))
-        .map_err(|error| error.with_hint("confab help lists the commands"))
+    let hint = |error: Error| match error.hint() {
+        Some(_) => error,
+        None => error.with_hint("confab help lists the commands"),
+    };
+    let line = Line::read(lexopt::Parser::from_args(arguments)).map_err(hint)?;
+    command_of(line).map_err(hint)
 }
 
-fn parse_options(mut parser: lexopt::Parser) -> Result<Command> {
-    use lexopt::Arg::{Long, Short, Value};
-    let mut words: Vec<String> = Vec::new();
-    let (mut json, mut explain) = (false, false);
-    let mut launch = LaunchOptions::default();
-    while let Some(argument) = parser.next().map_err(usage)? {
-        let is_daemon = words.first().is_some_and(|word| word == Launch::COMMAND);
-        match argument {
-            Value(word) => words.push(word.to_string_lossy().into_owned()),
-            Long("help") | Short('h') => return Ok(Command::Help),
-            Long("version") | Short('V') => return Ok(Command::Version),
-            Long("json") => json = true,
-            Long("explain") => explain = true,
-            Long("session") if is_daemon => launch.session = Some(value(&mut parser)?),
-            Long("transcript") if is_daemon => launch.transcript = Some(value(&mut parser)?),
-            Long("cwd") if is_daemon => launch.cwd = Some(value(&mut parser)?),
-            Long("parent") if is_daemon => launch.parent = Some(value(&mut parser)?),
-            other => return Err(usage(other.unexpected())),
+/// A command line, taken apart.
+#[derive(Default)]
+struct Line {
+    words: Vec<String>,
+    /// Options with their values; those without one have an empty one.
+    options: Vec<(&'static str, OsString)>,
+    help: bool,
+    version: bool,
+}
+
+impl Line {
+    fn read(mut parser: lexopt::Parser) -> Result<Line> {
+        use lexopt::Arg::{Long, Short, Value};
+        let mut line = Line::default();
+        while let Some(argument) = parser.next().map_err(usage)? {
+            match argument {
+                Value(word) => line.words.push(utf8(word, "an argument")?),
+                Long("help") | Short('h') => line.help = true,
+                Long("version") | Short('V') => line.version = true,
+                Long(name) => {
+                    let Some(flag) = table::any_option(name) else {
+                        return Err(usage(Long(name).unexpected()));
+                    };
+                    let value = match flag.value {
+                        Some(_) => parser.value().map_err(usage)?,
+                        None => OsString::new(),
+                    };
+                    if line.option(flag.name).is_some() {
+                        return Err(Error::new(format!("--{} is given twice", flag.name)));
+                    }
+                    line.options.push((flag.name, value));
+                }
+                other @ Short(_) => return Err(usage(other.unexpected())),
+            }
+        }
+        Ok(line)
+    }
+
+    fn option(&self, name: &str) -> Option<&OsStr> {
+        let found = self.options.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_os_str())
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        self.option(name).map(|value| utf8(value.to_owned(), &format!("--{name}"))).transpose()
+    }
+}
+
+fn command_of(line: Line) -> Result<Command> {
+    let words: Vec<&str> = line.words.iter().map(String::as_str).collect();
+    if line.version {
+        return Ok(Command::Print(version()));
+    }
+    if line.help || words.is_empty() && line.options.is_empty() {
+        return help::topic(&words).map(Command::Print);
+    }
+    let Some((entry, length)) = table::find(&words) else { return Err(unknown(&words)) };
+    check(entry, &line, &words[length..])
+        .map_err(|error| error.with_hint(format!("usage: confab {}", entry.usage())))?;
+    let operands = &words[length..];
+    let json = line.option("json").is_some();
+    Ok(match entry.verb {
+        Verb::Completions => {
+            let script = completions::script(operands[0]);
+            Command::Print(script.expect("the operand is one of the table's"))
+        }
+        Verb::ConfigGet => Command::ConfigGet(key(operands[0])),
+        Verb::ConfigList => Command::ConfigList { json },
+        Verb::ConfigSet => {
+            Command::ConfigSet { key: key(operands[0]), value: operands[1].to_owned() }
+        }
+        Verb::Daemon => Command::Daemon(launch(&line)?),
+        Verb::Doctor => Command::Doctor { json },
+        Verb::Help => Command::Print(help::topic(operands)?),
+        Verb::Hook => Command::Hook(event_of(operands[0])),
+        Verb::Login => Command::Login(Login {
+            backend_url: line.text("backend-url")?,
+            api_key: line.text("api-key")?,
+            name: line.text("name")?,
+        }),
+        Verb::Logout => Command::Logout,
+        Verb::Man => Command::Print(man::page()),
+        Verb::Redact => Command::Redact { explain: line.option("explain").is_some() },
+        Verb::Status => Command::Status { json },
+        Verb::SyncFlush => Command::SyncFlush,
+        Verb::SyncStatus => Command::SyncStatus { json },
+        Verb::Version => Command::Print(version()),
+    })
+}
+
+fn key(name: &str) -> &'static Key {
+    Key::find(name).expect("the operand is one of the table's")
+}
+
+/// Options and operands are those of the table.
+fn check(entry: &Entry, line: &Line, operands: &[&str]) -> Result<()> {
+    if let Some((name, _)) = line.options.iter().find(|(name, _)| entry.option(name).is_none()) {
+        return Err(Error::new(format!("--{name} does not belong to confab {}", entry.words)));
+    }
+    let mut given = operands.iter();
+    for operand in entry.operands.iter().filter(|operand| operand.count == Count::One) {
+        let Some(word) = given.next() else {
+            return Err(Error::new(format!("{} is missing", operand.name)));
+        };
+        if !operand.values.is_empty() && !operand.values.contains(word) {
+            let values = operand.values.join(", ");
+            let name = operand.name;
+            return Err(Error::new(format!("{name} is {word:?}, and must be one of {values}")));
         }
     }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match (words.as_slice(), json, explain) {
-        (["sync", "status"], json, false) => Ok(Command::SyncStatus { json }),
-        (["redact"], false, explain) => Ok(Command::Redact { explain }),
-        (_, true, _) => Err(Error::new("--json does not belong to this command")),
-        (_, _, true) => Err(Error::new("--explain does not belong to this command")),
-        ([] | ["help"], ..) => Ok(Command::Help),
-        (["version"], ..) => Ok(Command::Version),
-        (["sync", "flush"], ..) => Ok(Command::SyncFlush),
-        ([Launch::COMMAND], ..) => launch.finish().map(Command::Daemon),
-        (words, ..) => Err(Error::new(format!("there is no command {}", words.join(" ")))),
+    let takes_more = entry.operands.iter().any(|operand| operand.count == Count::Any);
+    match given.next() {
+        Some(word) if !takes_more => Err(Error::new(format!("{word:?} is too much"))),
+        _ => Ok(()),
     }
 }
 
-/// Options of the hidden command that starts a daemon.
-#[derive(Default)]
-struct LaunchOptions {
-    session: Option<OsString>,
-    transcript: Option<OsString>,
-    cwd: Option<OsString>,
-    parent: Option<OsString>,
+fn unknown(words: &[&str]) -> Error {
+    match words.first() {
+        None => Error::new("no command is given"),
+        Some(first) if words.len() == 1 && !table::group(words).is_empty() => {
+            Error::new(format!("{first} is a group of commands"))
+                .with_hint(format!("confab help {first} lists them"))
+        }
+        Some(_) => Error::new(format!("there is no command {}", words.join(" "))),
+    }
 }
 
-impl LaunchOptions {
-    fn finish(self) -> Result<Launch> {
-        let id = self.session.as_deref().and_then(|id| id.to_str()).and_then(SessionId::new);
-        let transcript = self.transcript.map(PathBuf::from).filter(|path| path.is_absolute());
-        let (Some(id), Some(transcript)) = (id, transcript) else {
-            return Err(Error::new("a daemon needs a session and the path of its transcript"));
-        };
-        let parent = self.parent.unwrap_or_default();
-        Ok(Launch {
-            id,
-            transcript,
-            cwd: self.cwd.unwrap_or_default().to_string_lossy().into_owned(),
-            parent: Launch::parent_of(&parent.to_string_lossy()),
-        })
-    }
+/// What a hook has told the daemon that it starts.
+fn launch(line: &Line) -> Result<Launch> {
+    let id = line.option("session").and_then(OsStr::to_str).and_then(SessionId::new);
+    let transcript = line.option("transcript").map(PathBuf::from).filter(|path| path.is_absolute());
+    let (Some(id), Some(transcript)) = (id, transcript) else {
+        return Err(Error::new("a daemon needs a session and the path of its transcript"));
+    };
+    let lossy = |name| line.option(name).unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Launch { id, transcript, cwd: lossy("cwd"), parent: Launch::parent_of(&lossy("parent")) })
 }
 
 fn event_of(word: &str) -> Option<Event> {
@@ -147,14 +261,17 @@ fn event_of(word: &str) -> Option<Event> {
     }
 }
 
-fn value(parser: &mut lexopt::Parser) -> Result<OsString> {
-    parser.value().map_err(usage)
+fn version() -> String {
+    concat!("confab ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
+}
+
+fn utf8(word: OsString, what: &str) -> Result<String> {
+    word.into_string().map_err(|_| Error::new(format!("{what} is not UTF-8")))
 }
 
 fn usage(error: lexopt::Error) -> Error {
     Error::new(error.to_string())
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +283,8 @@ mod tests {
 
     #[test]
     fn a_hook_is_never_a_usage_error() {
-        let cases: [(&[&str], Option<Event>); 8] = [
+        let cases: [(&[&str], Option<Event>); 9] = [
+            (&["--", "hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-end", "--provider", "claude-code"], Some(Event::SessionEnd)),
             (&["hook", "user-prompt-submit", "--nonsense"], Some(Event::UserPromptSubmit)),
@@ -183,8 +301,8 @@ mod tests {
 
     #[test]
     fn commands_and_usage_errors() {
-        assert_eq!(parse_words(&[]).unwrap(), Command::Help);
-        assert_eq!(parse_words(&["--version"]).unwrap(), Command::Version);
+        assert_eq!(parse_words(&[]).unwrap(), Command::Print(help::overview()));
+        assert_eq!(parse_words(&["--version"]).unwrap(), Command::Print(version()));
         let status = parse_words(&["sync", "status", "--json"]).unwrap();
         assert_eq!(status, Command::SyncStatus { json: true });
         let bad: [&[&str]; 6] = [

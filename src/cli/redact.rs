@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, Write};
 
+use crate::cli::Exit;
 use crate::config::Config;
 use crate::error::{Context, Error, Result};
 use crate::redact::{Finding, Redactor};
@@ -11,13 +12,6 @@ use crate::redact::{Finding, Redactor};
 const LINE_BYTES_MAX: u64 = 256 << 20;
 /// What takes the place of a line that is withheld: no byte of it is known to be harmless.
 const STAND_IN: &[u8] = br#"{"type":"confab-stand-in","confab":{"replaced":"line withheld"}}"#;
-
-/// What was done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Done {
-    /// Something was left out: a line withheld, or a pattern of the configuration not run.
-    pub skipped: bool,
-}
 
 /// Copies `input` to `out`, redacted as the configuration says. Reports on `talk`: patterns that do
 /// not compile, and with `explain` every secret, by rule, place and length, never itself.
@@ -30,7 +24,7 @@ pub fn run(
     input: &mut dyn BufRead,
     out: &mut dyn Write,
     talk: &mut dyn Write,
-) -> Result<Done> {
+) -> Result<Exit> {
     let (redactor, problems) = Redactor::new(&config.redaction);
     let say = |talk: &mut dyn Write, text: String| {
         writeln!(talk, "confab: {text}").context(|| "write to standard error".into())
@@ -67,7 +61,7 @@ pub fn run(
         let mut redacted = redacted;
         redacted.extend_from_slice(if ended { b"\n" } else { b"" });
         if !is_read(out.write_all(&redacted))? {
-            return Ok(Done::default());
+            return Ok(Exit::Done);
         }
     }
     is_read(out.flush())?;
@@ -77,7 +71,8 @@ pub fn run(
     if n_withheld > 0 {
         say(talk, format!("{n_withheld} lines were withheld, a stand-in is in the place of each"))?;
     }
-    Ok(Done { skipped: n_withheld > 0 || !problems.is_empty() })
+    let skipped = n_withheld > 0 || !problems.is_empty();
+    Ok(if skipped { Exit::Skipped } else { Exit::Done })
 }
 
 /// Whether somebody still reads what is written.

@@ -10,36 +10,36 @@ use crate::state::{self, FileRecord, Kept, LastError, Loaded, Record};
 
 /// All sessions that have state on this machine.
 #[derive(Debug, Serialize)]
-struct Overview {
-    sessions: Vec<SessionView>,
+pub(super) struct Overview {
+    pub(super) sessions: Vec<SessionView>,
     /// Sessions that the backend has deleted; they are not sent any more.
-    deleted: Vec<String>,
+    pub(super) deleted: Vec<String>,
 }
 
 /// One of them.
 #[derive(Debug, Serialize)]
-struct SessionView {
-    session: String,
+pub(super) struct SessionView {
+    pub(super) session: String,
     /// `following`, `pending`, `existing-client` or `damaged`.
-    status: &'static str,
-    pid: Option<u32>,
+    pub(super) status: &'static str,
+    pub(super) pid: Option<u32>,
     backend_session: Option<String>,
     transcript: String,
-    started_at: Option<String>,
+    pub(super) started_at: Option<String>,
     synced_at: Option<String>,
-    last_error: Option<LastError>,
-    files: Vec<FileView>,
+    pub(super) last_error: Option<LastError>,
+    pub(super) files: Vec<FileView>,
 }
 
 /// One file of a session.
 #[derive(Debug, Serialize)]
-struct FileView {
+pub(super) struct FileView {
     name: String,
-    path: String,
+    pub(super) path: String,
     /// The last line that the backend has acknowledged.
     acknowledged_line: u64,
     /// Bytes that exist only here; `null` when the file is not where it was.
-    only_here_bytes: Option<u64>,
+    pub(super) only_here_bytes: Option<u64>,
     /// How often the file was found rewritten or shrunk, and sent on behind what was common.
     rewritten: u64,
     /// Lines that were too large and are represented by a stand-in.
@@ -47,7 +47,7 @@ struct FileView {
     /// Lines that could not be redacted and are represented by a stand-in.
     withheld_lines: u64,
     /// The backend takes no more of it.
-    full: bool,
+    pub(super) full: bool,
 }
 
 /// Writes the overview, as JSON or for people.
@@ -55,12 +55,7 @@ struct FileView {
 /// # Errors
 /// When sessions cannot be listed or the output not be written.
 pub fn run(paths: &Paths, json: bool, out: &mut dyn Write) -> Result<()> {
-    let ids =
-        state::sessions(paths).context(|| format!("list sessions in {}", paths.sync.display()))?;
-    let overview = Overview {
-        sessions: ids.iter().map(|id| view(paths, id)).collect(),
-        deleted: Kept::deleted(paths).iter().map(ToString::to_string).collect(),
-    };
+    let overview = overview(paths)?;
     let written = if json {
         serde_json::to_writer_pretty(&mut *out, &overview)
             .map_err(io::Error::from)
@@ -69,6 +64,19 @@ pub fn run(paths: &Paths, json: bool, out: &mut dyn Write) -> Result<()> {
         print(&overview, out)
     };
     written.context(|| "write to standard output".into())
+}
+
+/// Looks at all state files.
+///
+/// # Errors
+/// When sessions cannot be listed.
+pub(super) fn overview(paths: &Paths) -> Result<Overview> {
+    let ids =
+        state::sessions(paths).context(|| format!("list sessions in {}", paths.sync.display()))?;
+    Ok(Overview {
+        sessions: ids.iter().map(|id| view(paths, id)).collect(),
+        deleted: Kept::deleted(paths).iter().map(ToString::to_string).collect(),
+    })
 }
 
 fn view(paths: &Paths, id: &SessionId) -> SessionView {

@@ -5,9 +5,16 @@
 //! Read whole and checked on load; unknown keys are left to others. Absent `redaction` means on:
 //! only an explicit `"enabled": false` turns it off. Deliberately absent: the environment, which
 //! `main` hands in as [`Overrides`].
+//!
+//! It is written by [`edit`] alone: under a lock, whole, mode 0600, and with everything that was
+//! not to be changed as it was.
 
+mod document;
 mod exclude;
+pub mod keys;
 
+use std::fs::File;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +25,8 @@ use crate::error::{Context, Error, Result};
 use crate::files::{self, Paths, SessionId};
 use crate::redact;
 use crate::schedule;
+use crate::sys;
+use keys::{Key, shown_address};
 
 /// Bytes of a configuration file.
 const CONFIG_BYTES_MAX: usize = 1 << 20;
@@ -25,6 +34,8 @@ const CONFIG_BYTES_MAX: usize = 1 << 20;
 pub const MARKER_KEY_BYTES: usize = size_of::<redact::MarkerKey>();
 /// Bytes of a file of further redaction rules.
 const RULES_BYTES_MAX: usize = 4 << 20;
+/// How long another process may take for its change of the file.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 /// The shortest API key.
 const API_KEY_BYTES_MIN: usize = 20;
 
@@ -76,44 +87,22 @@ impl std::fmt::Debug for Account {
     }
 }
 
+/// The text of a configuration file, which keeps what nobody changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    text: String,
+}
+
 /// Reads the configuration; a missing file is an empty one.
 ///
 /// # Errors
 /// When the file cannot be read or is not what it should be; the message names it.
 pub fn load(paths: &Paths) -> Result<Config> {
-    let what = || format!("read config {}", paths.config.display());
-    let bytes = match files::read_bounded(&paths.config, CONFIG_BYTES_MAX) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Config::default()),
-        result => result.context(what)?,
-    };
-    let mut config = parse(&bytes).context(what)?;
-    read_rules(&mut config.redaction, paths);
+    let document = Document::load(paths)?;
+    let mut config = document.config().context(|| what(paths))?;
+    config.read_rules(paths);
     read_marker_key(&mut config.redaction, paths);
     Ok(config)
-}
-
-/// Reads the file of further rules that the settings name.
-fn read_rules(settings: &mut redact::Settings, paths: &Paths) {
-    let Some(named) = &settings.rules_file else { return };
-    let path = match named.strip_prefix("~") {
-        Ok(rest) => paths.home().join(rest),
-        Err(_) => named.clone(),
-    };
-    if !path.is_absolute() {
-        let problem = format!("redaction.rules_file {} is not an absolute path", path.display());
-        settings.problems.push((problem, "write it out from / or ~/ on".to_owned()));
-        return;
-    }
-    let read = files::read_bounded(&path, RULES_BYTES_MAX).map_err(|error| {
-        Error::new(error.to_string()).with_hint("the other redaction rules run without it")
-    });
-    match read.and_then(|bytes| redact::parse_rules(&bytes)) {
-        Ok(rules) => settings.further_rules = rules,
-        Err(error) => {
-            let problem = format!("read redaction rules {}: {error}", path.display());
-            settings.problems.push((problem, error.hint().unwrap_or_default().to_owned()));
-        }
-    }
 }
 
 /// Reads what keys the tags of stable markers; `main` has made it.
@@ -132,16 +121,115 @@ fn read_marker_key(settings: &mut redact::Settings, paths: &Paths) {
     }
 }
 
+/// Changes the configuration file; true when that made a difference. The folder is made when it is
+/// missing, and a file that a symbolic link names is replaced where it lies. `change` may be called
+/// twice: first without the lock, so that what is refused leaves nothing behind.
+///
+/// # Errors
+/// Those of `change`, and when the file cannot be read or written or would not be what it should
+/// be. The file is untouched then.
+pub fn edit(paths: &Paths, change: impl Fn(&mut Document) -> Result<()>) -> Result<bool> {
+    if changed(paths, &change)?.is_none() {
+        return Ok(false);
+    }
+    let write = || format!("write config {}", paths.config.display());
+    let folder = paths.config.parent().unwrap_or(&paths.root);
+    match folder == paths.root {
+        true => files::private_folder(folder),
+        // A folder that the user named is left as it is.
+        false => files::make_folder(folder),
+    }
+    .context(write)?;
+    let lock = File::open(folder).context(write)?;
+    sys::lock::within(&lock, LOCK_WAIT_MAX).context(write)?;
+    let Some(text) = changed(paths, &change)? else { return Ok(false) };
+    let target = std::fs::canonicalize(&paths.config).unwrap_or_else(|_| paths.config.clone());
+    files::replace(&target, text.as_bytes()).context(write)?;
+    Ok(true)
+}
+
+/// The text of the file after a change; `None` when it is the same.
+fn changed(paths: &Paths, change: impl Fn(&mut Document) -> Result<()>) -> Result<Option<String>> {
+    let before = Document::load(paths)?;
+    before.names().context(|| what(paths))?;
+    let mut after = before.clone();
+    change(&mut after)?;
+    after.config().context(|| format!("change config {}", paths.config.display()))?;
+    Ok((after != before).then_some(after.text))
+}
+
+fn what(paths: &Paths) -> String {
+    format!("read config {}", paths.config.display())
+}
+
+impl Document {
+    /// Reads the file; a missing one is an empty object.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no text.
+    pub fn load(paths: &Paths) -> Result<Document> {
+        let bytes = match files::read_bounded(&paths.config, CONFIG_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}\n".to_vec(),
+            result => result.context(|| what(paths))?,
+        };
+        let text = String::from_utf8(bytes).map_err(|_| not_valid("not UTF-8"));
+        Ok(Document { text: text.context(|| what(paths))? })
+    }
+
+    /// What it means.
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub fn config(&self) -> Result<Config> {
+        parse(self.text.as_bytes())
+    }
+
+    /// The JSON of a key's value; `None` when it is not set.
+    ///
+    /// # Errors
+    /// When the text is no JSON object.
+    pub fn get(&self, key: &Key) -> Result<Option<&str>> {
+        document::get(&self.text, &key.path()).map_err(|error| misplaced(&error))
+    }
+
+    /// Sets a key to this JSON, or removes it.
+    ///
+    /// # Errors
+    /// When the text is no JSON object.
+    pub fn set(&mut self, key: &Key, json: Option<&str>) -> Result<()> {
+        self.text =
+            document::set(&self.text, &key.path(), json).map_err(|error| misplaced(&error))?;
+        Ok(())
+    }
+
+    /// The outermost keys, in order, ours or not.
+    ///
+    /// # Errors
+    /// When the text is no JSON object.
+    pub fn names(&self) -> Result<Vec<String>> {
+        document::names(&self.text).map_err(|error| misplaced(&error))
+    }
+}
+
 /// Reads the text of a configuration file.
 ///
 /// # Errors
 /// Not JSON, or a value of the wrong type.
 pub fn parse(bytes: &[u8]) -> Result<Config> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        // serde's text quotes values, which may be secrets; the place is enough.
-        let place = format!("not valid at line {}, column {}", error.line(), error.column());
-        Error::new(place).with_hint("the file must be a JSON object as the README shows")
-    })
+    // serde would take a list for an object whose keys are left out.
+    match bytes.trim_ascii_start().first() {
+        Some(b'[') => Err(not_valid("a list, not an object")),
+        _ => serde_json::from_slice(bytes).map_err(|error| misplaced(&error)),
+    }
+}
+
+/// serde's text quotes values, which may be secrets; the place is enough.
+fn misplaced(error: &serde_json::Error) -> Error {
+    not_valid(&format!("not valid at line {}, column {}", error.line(), error.column()))
+}
+
+fn not_valid(why: &str) -> Error {
+    Error::new(why).with_hint("the file must be a JSON object as the README shows")
 }
 
 impl Config {
@@ -150,22 +238,57 @@ impl Config {
     /// # Errors
     /// Missing or unusable address or key; each with a hint.
     pub fn account(&self) -> Result<Account> {
-        if self.backend_url.is_empty() || self.api_key.is_empty() {
-            return Err(Error::new("no backend is configured")
-                .with_hint("set backend_url and api_key in ~/.confab/config.json"));
+        let url = self.address()?;
+        if self.api_key.is_empty() {
+            return Err(Error::new(format!("nobody is signed in to {}", shown_address(&url)))
+                .with_hint("sign in with `confab login`"));
         }
-        let url = self.backend_url.trim().trim_end_matches('/');
-        check_url(url, self.allow_insecure_http)?;
         check_key(&self.api_key)?;
-        if self.ca_file.as_ref().is_some_and(|path| !path.is_absolute()) {
-            return Err(Error::new("ca_file is not an absolute path")
-                .with_hint("write it out from / on: the daemon has no folder of yours, and no ~"));
+        if let Some(path) = &self.ca_file {
+            keys::check_absolute(path)?;
         }
-        Ok(Account {
-            url: url.to_owned(),
-            key: self.api_key.clone(),
-            ca_file: self.ca_file.clone(),
-        })
+        Ok(Account { url, key: self.api_key.clone(), ca_file: self.ca_file.clone() })
+    }
+
+    /// The address of the backend, without a slash at its end.
+    ///
+    /// # Errors
+    /// A missing or unusable address, with a hint.
+    pub fn address(&self) -> Result<String> {
+        let url = self.backend_url.trim().trim_end_matches('/');
+        if url.is_empty() {
+            return Err(Error::new("no backend is configured")
+                .with_hint("sign in with `confab login --backend-url URL`"));
+        }
+        check_url(url, self.allow_insecure_http)?;
+        Ok(url.to_owned())
+    }
+
+    /// Reads the file of further redaction rules that the configuration names, if it names one. What
+    /// is wrong with it is noted in the settings.
+    pub fn read_rules(&mut self, paths: &Paths) {
+        let settings = &mut self.redaction;
+        let Some(named) = &settings.rules_file else { return };
+        let path = match named.strip_prefix("~") {
+            Ok(rest) => paths.home().join(rest),
+            Err(_) => named.clone(),
+        };
+        if !path.is_absolute() {
+            let problem =
+                format!("redaction.rules_file {} is not an absolute path", path.display());
+            settings.problems.push((problem, "write it out from / or ~/ on".to_owned()));
+            return;
+        }
+        let read = files::read_bounded(&path, RULES_BYTES_MAX).map_err(|error| {
+            Error::new(error.to_string()).with_hint("the other redaction rules run without it")
+        });
+        match read.and_then(|bytes| redact::parse_rules(&bytes)) {
+            Ok(rules) => settings.further_rules = rules,
+            Err(error) => {
+                let problem = format!("read redaction rules {}: {error}", path.display());
+                settings.problems.push((problem, error.hint().unwrap_or_default().to_owned()));
+            }
+        }
     }
 
     /// Whether a session that runs in this folder is never uploaded.
@@ -245,7 +368,7 @@ fn check_url(url: &str, allow_insecure_http: bool) -> Result<()> {
     if scheme == "http" && !is_loopback(host) && !allow_insecure_http {
         return refuse(
             "is plain http to another machine: key and transcripts could be read on the way",
-            "use https, or set \"allow_insecure_http\": true in the config",
+            "use https, or allow it with `confab config set allow_insecure_http true`",
         );
     }
     Ok(())
@@ -314,6 +437,7 @@ mod tests {
         assert!(parse(b"{}").unwrap().redaction.enabled);
         assert!(parse(br#"{"redaction":{}}"#).unwrap().redaction.enabled);
         assert!(!parse(br#"{"redaction":{"enabled":false}}"#).unwrap().redaction.enabled);
+        assert!(parse(b" [\"https://x.org\"]").is_err());
     }
 
     #[test]

@@ -76,9 +76,9 @@ impl Redactor {
         (Redactor { scanner: Some(scanner) }, errors)
     }
 
-    /// How many rules run: built-in ones and those of the configuration.
-    pub fn rule_count(&self) -> usize {
-        self.scanner.as_ref().map_or(0, Scanner::rule_count)
+    /// How many rules of the user's own run.
+    pub fn own_rules(&self) -> usize {
+        self.scanner.as_ref().map_or(0, Scanner::own_rules)
     }
 
     /// Redacts one line of JSONL, given without its newline: any bytes, any size.

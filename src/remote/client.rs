@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::http::{Method, Request, Response, header};
-use ureq::{Agent, Body};
+use ureq::Agent;
+use ureq::http::{Method, Request, header};
 
 use crate::config::Account;
 use crate::error::{Error, Result};
@@ -31,7 +31,8 @@ const BUFFER_BYTES: usize = 16 << 10;
 pub struct Client {
     agent: Agent,
     url: String,
-    authorization: String,
+    /// None while there is no key.
+    authorization: Option<String>,
     clock: Arc<dyn Clock + Send + Sync>,
 }
 
@@ -63,12 +64,53 @@ impl Client {
         Ok(Client {
             agent: config.build().new_agent(),
             url: account.url.clone(),
-            authorization: format!("Bearer {}", account.key),
+            authorization: (!account.key.is_empty()).then(|| format!("Bearer {}", account.key)),
             clock,
         })
     }
 
-    /// One exchange. `compressed` bodies are zstd, which the backend takes on `/sync/*` alone.
+    /// Sends one request and reads the answer, whatever its status. `compressed` bodies are zstd,
+    /// which the backend takes on `/sync/*` alone.
+    pub(super) fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        compressed: bool,
+        time_max: Duration,
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url))
+            .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if compressed {
+            request = request.header(header::CONTENT_ENCODING, "zstd");
+        }
+        let mut response = if body.is_empty() {
+            let request = self.agent.configure_request(request.body(())?);
+            self.agent.run(request.timeout_global(Some(time_max)).build())?
+        } else {
+            let request = self.agent.configure_request(request.body(body)?);
+            self.agent.run(request.timeout_global(Some(time_max)).build())?
+        };
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let text = |name| response.headers().get(name)?.to_str().ok();
+        let now = self.clock.wall();
+        Ok(Answer {
+            status: response.status().as_u16(),
+            retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(value, now)),
+            date: text(header::DATE).and_then(time::parse_http_date),
+            body,
+        })
+    }
+
+    /// One exchange; every answer but 2xx is a failure.
     fn exchange(
         &self,
         method: Method,
@@ -78,70 +120,15 @@ impl Client {
         time_max: Duration,
     ) -> Result<Vec<u8>, Failure> {
         let what = format!("{method} {path}");
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url))
-            .header(header::AUTHORIZATION, &self.authorization)
-            .header(header::ACCEPT_ENCODING, "identity");
-        if !body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
-        if compressed {
-            request = request.header(header::CONTENT_ENCODING, "zstd");
-        }
         let failed = |error: ureq::Error| Failure {
             timed_out: matches!(error, ureq::Error::Timeout(_)),
             ..Failure::retry(Error::new(what.clone()).caused_by(error))
         };
-        let sent = if body.is_empty() {
-            request.body(()).map(|request| {
-                self.agent.run(
-                    self.agent.configure_request(request).timeout_global(Some(time_max)).build(),
-                )
-            })
-        } else {
-            request.body(body).map(|request| {
-                self.agent.run(
-                    self.agent.configure_request(request).timeout_global(Some(time_max)).build(),
-                )
-            })
-        };
-        let mut response = sent
-            .map_err(|error| Failure::retry(Error::new(what.clone()).caused_by(error)))?
-            .map_err(failed)?;
-        let answer = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        if response.status().is_success() {
-            return answer.map_err(failed);
+        let answer = self.send(&method, path, body, compressed, time_max).map_err(failed)?;
+        if answer.is_success() {
+            return answer.body.map_err(failed);
         }
-        Err(self.refusal(&what, &response, &answer.unwrap_or_default()))
-    }
-
-    fn refusal(&self, what: &str, response: &Response<Body>, answer: &[u8]) -> Failure {
-        let status = response.status().as_u16();
-        let verdict = match status {
-            401 | 403 => Verdict::SignIn,
-            404 => Verdict::Gone,
-            400 | 409 | 411 | 413..=415 | 422 => Verdict::Reject,
-            _ => {
-                let after = response.headers().get(header::RETRY_AFTER);
-                let after = after.and_then(|value| value.to_str().ok());
-                Verdict::Retry(after.and_then(|value| retry_after(value, self.clock.wall())))
-            }
-        };
-        let text = String::from_utf8_lossy(answer);
-        let text = text.trim();
-        let shown = &text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)];
-        let error = match status {
-            300..=399 => {
-                Error::new(format!("{what}: status {status}, a redirect, which is refused"))
-                    .with_hint("set backend_url to the address that the redirect names")
-            }
-            401 | 403 => Error::new(format!("{what}: status {status}: {shown}"))
-                .with_hint("check api_key in ~/.confab/config.json"),
-            _ => Error::new(format!("{what}: status {status}: {shown}")),
-        };
-        let timed_out = matches!(status, 408 | 504);
-        Failure { verdict, timed_out, error }
+        Err(refusal(&what, &answer))
     }
 
     fn post<Q: Serialize, A: DeserializeOwned>(
@@ -192,6 +179,52 @@ impl Backend for Client {
             .map_err(|error| Failure::retry(Error::new("write summary").caused_by(error)))?;
         self.exchange(Method::PATCH, &path, &body, false, time_max).map(|_| ())
     }
+}
+
+/// An answer with what of it matters.
+pub(super) struct Answer {
+    pub status: u16,
+    pub retry_after: Option<Duration>,
+    pub date: Option<SystemTime>,
+    pub body: Result<Vec<u8>, ureq::Error>,
+}
+
+impl Answer {
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The body as JSON; `None` when it is none, or not of this kind.
+    pub fn json<A: DeserializeOwned>(&self) -> Option<A> {
+        serde_json::from_slice(self.body.as_ref().ok()?).ok()
+    }
+
+    /// The beginning of the body for people.
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(self.body.as_deref().unwrap_or_default());
+        let text = text.trim();
+        let shown = &text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)];
+        shown.chars().filter(|character| !character.is_control()).collect()
+    }
+}
+
+fn refusal(what: &str, answer: &Answer) -> Failure {
+    let status = answer.status;
+    let verdict = match status {
+        401 | 403 => Verdict::SignIn,
+        404 => Verdict::Gone,
+        400 | 409 | 411 | 413..=415 | 422 => Verdict::Reject,
+        _ => Verdict::Retry(answer.retry_after),
+    };
+    let shown = answer.text();
+    let error = match status {
+        300..=399 => Error::new(format!("{what}: status {status}, a redirect, which is refused"))
+            .with_hint("set backend_url to the address that the redirect names"),
+        401 | 403 => Error::new(format!("{what}: status {status}: {shown}"))
+            .with_hint("check api_key in ~/.confab/config.json"),
+        _ => Error::new(format!("{what}: status {status}: {shown}")),
+    };
+    Failure { verdict, timed_out: matches!(status, 408 | 504), error }
 }
 
 /// A 2xx answer that is not what was asked for comes from something else than a backend, a captive

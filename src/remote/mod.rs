@@ -4,12 +4,14 @@ mod client;
 #[cfg(feature = "tls")]
 mod roots;
 mod route;
+mod sign_in;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use client::Client;
 pub use route::Network;
+pub use sign_in::{Check, Poll, Standing, Trouble};
 
 use crate::error::Error;
 use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest};

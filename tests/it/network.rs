@@ -3,10 +3,10 @@
 
 mod answers;
 mod fields;
-mod port;
+pub mod port;
 mod proxy;
 mod requests;
-mod terminator;
+pub mod terminator;
 mod tls;
 
 use serde_json::{Value, json};
