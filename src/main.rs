@@ -6,12 +6,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use confab::cli::{self, Command};
+use confab::cli::{self, Command, lines::Done};
 use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
 use confab::daemon::{self, World};
 use confab::error::{Context, Error, Result};
@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(tell_place));
     match cli::parse(env::args_os().skip(1).collect()) {
         Ok(Command::Hook(event)) => run_hook(event),
-        Ok(Command::Redact { explain }) => run_redact(explain),
+        Ok(Command::Redact { explain }) => exit_status(run_redact(explain)),
+        Ok(Command::RedactionTest { file, json }) => exit_status(run_redaction_test(&file, json)),
         Ok(command) => match run(command) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
@@ -94,8 +95,8 @@ fn run(command: Command) -> Result<bool> {
         _ => Ok(true),
     };
     match command {
-        Command::Hook(_) | Command::Redact { .. } => {
-            unreachable!("hooks and filters have an exit status of their own")
+        Command::Hook(_) | Command::Redact { .. } | Command::RedactionTest { .. } => {
+            unreachable!("they have an exit status of their own")
         }
         Command::Daemon(launch) => run_daemon(launch).map(|()| true),
         Command::SyncStatus { json } => {
@@ -115,22 +116,32 @@ fn run(command: Command) -> Result<bool> {
     }
 }
 
-fn run_redact(explain: bool) -> ExitCode {
-    let filter = || {
-        let paths = paths()?;
-        let config = with_marker_key(&paths, config::load(&paths)?)?;
-        let (mut input, out) = (io::stdin().lock(), io::stdout().lock());
-        let mut out = io::BufWriter::with_capacity(FILTER_BUFFER_BYTES, out);
-        cli::redact::run(&config, explain, &mut input, &mut out, &mut io::stderr().lock())
-    };
-    match filter() {
-        Ok(done) if done.skipped => ExitCode::from(EXIT_SKIPPED),
+fn run_redact(explain: bool) -> Result<Done> {
+    let config = marked_config()?;
+    let (mut input, out) = (io::stdin().lock(), io::stdout().lock());
+    let mut out = io::BufWriter::with_capacity(FILTER_BUFFER_BYTES, out);
+    cli::redact::run(&config, explain, &mut input, &mut out, &mut io::stderr().lock())
+}
+
+fn run_redaction_test(file: &Path, json: bool) -> Result<Done> {
+    let config = marked_config()?;
+    cli::redaction_test::run(&config, file, json, &mut io::stdout(), &mut io::stderr())
+}
+
+fn exit_status(done: Result<Done>) -> ExitCode {
+    match done {
+        Ok(Done { skipped: true }) => ExitCode::from(EXIT_SKIPPED),
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn marked_config() -> Result<Config> {
+    let paths = paths()?;
+    with_marker_key(&paths, config::load(&paths)?)
 }
 
 /// Detaches at once: until then the daemon belongs to the session and terminal of Claude Code.

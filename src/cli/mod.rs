@@ -1,6 +1,8 @@
 //! The command line: parsing, which does nothing, and one file for each command.
 
+pub mod lines;
 pub mod redact;
+pub mod redaction_test;
 pub mod sync_flush;
 pub mod sync_status;
 
@@ -26,6 +28,8 @@ commands
   sync flush           delivers now what is pending
   redact [--explain]   copies JSONL from standard input to standard output, redacted, a line for
                        a line; --explain says on standard error what was found by which rule
+  redaction-test FILE [--json]
+                       what would be cut out of a file, by rule
   version              prints the version
   help                 prints this
 
@@ -54,6 +58,13 @@ pub enum Command {
     Redact {
         /// Says what was found.
         explain: bool,
+    },
+    /// `redaction-test`.
+    RedactionTest {
+        /// The file to look into.
+        file: PathBuf,
+        /// As JSON.
+        json: bool,
     },
     /// `version`.
     Version,
@@ -101,6 +112,12 @@ fn parse_options(mut parser: lexopt::Parser) -> Result<Command> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match (words.as_slice(), json, explain) {
         (["sync", "status"], json, false) => Ok(Command::SyncStatus { json }),
+        (["redaction-test", file], json, false) => {
+            Ok(Command::RedactionTest { file: PathBuf::from(file), json })
+        }
+        (["redaction-test", ..], _, false) => {
+            Err(Error::new("redaction-test needs the name of one file"))
+        }
         (["redact"], false, explain) => Ok(Command::Redact { explain }),
         (_, true, _) => Err(Error::new("--json does not belong to this command")),
         (_, _, true) => Err(Error::new("--explain does not belong to this command")),

@@ -10,6 +10,7 @@ mod corpus;
 mod daemon;
 mod delivery;
 mod files;
+mod filter;
 mod hook;
 mod network;
 mod recovery;
