@@ -9,6 +9,7 @@ mod contract;
 mod corpus;
 mod daemon;
 mod delivery;
+mod exclude;
 mod files;
 mod filter;
 mod hook;
