@@ -55,7 +55,7 @@ impl<'a> Lines<'a> {
     ///
     /// # Errors
     /// As `read`.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let limit = self.bytes_max as u64 + 1;
         (&mut *self.input).take(limit).read_until(b'\n', &mut self.line)?;
@@ -157,7 +157,7 @@ mod tests {
         let mut input = io::BufReader::with_capacity(buffer_bytes, input.as_bytes());
         let mut lines = Lines::new(&mut input, 3);
         let mut lengths = Vec::new();
-        while let Some(line) = lines.next().unwrap() {
+        while let Some(line) = lines.next_line().unwrap() {
             let length = line.content.map_or("-".to_owned(), |line| line.len().to_string());
             lengths.push(if line.ending.is_empty() { length + "." } else { length });
         }

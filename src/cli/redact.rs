@@ -31,7 +31,7 @@ pub fn run(
     }
     let mut counts = Counts::default();
     let mut lines = Lines::new(input, LINE_BYTES_MAX);
-    while let Some(line) = lines.next().context(|| "read standard input".into())? {
+    while let Some(line) = lines.next_line().context(|| "read standard input".into())? {
         let redacted = line.redact(&redactor);
         let (text, findings) = match &redacted {
             Ok((text, findings)) => (&text[..], Some(&findings[..])),

@@ -65,7 +65,7 @@ pub fn run(
     let mut lines = Lines::new(&mut input, LINE_BYTES_MAX);
     let mut counts = Counts::default();
     let mut rules: BTreeMap<(String, String), Hits> = BTreeMap::new();
-    while let Some(line) = lines.next().context(what)? {
+    while let Some(line) = lines.next_line().context(what)? {
         let findings = match line.redact(&redactor) {
             Ok((_, findings)) => Some(findings),
             Err(Withheld) => None,
