@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -115,6 +115,7 @@ fn run(command: Command) -> Result<Exit> {
             cli::doctor::run(patient, json, &mut stdout).map(judged)
         }
         Command::Redact { explain } => run_redact(explain),
+        Command::RedactionTest { file, json } => run_redaction_test(&file, json),
         Command::SyncStatus { json } => {
             cli::sync_status::run(&paths()?, json, &mut stdout).map(done)
         }
@@ -204,11 +205,20 @@ fn print(text: &str) -> Result<Exit> {
 }
 
 fn run_redact(explain: bool) -> Result<Exit> {
-    let paths = paths()?;
-    let config = with_marker_key(&paths, config::load(&paths)?)?;
+    let config = marked_config()?;
     let (mut input, out) = (io::stdin().lock(), io::stdout().lock());
     let mut out = io::BufWriter::with_capacity(FILTER_BUFFER_BYTES, out);
     cli::redact::run(&config, explain, &mut input, &mut out, &mut io::stderr().lock())
+}
+
+fn run_redaction_test(file: &Path, json: bool) -> Result<Exit> {
+    let config = marked_config()?;
+    cli::redaction_test::run(&config, file, json, &mut io::stdout(), &mut io::stderr())
+}
+
+fn marked_config() -> Result<Config> {
+    let paths = paths()?;
+    with_marker_key(&paths, config::load(&paths)?)
 }
 
 /// Detaches at once: until then the daemon belongs to the session and terminal of Claude Code.

@@ -8,9 +8,11 @@ pub mod config;
 pub mod doctor;
 pub mod finding;
 pub mod help;
+pub mod lines;
 pub mod login;
 pub mod man;
 pub mod redact;
+pub mod redaction_test;
 pub mod status;
 pub mod sync_flush;
 pub mod sync_status;
@@ -76,6 +78,13 @@ pub enum Command {
     Redact {
         /// Says what was found.
         explain: bool,
+    },
+    /// `redaction-test`.
+    RedactionTest {
+        /// The file to look into.
+        file: PathBuf,
+        /// As JSON.
+        json: bool,
     },
 }
 
@@ -196,6 +205,7 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Logout => Command::Logout,
         Verb::Man => Command::Print(man::page()),
         Verb::Redact => Command::Redact { explain: line.option("explain").is_some() },
+        Verb::RedactionTest => Command::RedactionTest { file: operands[0].into(), json },
         Verb::Status => Command::Status { json },
         Verb::SyncFlush => Command::SyncFlush,
         Verb::SyncStatus => Command::SyncStatus { json },

@@ -3,13 +3,13 @@
 
 use std::io::{self, BufRead, Write};
 
-use crate::cli::Exit;
 use crate::config::Config;
-use crate::error::{Context, Error, Result};
-use crate::redact::{Finding, Redactor};
+use crate::error::{Context, Result};
+use crate::redact::{Finding, Redactor, Withheld};
 
-/// Bytes of a line; a longer one is withheld.
-const LINE_BYTES_MAX: u64 = 256 << 20;
+use super::Exit;
+use super::lines::{Counts, LINE_BYTES_MAX, Lines, count, report, say};
+
 /// What takes the place of a line that is withheld: no byte of it is known to be harmless.
 const STAND_IN: &[u8] = br#"{"type":"confab-stand-in","confab":{"replaced":"line withheld"}}"#;
 
@@ -17,7 +17,7 @@ const STAND_IN: &[u8] = br#"{"type":"confab-stand-in","confab":{"replaced":"line
 /// not compile, and with `explain` every secret, by rule, place and length, never itself.
 ///
 /// # Errors
-/// As reading and writing.
+/// As reading and writing. A reader of `out` that has gone away is none.
 pub fn run(
     config: &Config,
     explain: bool,
@@ -26,53 +26,44 @@ pub fn run(
     talk: &mut dyn Write,
 ) -> Result<Exit> {
     let (redactor, problems) = Redactor::new(&config.redaction);
-    let say = |talk: &mut dyn Write, text: String| {
-        writeln!(talk, "confab: {text}").context(|| "write to standard error".into())
-    };
-    for problem in &problems {
-        report(problem, talk).context(|| "write to standard error".into())?;
-    }
+    report(&problems, talk)?;
     if !config.redaction.enabled {
-        say(talk, "redaction is off in the configuration: lines pass as they are".into())?;
+        say(talk, "redaction is off in the configuration: lines pass as they are")?;
     }
-    let (mut n_lines, mut n_hit, mut n_secrets, mut n_withheld) = (0_u64, 0_u64, 0_u64, 0_u64);
-    let mut line = Vec::new();
-    while read_line(input, &mut line).context(|| "read standard input".into())? {
-        n_lines += 1;
-        let ended = line.last() == Some(&b'\n');
-        let content = &line[..line.len() - usize::from(ended)];
-        let whole = content.len() as u64 <= LINE_BYTES_MAX;
-        let redacted = whole.then(|| redactor.explain(content).ok()).flatten();
-        let (redacted, findings) = redacted.unwrap_or_else(|| {
-            n_withheld += 1;
-            (STAND_IN.to_vec(), Vec::new())
-        });
-        n_hit += u64::from(!findings.is_empty());
-        n_secrets += findings.len() as u64;
-        if explain {
-            for Finding { rule, kind, range } in findings {
-                let (bytes, at) = (range.len(), range.start);
-                let text = format!(
-                    "line {n_lines}: {rule}: {bytes} bytes at {at} became [REDACTED:{kind}]"
-                );
-                say(talk, text)?;
-            }
+    let mut counts = Counts::default();
+    let mut lines = Lines::new(input, LINE_BYTES_MAX);
+    while let Some(line) = lines.next_line().context(|| "read standard input".into())? {
+        let redacted = line.redact(&redactor);
+        let (text, findings) = match &redacted {
+            Ok((text, findings)) => (&text[..], Some(&findings[..])),
+            Err(Withheld) => (STAND_IN, None),
+        };
+        counts.add(findings);
+        for finding in findings.unwrap_or_default().iter().filter(|_| explain) {
+            say(talk, &format!("line {}: {}", counts.lines, told(finding)))?;
         }
-        let mut redacted = redacted;
-        redacted.extend_from_slice(if ended { b"\n" } else { b"" });
-        if !is_read(out.write_all(&redacted))? {
+        let written = out.write_all(text).and_then(|()| out.write_all(line.ending));
+        if !is_read(written)? {
             return Ok(Exit::Done);
         }
     }
-    is_read(out.flush())?;
+    if !is_read(out.flush())? {
+        return Ok(Exit::Done);
+    }
     if explain {
-        say(talk, format!("{n_secrets} secrets in {n_hit} of {n_lines} lines"))?;
+        say(talk, &counts.to_string())?;
     }
-    if n_withheld > 0 {
-        say(talk, format!("{n_withheld} lines were withheld, a stand-in is in the place of each"))?;
+    if counts.withheld > 0 {
+        let withheld = count(counts.withheld, "line");
+        say(talk, &format!("{withheld} withheld, with a stand-in in the place of each"))?;
     }
-    let skipped = n_withheld > 0 || !problems.is_empty();
+    let skipped = counts.withheld > 0 || !problems.is_empty();
     Ok(if skipped { Exit::Skipped } else { Exit::Done })
+}
+
+/// What can be said about a secret without telling it.
+fn told(Finding { rule, kind, range }: &Finding) -> String {
+    format!("rule {rule}, {} bytes at {}, [REDACTED:{kind}]", range.len(), range.start)
 }
 
 /// Whether somebody still reads what is written.
@@ -80,38 +71,5 @@ fn is_read(written: io::Result<()>) -> Result<bool> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         written => written.context(|| "write to standard output".into()).map(|()| true),
-    }
-}
-
-fn report(problem: &Error, talk: &mut dyn Write) -> io::Result<()> {
-    writeln!(talk, "confab: error: {problem}")?;
-    problem.hint().map_or(Ok(()), |hint| writeln!(talk, "confab: hint: {hint}"))
-}
-
-/// Reads a line with its newline, at most one byte more than is allowed; what is beyond is dropped.
-fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
-    line.clear();
-    let mut limited = io::Read::take(&mut *input, LINE_BYTES_MAX + 2);
-    limited.read_until(b'\n', line)?;
-    let beyond = limited.limit() == 0 && line.last() != Some(&b'\n');
-    if beyond && skip_line(input)? {
-        line.push(b'\n');
-    }
-    Ok(!line.is_empty())
-}
-
-/// Skips to behind the next newline; false when there is none.
-fn skip_line(input: &mut dyn BufRead) -> io::Result<bool> {
-    loop {
-        let buffer = input.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(false);
-        }
-        let newline = memchr::memchr(b'\n', buffer);
-        let used = newline.map_or(buffer.len(), |at| at + 1);
-        input.consume(used);
-        if newline.is_some() {
-            return Ok(true);
-        }
     }
 }

@@ -54,6 +54,8 @@ pub enum Verb {
     Man,
     /// `redact`.
     Redact,
+    /// `redaction-test FILE`.
+    RedactionTest,
     /// `status`.
     Status,
     /// `sync flush`.
@@ -256,6 +258,19 @@ pub const COMMANDS: &[Entry] = &[
             ("confab redact <session.jsonl >safe.jsonl", "a copy to show around"),
             ("confab redact --explain <session.jsonl >/dev/null", "what would be taken out"),
         ],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::RedactionTest,
+        words: "redaction-test",
+        operands: &[operand("FILE", &[])],
+        options: &[JSON],
+        summary: "says what would be cut out of a file, by rule",
+        text: &[
+            "Looks as if redaction was on, whatever the config says, and never shows a secret. The \
+             exit status is 3 when a line could not be redacted or a pattern was left out.",
+        ],
+        examples: &[("confab redaction-test session.jsonl", "before switching it on")],
         ..NONE
     },
     Entry {

@@ -291,6 +291,11 @@ impl Config {
         }
     }
 
+    /// What is wrong in the list of what is excluded.
+    pub fn exclude_problems(&self) -> Vec<Error> {
+        self.exclude.iter().filter_map(|entry| exclude::problem(entry)).collect()
+    }
+
     /// Whether a session that runs in this folder is never uploaded.
     pub fn excludes(&self, id: &SessionId, cwd: &Path, paths: &Paths) -> bool {
         exclude::excludes(&self.exclude, id, cwd, paths.home())

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::config::{self, Account};
+use crate::config::{self, Account, Config};
 use crate::error::{Context, Error, Result};
-use crate::files::{SessionId, Stamp};
+use crate::files::{self, SessionId, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Failure, Verdict};
 use crate::session::{self, Session};
@@ -16,10 +16,13 @@ use crate::state::{self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, 
 use crate::sync::{Engine, Report, Surroundings, Tools};
 use crate::sys::{self, process::Process};
 use crate::time;
+use crate::transcript;
 use crate::wire::PROVIDER;
 
 use super::World;
 
+/// Bytes at the beginning of a transcript in which the folder is named where it began.
+const START_BYTES_MAX: usize = 256 << 10;
 /// "Session not found" in a row after which the backend is taken to have deleted the session.
 const GONE_MAX: u32 = 3;
 
@@ -94,32 +97,17 @@ impl Follower {
                 .context(|| format!("remove what is left of session {id}"))?;
             return Ok(None);
         }
-        let mut record = load_record(world, &id).unwrap_or_else(|| Record {
-            files: Kept::load(world.paths, &id).files,
-            ..Record::default()
-        });
-        if record.transcript_path.as_os_str().is_empty() && launch.is_none() {
-            let notes = state::read(world.paths, &id).map_or(Vec::new(), |(notes, _)| notes);
-            if let Some(note) = notes.first() {
-                record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
-                record.cwd.clone_from(&note.hook_input.cwd);
-            } else if let Some(path) = find_transcript(world, &id) {
-                // The state is damaged; the transcript is where it always is.
-                record.transcript_path = path;
-            } else {
-                state::finish(world.paths, &id, lock, u64::MAX)
-                    .context(|| format!("remove what is left of session {id}"))?;
-                return Ok(None);
-            }
-        }
-        if let Some(launch) = launch {
-            record.transcript_path = launch.transcript;
-            record.cwd = launch.cwd;
-            set_parent(&mut record, launch.parent);
-        }
+        let Some(mut record) = known_record(world, &id, launch) else {
+            state::finish(world.paths, &id, lock, u64::MAX)
+                .context(|| format!("remove what is left of session {id}"))?;
+            return Ok(None);
+        };
         // A configuration that cannot be read is reported by the first pass.
         let config = config::load(world.paths).unwrap_or_default();
-        if config.excludes(&id, Path::new(&record.cwd), world.paths) {
+        for problem in config.exclude_problems() {
+            warn!("{problem}");
+        }
+        if is_excluded(&config, &id, &record, world) {
             info!("session {id} is excluded by the configuration");
             if record.files.is_empty() {
                 state::finish(world.paths, &id, lock, u64::MAX)
@@ -263,7 +251,7 @@ impl Follower {
         }
         if !input.cwd.is_empty() {
             self.engine.set_cwd(&input.cwd);
-            self.record.cwd.clone_from(&input.cwd);
+            self.record.move_to(&input.cwd);
         }
         match note.kind {
             NoteKind::SessionEnd => {
@@ -335,7 +323,7 @@ impl Follower {
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Result<Report> {
         let config = config::load(world.paths)?;
-        if config.excludes(&self.id, Path::new(&self.record.cwd), world.paths) {
+        if is_excluded(&config, &self.id, &self.record, world) {
             return Err(Error::new("this session is excluded by the configuration")
                 .with_hint("take its folder or id out of exclude to have it uploaded"));
         }
@@ -509,6 +497,44 @@ impl Follower {
 
 fn last_error(at: String, error: &Error) -> LastError {
     LastError { at, what: error.to_string(), hint: error.hint().map(str::to_owned) }
+}
+
+/// What a hook has told of a session, else what the state file or the inbox remembers; `None` when
+/// nobody knows where its transcript is.
+fn known_record(world: &World<'_>, id: &SessionId, launch: Option<Launch>) -> Option<Record> {
+    let mut record = load_record(world, id).unwrap_or_else(|| Record {
+        files: Kept::load(world.paths, id).files,
+        ..Record::default()
+    });
+    if let Some(launch) = launch {
+        record.transcript_path = launch.transcript;
+        record.move_to(&launch.cwd);
+        set_parent(&mut record, launch.parent);
+    } else if record.transcript_path.as_os_str().is_empty() {
+        let notes = state::read(world.paths, id).map_or(Vec::new(), |(notes, _)| notes);
+        match notes.first() {
+            Some(note) => {
+                record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
+                record.move_to(&note.hook_input.cwd);
+            }
+            // The state is damaged; the transcript is where it always is.
+            None => record.transcript_path = find_transcript(world, id)?,
+        }
+    }
+    Some(record)
+}
+
+/// Whether the configuration says that a session is never uploaded: by its id, by any folder in
+/// which a hook has seen it, or by that in which its transcript begins, which is all that is left
+/// when it began in such a folder and went on elsewhere.
+fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'_>) -> bool {
+    if config.exclude.is_empty() {
+        return false;
+    }
+    let start = files::read_start(&record.transcript_path, START_BYTES_MAX).unwrap_or_default();
+    let first = start.split(|byte| *byte == b'\n').find_map(|line| transcript::inspect(line).cwd);
+    let folders = record.cwds.iter().map(String::as_str).chain([record.cwd.as_str()]);
+    folders.chain(first.as_deref()).any(|cwd| config.excludes(id, Path::new(cwd), world.paths))
 }
 
 fn load_record(world: &World<'_>, id: &SessionId) -> Option<Record> {

@@ -14,6 +14,8 @@ use crate::sys::process::{self, Process};
 const VERSION: u32 = 1;
 /// Bytes of a state file.
 const STATE_BYTES_MAX: usize = 8 << 20;
+/// Working directories that are remembered of a session.
+const CWDS_MAX: usize = 64;
 /// Sessions looked at in one listing.
 const SESSIONS_MAX: usize = 100_000;
 /// What a daemon of the existing client has in its command line.
@@ -44,6 +46,9 @@ pub struct Record {
     pub transcript_path: PathBuf,
     /// Working directory of the session.
     pub cwd: String,
+    /// Those that it had before; one that is excluded excludes it for good.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub cwds: BTreeSet<String>,
     /// The daemon.
     pub pid: u32,
     /// Start time of the daemon.
@@ -70,6 +75,16 @@ pub struct Record {
     /// What went wrong last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+}
+
+impl Record {
+    /// The session has this working directory from now on.
+    pub fn move_to(&mut self, cwd: &str) {
+        let before = std::mem::replace(&mut self.cwd, cwd.to_owned());
+        if !before.is_empty() && before != cwd && self.cwds.len() < CWDS_MAX {
+            self.cwds.insert(before);
+        }
+    }
 }
 
 /// How far one file was acknowledged. Server lines and local lines differ once a file was
