@@ -114,7 +114,10 @@ pub fn say(talk: &mut dyn Write, text: &str) -> Result<()> {
 /// As `write`.
 pub fn report(problems: &[Error], talk: &mut dyn Write) -> Result<()> {
     for problem in problems {
-        say(talk, &format!("error: {problem}"))?;
+        // A library may have put several lines into its message.
+        let problem_text = problem.to_string();
+        let text = problem_text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        say(talk, &format!("error: {text}"))?;
         if let Some(hint) = problem.hint() {
             say(talk, &format!("hint: {hint}"))?;
         }
