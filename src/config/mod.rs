@@ -264,8 +264,8 @@ impl Config {
         Ok(url.to_owned())
     }
 
-    /// Reads the file of further redaction rules that the configuration names, if it names one. What
-    /// is wrong with it is noted in the settings.
+    /// Reads the file of further redaction rules that the configuration names, if it names one.
+    /// What is wrong with it is noted in the settings.
     pub fn read_rules(&mut self, paths: &Paths) {
         let settings = &mut self.redaction;
         let Some(named) = &settings.rules_file else { return };

@@ -152,8 +152,8 @@ fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
     accepted.then_some(range)
 }
 
-/// `hunter2` without quotes: a variable's name ends with a digit as well, so a bare value needs more
-/// of them.
+/// `hunter2` without quotes: a variable's name ends with a digit as well, so a bare value needs
+/// more of them.
 fn weak_but_bare(content: &[u8], looks: Looks) -> bool {
     looks == Looks::Weak
         && content.len() >= 6

@@ -114,8 +114,8 @@ impl Allowed {
     }
 }
 
-/// Compiles an expression: byte-wise with ASCII classes, or, when it needs more, with classes of any
-/// characters.
+/// Compiles an expression: byte-wise with ASCII classes, or, when it needs more, with classes of
+/// any characters.
 ///
 /// # Errors
 /// What is not RE2 syntax, or too large.

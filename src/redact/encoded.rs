@@ -1,7 +1,7 @@
 //! Base64 in a text, which may hide what would be found in the open.
 //!
-//! Runs are found by probing, so that text without any costs a fraction of a pass. Only what decodes
-//! to readable text is looked at further.
+//! Runs are found by probing, so that text without any costs a fraction of a pass. Only what
+//! decodes to readable text is looked at further.
 
 use std::ops::Range;
 

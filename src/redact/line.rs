@@ -14,8 +14,8 @@ use super::scan::{PRIVATE_KEY, SENSITIVE_FIELD, Scanner, Suspicions};
 use super::spans::{Span, settle};
 use super::{context, private_key, splice};
 
-/// Times that a text is searched again after a change. A removed secret can uncover another one that
-/// had no boundary before; each round removes at least one byte that is not a marker.
+/// Times that a text is searched again after a change. A removed secret can uncover another one
+/// that had no boundary before; each round removes at least one byte that is not a marker.
 const ROUNDS_MAX: usize = 8;
 /// Bytes of a text that are searched at once.
 const WINDOW_BYTES: usize = 1 << 20;

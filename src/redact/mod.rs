@@ -7,9 +7,9 @@
 //! change. What is not JSON is redacted as text, never passed on unseen. What goes wrong inside
 //! withholds the line.
 //!
-//! Two kinds of rules: `rules`, tokens that say themselves what they are, and `context`, `commands`,
-//! `url` and `private_key`, secrets that their surroundings give away, judged by `names` and
-//! `value`. `encoded` looks into base64, `line` into JSON in strings.
+//! Two kinds of rules: `rules`, tokens that say themselves what they are, and `context`,
+//! `commands`, `url` and `private_key`, secrets that their surroundings give away, judged by
+//! `names` and `value`. `encoded` looks into base64, `line` into JSON in strings.
 //!
 //! Deliberately absent: redaction of numbers; the verification of a secret with whoever issued it.
 
@@ -66,8 +66,8 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// Prepares all rules. What is wrong in the settings is left out and reported, each with a hint;
-    /// the rest runs.
+    /// Prepares all rules. What is wrong in the settings is left out and reported, each with a
+    /// hint; the rest runs.
     pub fn new(settings: &Settings) -> (Redactor, Vec<Error>) {
         if !settings.enabled {
             return (Redactor { scanner: None }, Vec::new());

@@ -47,7 +47,8 @@ pub fn opens(text: &[u8]) -> bool {
     begin.is_some_and(|at| armour_end(last, start + at) == Some(last.len()))
 }
 
-/// Whether a text is one line of a key's material, with whatever an editor or a diff puts around it.
+/// Whether a text is one line of a key's material, with whatever an editor or a diff puts around
+/// it.
 pub fn is_line(text: &[u8]) -> bool {
     let line = text.trim_ascii_end();
     let start = skip_glue(line, 0);

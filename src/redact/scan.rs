@@ -293,6 +293,8 @@ impl Keywords {
         add("://", Meaning::Address);
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
+            .prefilter(false)
+            .dense_depth(1)
             .kind(Some(AhoCorasickKind::DFA))
             .build(patterns)
             .expect("some hundred short keywords fit into an automaton");

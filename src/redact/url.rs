@@ -72,20 +72,26 @@ pub fn hook_at(text: &[u8], hit: usize) -> (Option<Range<usize>>, usize) {
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>\\)]},;".contains(byte);
     let window = &text[hit..text.len().min(hit + USER_INFO_BYTES_MAX)];
     let end = hit + window.iter().position(ends).unwrap_or(window.len());
-    (hook_path(text, from + host..end), end)
+    (hook_path(text, from + host..end, hit), end)
 }
 
-/// The path of the address of a web hook, if a part of it is random.
-fn hook_path(text: &[u8], address: Range<usize>) -> Option<Range<usize>> {
+/// The path of the address of a web hook, if a part of it is random. Where only the path, and not
+/// the host, says that it is one, a hash or an id is not enough: it may be that of a commit.
+fn hook_path(text: &[u8], address: Range<usize>, hit: usize) -> Option<Range<usize>> {
     let Range { start, end } = address;
     let path = start + text[start..end].iter().position(|byte| *byte == b'/')?;
+    let hosted = hit < path;
     let mut random = false;
     for part in text[path..end].split(|byte| matches!(byte, b'/' | b'?' | b'=' | b'&' | b'@')) {
-        if is_placeholder(part) && part.len() >= 4 {
+        if part.len() >= 4 && is_placeholder(part) {
             return None;
         }
-        random |= part.len() >= 7 && looks(part) >= Looks::Random || looks(part) == Looks::MadeUp;
-        random |= part.len() == 7 && looks(part) >= Looks::Weak;
+        let least = match (hosted, part.len()) {
+            (false, _) => Looks::Strong,
+            (true, 7) => Looks::Weak,
+            (true, _) => Looks::MadeUp,
+        };
+        random |= looks(part) >= least;
     }
     random.then_some(path + 1..end)
 }
@@ -131,8 +137,8 @@ fn last_at(info: &[u8]) -> Option<usize> {
     info.iter().rposition(|byte| *byte == b'@')
 }
 
-/// A variable, a placeholder or a regular expression instead of a password. Signs that only end a sentence elsewhere are
-/// part of a password here.
+/// A variable, a placeholder or a regular expression instead of a password. Signs that only end a
+/// sentence elsewhere are part of a password here.
 fn is_reference(password: &[u8]) -> bool {
     let expression = [&b"[^"[..], b")(", b"(?:"];
     password.len() >= 2 && is_placeholder(password)

@@ -92,13 +92,13 @@ pub fn is_passphrase(value: &[u8]) -> bool {
 /// Whether a value only says where a secret goes or that one was taken out.
 pub fn is_placeholder(value: &[u8]) -> bool {
     let bytes = &value[..value.len().min(JUDGED_BYTES_MAX)];
-    let begins = match bytes {
+    let begins = matches!(
+        bytes,
         [b'$' | b'<' | b'{' | b'[', ..]
-        | [b'%', b'(' | b's' | b'{', ..]
-        | [b'@' | b'#', b'{', ..] => true,
-        [b'%', .., b'%'] => true,
-        _ => false,
-    };
+            | [b'%', b'(' | b's' | b'{', ..]
+            | [b'@' | b'#', b'{', ..]
+            | [b'%', .., b'%']
+    );
     if begins {
         return true;
     }
@@ -247,7 +247,7 @@ fn is_named_format(value: &[u8]) -> bool {
     let begins = |name: &&str| {
         value.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
     };
-    value.len() < 20 && NAMES.iter().any(|name| begins(&name))
+    value.len() < 20 && NAMES.iter().any(begins)
 }
 
 fn is_hexadecimal(value: &[u8], census: &Census) -> bool {

@@ -63,10 +63,10 @@ pub struct Rule {
     pub entropy_min: f32,
     /// A last look at the secret.
     pub accept: fn(&[u8]) -> bool,
-    /// Texts in which the rule finds a secret. `{a36}` is expanded to random characters: `a` letters
-    /// and digits, `l` lower-case letters and digits, `u` upper-case letters and digits, `h` and `H`
-    /// hexadecimal digits, `d` digits, `z` and `Z` letters, `b` base64, `s` base64 for URLs. What
-    /// stands between `«` and `»` is the secret; without them the whole text is.
+    /// Texts in which the rule finds a secret. `{a36}` is expanded to random characters: `a`
+    /// letters and digits, `l` lower-case letters and digits, `u` upper-case letters and digits,
+    /// `h` and `H` hexadecimal digits, `d` digits, `z` and `Z` letters, `b` base64, `s` base64 for
+    /// URLs. What stands between `«` and `»` is the secret; without them the whole text is.
     pub samples: &'static [&'static str],
     /// Texts that look like it and stay as they are.
     pub harmless: &'static [&'static str],
@@ -79,8 +79,8 @@ pub enum Begin {
     Keyword,
     /// This many bytes before the keyword.
     Before(usize),
-    /// At the beginning of the run of such bytes that ends at the keyword, or this many bytes before
-    /// it.
+    /// At the beginning of the run of such bytes that ends at the keyword, or this many bytes
+    /// before it.
     Run(usize, fn(u8) -> bool),
 }
 
