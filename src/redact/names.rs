@@ -29,6 +29,8 @@ pub enum Names {
     Authorization,
     /// `Cookie`: pairs.
     Cookie,
+    /// `FASTLY_KEY`: the key of whoever has that name. Words are not enough.
+    VendorKey,
 }
 
 /// Parts that names which announce something hold, for the keyword pass. In lower case; they are
@@ -100,6 +102,7 @@ pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
         (Head::Certain(names), _) => Some(names),
         (Head::Key, Some(word)) if is_harmless_key(word) => None,
         (Head::Key, Some(word)) if is_secret_key(word) => Some(Names::Key),
+        (Head::Key, Some(_)) if head_at > 0 => Some(Names::VendorKey),
         (Head::Key, _) => Some(Names::MaybeKey),
         (Head::Session, None | Some(b"connect" | b"session")) => Some(Names::MaybeKey),
         (Head::Session, _) => None,
@@ -465,7 +468,8 @@ mod tests {
                 "SECRET_KEY_BASE AccountKey SharedAccessKey client-key-data authtoken",
             ),
             (Some(Names::Key), "API_KEY_PROD GITHUB_PAT OPENAI_APIKEY PRIVATE-TOKEN _authToken"),
-            (Some(Names::MaybeKey), "key MAPS_KEY api_tokens session salt"),
+            (Some(Names::MaybeKey), "key api_tokens session salt"),
+            (Some(Names::VendorKey), "MAPS_KEY fastlyKey"),
             (Some(Names::Login), "auth creds BUNDLE_GEMS__ACME__IO"),
             (Some(Names::Authorization), "Authorization proxy-authorization"),
             (Some(Names::Signature), "X-Amz-Signature sig"),

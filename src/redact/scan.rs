@@ -344,7 +344,7 @@ impl Keywords {
                 Meaning::Name if range.start >= name_end => {
                     let Some(name) = context::name_at(text, range) else { continue };
                     name_end = context::secrets_of(text, &name, &mut found);
-                    let label = name.names as usize;
+                    let label = label_of(name.names);
                     spans.extend(found.drain(..).map(|range| Span { range, label }));
                 }
                 Meaning::Address if range.start >= url_end && has_at_sign(text, range.end) => {
@@ -459,6 +459,22 @@ fn set_resume(resume: &mut Vec<(usize, usize)>, rule: usize, end: usize) {
         Some((_, known)) => *known = end.max(*known),
         None => resume.push((rule, end)),
     }
+}
+
+/// The rule that stands for what a name announces.
+fn label_of(names: Names) -> usize {
+    let rule = match names {
+        Names::Password => "password",
+        Names::Passphrase => "passphrase",
+        Names::Key => "secret",
+        Names::MaybeKey | Names::VendorKey => "possible-secret",
+        Names::Login => "login",
+        Names::Signature => "signature",
+        Names::Authorization => "authorization",
+        Names::Cookie => "cookie",
+    };
+    let label = CONTEXT_RULES.iter().position(|(name, _)| *name == rule);
+    label.expect("every name has a rule of the table")
 }
 
 /// A secret behind a phrase: nothing says what it is, so it must look like one beyond doubt.
