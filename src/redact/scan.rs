@@ -590,7 +590,7 @@ fn may_begin(left: Left, before: &[u8]) -> bool {
     match left {
         Left::Any | Left::OncePerRun => true,
         Left::Boundary => is_boundary(before),
-        Left::Alone => is_boundary(before) && before.last() != Some(&b'_'),
+        Left::Alone => is_boundary(before) && !matches!(before.last(), Some(b'_' | b'+' | b'/')),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Infrastructure, monitoring and secret managers.
 
+use crate::redact::value::{Looks, looks};
+
 use super::{Begin, Rule, is_token, shy, token};
 
 /// The rules of this family.
@@ -186,7 +188,12 @@ pub const RULES: &[Rule] = &[
         &["dvc_server_{a40}"],
     ),
     Rule {
-        harmless: &["127.0.0.1:5432: connection refused", "https://x.org:5432:/a"],
+        harmless: &[
+            "127.0.0.1:5432: connection refused",
+            "https://x.org:5432:/a",
+            "daemon:*:19000:0:99999:7:::",
+        ],
+        accept: |secret| looks(secret) >= Looks::Weak,
         before: r":(?:[0-9]{4,5}|\*):[^\s:/@]{1,64}:[^\s:/@]{1,64}:",
         ..token(
             "pgpass-password",

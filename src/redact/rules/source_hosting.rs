@@ -1,6 +1,6 @@
 //! Where source code is kept and checked.
 
-use super::{Rule, shy, token};
+use super::{Left, Rule, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -53,12 +53,23 @@ pub const RULES: &[Rule] = &[
     ),
     token(
         "atlassian-token",
-        "token of Atlassian or Bitbucket",
+        "token of Atlassian",
         "atlassian_token",
-        &["ATATT3", "ATCTT3", "ATSTT3", "ATBB"],
-        r"(?:AT[ACS]TT3[A-Za-z0-9_=-]{60,}|ATBB[A-Za-z0-9]{28,})",
-        &["ATATT3xFfGF0{s170}={H8}", "ATBB{a28}{H8}"],
+        &["ATATT3", "ATCTT3", "ATSTT3"],
+        r"AT[ACS]TT3[A-Za-z0-9_=-]{60,}",
+        &["ATATT3xFfGF0{s170}={H8}"],
     ),
+    Rule {
+        left: Left::Alone,
+        ..token(
+            "bitbucket-app-password",
+            "app password of Bitbucket",
+            "atlassian_token",
+            &["ATBB"],
+            r"ATBB[A-Za-z0-9]{24,40}",
+            &["ATBB{a24}{H8}"],
+        )
+    },
     token(
         "sourcegraph-token",
         "token of Sourcegraph",
