@@ -22,7 +22,7 @@ use corpus::Corpus;
 use plant::Planted;
 
 /// Inputs of the short run.
-const ROUNDS: u64 = 3000;
+const ROUNDS: u64 = 2000;
 /// Inputs that go through the filter together.
 const FILTER_ROUNDS: usize = 500;
 /// Attempts at making a failing input smaller.

@@ -14,10 +14,7 @@ pub fn check(redactor: &Redactor, input: &[u8], planted: Option<&Planted>) -> Re
         lines.map(|line| check_line(redactor, line)).collect();
     let output = output?.join(&b'\n');
     let Some(planted) = planted else { return Ok(()) };
-    // A line that is no JSON is searched as text: no string in it says what it is inside of.
-    let first = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let is_due = planted.nesting == 0 || transcript::is_json(first);
-    match is_due && planted.is_shown_by(&output) {
+    match planted.is_shown_by(&output) {
         true => Err("the planted secret is shown".into()),
         false => Ok(()),
     }
@@ -62,8 +59,8 @@ fn check_line(redactor: &Redactor, line: &[u8]) -> Result<Vec<u8>, String> {
 pub fn check_filter(redactor: &Redactor, input: &[u8]) {
     let (mut output, mut talk) = (Vec::new(), Vec::new());
     let config = Config::default();
-    let done = cli::redact::run(&config, true, &mut &input[..], &mut output, &mut talk).unwrap();
-    assert!(!done.skipped);
+    let exit = cli::redact::run(&config, true, &mut &input[..], &mut output, &mut talk).unwrap();
+    assert_eq!(exit, cli::Exit::Done);
     let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
     assert_eq!(lines(&output), lines(input), "lines of the filter's output");
     let mut rest = &output[..];
