@@ -27,6 +27,8 @@ const BEHIND_BYTES: usize = 1 << 10;
 const PLACE_BYTES_MAX: usize = 64;
 /// How deep JSON in a string in JSON is read.
 const NESTING_MAX: usize = 3;
+/// How often the escapes of a line that is not JSON are undone.
+const ESCAPES_MAX: usize = 6;
 
 /// The secrets of a line, in order and disjoint.
 pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
@@ -36,18 +38,23 @@ pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
     }
     match json_spans(scanner, line, suspicions) {
         Ok(spans) => spans,
-        Err(Malformed) => windows(line, |text| {
-            rounds(scanner, text, |text| {
-                // As it stands, and with whatever escapes it has undone.
-                let mut spans = scanner.scan(text, None, None);
-                if memchr(b'\\', text).is_none() {
-                    return spans;
-                }
-                spans.extend(escaped(scanner, text, None, None, NESTING_MAX));
-                settle(text, spans)
-            })
-        }),
+        Err(Malformed) => {
+            windows(line, |text| rounds(scanner, text, |text| damaged(scanner, text, ESCAPES_MAX)))
+        }
     }
+}
+
+/// The secrets of a text that may be a part of JSON: as it stands, and with its escapes undone, and
+/// theirs, since nothing says how deep in strings within strings a part of it is.
+fn damaged(scanner: &Scanner, text: &[u8], levels: usize) -> Vec<Span> {
+    let mut spans = scanner.scan(text, None, None);
+    if levels == 0 || memchr(b'\\', text).is_none() {
+        return spans;
+    }
+    let mut inner = damaged(scanner, &unescape(text), levels - 1);
+    raw_ranges(text, inner.iter_mut().map(|span| &mut span.range));
+    spans.extend(inner);
+    settle(text, spans)
 }
 
 /// The secrets of a text that is not JSON.

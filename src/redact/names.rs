@@ -3,6 +3,10 @@
 //! A name is split into words as programmers join them. The head, the last word that is not a mere
 //! addition such as `PROD` or `2`, says what the value is: `token` is, `token_type` is not.
 
+use memchr::memmem;
+
+use super::spans::MARKER_START;
+
 /// Bytes of a name that is looked at.
 pub const NAME_BYTES_MAX: usize = 96;
 /// Bytes of a word of a sentence that qualifies a name.
@@ -68,7 +72,8 @@ pub const PARTS: &[&str] = &[
 /// Judges a name, without quotes. `context` are words before it in a sentence, such as `API` before
 /// `key`, nearest first.
 pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
-    if !may_announce(name) {
+    // The marker of a secret that stood in a name says nothing about what follows.
+    if !may_announce(name) || memmem::find(name, MARKER_START).is_some() {
         return None;
     }
     let mut lower = [0; NAME_BYTES_MAX];

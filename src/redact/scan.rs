@@ -405,7 +405,10 @@ impl Keywords {
             Begin::Before(bytes) => hit.start.checked_sub(bytes)?,
             Begin::Run(bytes_max, of) => {
                 let window = &text[hit.start.saturating_sub(bytes_max)..hit.start];
-                hit.start - window.iter().rev().take_while(|byte| of(**byte)).count()
+                let start = hit.start - window.iter().rev().take_while(|byte| of(**byte)).count();
+                // The letter of an escaped line end is not part of what follows it.
+                let escaped = start > 0 && start < hit.start && text[start - 1] == b'\\';
+                start + usize::from(escaped)
             }
         };
         if is_behind(resume, index, start) || !may_begin(rule.left, &text[..start]) {
