@@ -17,7 +17,7 @@ use super::names::{self, Names};
 use super::rules::{self, Begin, Left, Rule, is_token};
 use super::settings::MarkerKey;
 use super::spans::{Span, settle};
-use super::value::{Looks, contains_ignoring_case, entropy, is_placeholder, looks};
+use super::value::{Looks, contains_ignoring_case, entropy, looks};
 use super::{commands, context, encoded, private_key, url};
 
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
@@ -500,10 +500,15 @@ fn phrase(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// `ghp_xxxxxxxx…` and `AKIAIOSFODNN7EXAMPLE` show what a token looks like.
 fn is_sample(token: &[u8]) -> bool {
-    let crossed = token.windows(4).any(|window| {
-        window.eq_ignore_ascii_case(b"xxxx") || window == b"...." || window == b"****"
-    });
-    crossed || is_placeholder(token) && contains_ignoring_case(token, b"example")
+    let (mut run, mut last) = (0, 0);
+    for byte in token.iter().map(u8::to_ascii_lowercase) {
+        run = if byte == last && matches!(byte, b'x' | b'.' | b'*') { run + 1 } else { 1 };
+        last = byte;
+        if run == 4 {
+            return true;
+        }
+    }
+    contains_ignoring_case(token, b"example")
 }
 
 /// Where a token really ends that a terminal has wrapped: full lines of nothing but its characters

@@ -146,17 +146,22 @@ fn placeholder_parts(first: u8) -> &'static [&'static str] {
 
 /// Whether `needle`, in lower case, occurs in any letter case.
 pub fn contains_ignoring_case(haystack: &[u8], needle: &[u8]) -> bool {
-    let there = |window: &[u8]| window.eq_ignore_ascii_case(needle);
-    needle.is_empty() || haystack.windows(needle.len()).any(there)
+    let [first, ..] = needle else { return true };
+    let starts = |at: usize| haystack[at..].get(..needle.len());
+    let there = |at| starts(at).is_some_and(|part: &[u8]| part.eq_ignore_ascii_case(needle));
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), haystack).any(there)
 }
 
 /// Shannon entropy in bits a byte.
 pub fn entropy(content: &[u8]) -> f32 {
-    let mut counts = [0_u32; 256];
+    let mut counts = [0_u16; 256];
+    let content = &content[..content.len().min(JUDGED_BYTES_MAX)];
     content.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
-    let total = content.len() as f32;
-    let share = |count: &u32| (*count as f32 / total) * (total / *count as f32).log2();
-    counts.iter().filter(|count| **count > 0).map(share).sum()
+    // Most characters occur once, and add nothing to the sum.
+    let several = counts.iter().filter(|count| **count > 1).map(|count| f32::from(*count));
+    let sum: f32 = several.map(|count| count * count.log2()).sum();
+    let total = content.len().max(1) as f32;
+    total.log2() - sum / total
 }
 
 /// Whether it is the form of an UUID.
