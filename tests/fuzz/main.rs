@@ -2,8 +2,8 @@
 //! the same, `./build.sh fuzz SECONDS` a long one that is not.
 //!
 //! Inputs are the recorded transcripts, mutated; every other one has a secret planted in it. What
-//! must hold is in `properties`. A failure is made small and printed so that it can be pasted into a
-//! unit test; `--seed N` repeats a run, and `--all` goes on after a failure.
+//! must hold is in `properties`. A failure is made small and printed so that it can be pasted into
+//! a unit test; `--seed N` repeats a run, and `--all` goes on after a failure.
 
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
