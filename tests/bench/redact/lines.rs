@@ -10,6 +10,15 @@ const LINE_BYTES: usize = 1 << 20;
 /// Bytes of one that is made for every keyword.
 const KEYWORD_LINE_BYTES: usize = 256 << 10;
 
+/// Makes a line of a keyword.
+type OfKeyword = fn(&str) -> Vec<u8>;
+/// Ways to make one, each with its name.
+pub const OF_KEYWORDS: [(&str, OfKeyword); 3] = [
+    ("repeated", repeated_keyword),
+    ("before a long run", keyword_with_run),
+    ("between short runs", keywords_with_runs),
+];
+
 /// A tool result of which every other line holds a secret.
 pub fn dense() -> Vec<u8> {
     let templates = [
@@ -129,17 +138,17 @@ fn base64_of_text() -> String {
 }
 
 /// A keyword again and again.
-pub fn repeated_keyword(word: &str) -> Vec<u8> {
+fn repeated_keyword(word: &str) -> Vec<u8> {
     in_a_string(&word.repeat(KEYWORD_LINE_BYTES / word.len()))
 }
 
 /// A keyword, and behind it all that a token may consist of.
-pub fn keyword_with_run(word: &str) -> Vec<u8> {
+fn keyword_with_run(word: &str) -> Vec<u8> {
     in_a_string(&format!("{word}{}", "aB3_".repeat(KEYWORD_LINE_BYTES / 4)))
 }
 
 /// A keyword between runs that are too short for a secret, or nearly.
-pub fn keywords_with_runs(word: &str) -> Vec<u8> {
+fn keywords_with_runs(word: &str) -> Vec<u8> {
     let unit = format!("{word}aB3dE5fG7 ");
     in_a_string(&unit.repeat(KEYWORD_LINE_BYTES / unit.len()))
 }

@@ -90,12 +90,7 @@ fn adversarial(redactor: &Redactor) {
 fn keywords(redactor: &Redactor) {
     let words =
         || rules::all().flat_map(|rule| rule.keywords.iter().map(move |word| (rule.id, *word)));
-    let kinds: [(&str, fn(&str) -> Vec<u8>); 3] = [
-        ("repeated", lines::repeated_keyword),
-        ("before a long run", lines::keyword_with_run),
-        ("between short runs", lines::keywords_with_runs),
-    ];
-    for (kind, line) in kinds {
+    for (kind, line) in lines::OF_KEYWORDS {
         let mut speeds: Vec<(f64, &str, &str)> = words()
             .map(|(rule, word)| {
                 let line = line(word);

@@ -1,5 +1,5 @@
-//! The patterns of the existing client (reference §8.5), applied as it does: a line is parsed, every
-//! pattern replaces in every string, and the line is printed again.
+//! The patterns of the existing client (reference §8.5), applied as it does: a line is parsed,
+//! every pattern replaces in every string, and the line is printed again.
 
 use regex::bytes::{Captures, Regex, RegexBuilder};
 use serde_json::Value;
