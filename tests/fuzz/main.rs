@@ -115,7 +115,8 @@ fn tell(redactor: &Redactor, input: &[u8], planted: Option<&Planted>, seed: u64)
     let why = properties::check(redactor, &small, planted).err().unwrap_or_default();
     println!("fuzz: failed: {why}");
     if let Some(planted) = planted {
-        println!("  planted: {planted:?}");
+        let Planted { rule, text, nesting, .. } = planted;
+        println!("  planted: {text:?} of {rule} within {nesting} strings");
     }
     println!("  input:   b\"{}\"", small.escape_ascii());
     println!("  output:  b\"{}\"", redactor.line(&small).unwrap_or_default().escape_ascii());
