@@ -2,8 +2,8 @@
 //! the same, `./build.sh fuzz SECONDS` a long one that is not.
 //!
 //! Inputs are the recorded transcripts, mutated; every other one has a secret planted in it. What
-//! must hold is in `properties`. A failure is made small and printed so that it can be pasted into a
-//! unit test; `--seed N` repeats a run, and `--all` goes on after a failure.
+//! must hold is in `properties`. A failure is made small and printed so that it can be pasted into
+//! a unit test; `--seed N` repeats a run, and `--all` goes on after a failure.
 
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
@@ -115,7 +115,8 @@ fn tell(redactor: &Redactor, input: &[u8], planted: Option<&Planted>, seed: u64)
     let why = properties::check(redactor, &small, planted).err().unwrap_or_default();
     println!("fuzz: failed: {why}");
     if let Some(planted) = planted {
-        println!("  planted: {planted:?}");
+        let Planted { rule, text, nesting, .. } = planted;
+        println!("  planted: {text:?} of {rule} within {nesting} strings");
     }
     println!("  input:   b\"{}\"", small.escape_ascii());
     println!("  output:  b\"{}\"", redactor.line(&small).unwrap_or_default().escape_ascii());

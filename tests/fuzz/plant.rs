@@ -18,7 +18,6 @@ const TRIES_MAX: usize = 20;
 const CHANGES_MAX: usize = 3;
 
 /// What was planted.
-#[derive(Debug)]
 pub struct Planted {
     /// Its rule, or "context".
     pub rule: String,
