@@ -26,6 +26,7 @@ pub struct Planted {
     /// The secret.
     pub secret: String,
     /// How many strings of JSON it is inside of.
+    pub nesting: usize,
     /// Bytes at the beginning of the input that it takes.
     pub bytes: usize,
 }
@@ -73,7 +74,7 @@ pub fn lines(corpus: &Corpus, redactor: &Redactor, random: &mut Rng) -> (Vec<u8>
         change(&mut rest, corpus, random);
     }
     input.extend(rest);
-    (input, Planted { rule, text, secret, bytes })
+    (input, Planted { rule, text, secret, nesting, bytes })
 }
 
 /// A document that holds a text as a string.
