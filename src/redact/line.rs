@@ -9,8 +9,9 @@ use memchr::memchr;
 
 use super::escape::{raw_ranges, unescape};
 use super::json::{Malformed, StringValue, Strings};
+use super::labels::{PRIVATE_KEY, SENSITIVE_FIELD};
 use super::names::{Names, announces};
-use super::scan::{PRIVATE_KEY, SENSITIVE_FIELD, Scanner, Suspicions};
+use super::scan::{Scanner, Suspicions};
 use super::spans::{Span, settle};
 use super::{context, private_key, splice};
 
