@@ -1,7 +1,7 @@
 //! Finds the tokens that `rules` describe, each where one of its keywords stands.
 //!
-//! Expressions are compiled when they are first needed, so that a process which meets no secret pays
-//! for none.
+//! Expressions are compiled when they are first needed, so that a process which meets no secret
+//! pays for none.
 
 use std::ops::Range;
 use std::sync::OnceLock;
