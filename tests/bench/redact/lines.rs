@@ -58,8 +58,13 @@ pub fn adversarial() -> Vec<(String, Vec<u8>)> {
         (format!("a run of {class}"), in_a_string(&expand(&template, 3).0))
     });
     let words = "{a11} {l7}-{z9}_{h8}.{d4}/".repeat(LINE_BYTES / 48);
+    let tokens = expand(&"ghp_{a36} ".repeat(LINE_BYTES / 41), 3).0;
+    let passwords = "pass: {a12}, ".repeat(LINE_BYTES / 20);
     let others = [
         ("words of all classes".to_owned(), in_a_string(&expand(&words, 3).0)),
+        ("tokens".to_owned(), in_a_string(&tokens)),
+        ("tokens in a torn line".to_owned(), format!("{{\"a\":\"{tokens}").into_bytes()),
+        ("passwords".to_owned(), in_a_string(&expand(&passwords, 3).0)),
         ("base64 of a text".to_owned(), in_a_string(&base64_of_text())),
         ("brackets".to_owned(), [vec![b'['; LINE_BYTES], vec![b']'; LINE_BYTES]].concat()),
         ("one key in another".to_owned(), "{\"a\":".repeat(LINE_BYTES / 5).into_bytes()),

@@ -17,6 +17,7 @@ pub fn run(redactor: &Redactor) {
         ("without secrets", words.repeat(LINE_BYTES / words.len())),
         ("with a secret a megabyte", (secret + &megabyte).repeat(LINE_BYTES >> 20)),
         ("of escapes", "\\u0061\\n".repeat(LINE_BYTES / 8)),
+        ("of nothing but tokens", expand("ghp_{a36} ", 1).0.repeat(LINE_BYTES / 41)),
     ];
     println!("redact: growth of memory at a line of {} MB", LINE_BYTES >> 20);
     for (name, text) in lines {
