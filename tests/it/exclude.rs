@@ -84,6 +84,10 @@ fn a_pending_session_that_is_excluded_is_delivered_by_nobody() {
     append(&sandbox.transcript(ID), line(ID, 1));
     sandbox.session_start(ID);
     backend.eventually_holds(ID, &line(ID, 1));
+    // Nothing is left of a session of which no state says that anything was ever sent.
+    eventually("the state says what was sent", || {
+        sandbox.state(ID).is_some_and(|state| state["synced_at"].is_string())
+    });
     backend.stop();
     processes::signal(sandbox.daemon(), "KILL");
     sandbox.daemons_end();
