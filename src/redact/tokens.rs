@@ -146,11 +146,13 @@ fn is_sample(token: &[u8]) -> bool {
 /// follow.
 fn wrapped_end(text: &[u8], token: Range<usize>) -> usize {
     let mut end = token.end;
-    let line_start = memrchr(b'\n', &text[..token.start]).map_or(0, |line| line + 1);
-    let width = token.end - line_start;
-    if token.len() < WRAPPED_BYTES_MIN {
+    // Looked at first: the beginning of the line may be far, with many tokens between.
+    let is_at_line_end = matches!(text[end..], [b'\n', ..] | [b'\r', b'\n', ..]);
+    if token.len() < WRAPPED_BYTES_MIN || !is_at_line_end {
         return end;
     }
+    let line_start = memrchr(b'\n', &text[..token.start]).map_or(0, |line| line + 1);
+    let width = token.end - line_start;
     for _ in 0..WRAPPED_LINES_MAX {
         if !matches!(text[end..], [b'\n', ..] | [b'\r', b'\n', ..]) {
             break;
