@@ -100,11 +100,14 @@ fn run(command: Command) -> Result<Exit> {
         Command::Login(login) => run_login(login, &mut stdout).map(done),
         Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
         Command::Status { json } => {
+            // What is missing only because nothing has run yet is no finding.
+            let _ = marked_config();
             let network = network();
             let connect = |account: &Account| client(account, &network);
             cli::status::run(&paths()?, hook_findings(), &connect, json, &mut stdout).map(judged)
         }
         Command::Doctor { json } => {
+            let _ = marked_config();
             let (paths, network) = (paths()?, network());
             let patient = cli::doctor::Patient {
                 paths: &paths,

@@ -78,6 +78,7 @@ pub fn run(
     });
     let user = user.map_err(|error| problems.push(Finding::error("backend", &error))).ok();
     let redaction = redaction(&config.redaction, &mut problems);
+    problems.extend(config.exclude_problems().iter().map(|error| Finding::error("exclude", error)));
     problems.extend(hooks.iter().filter(|finding| finding.level == Level::Fail).cloned());
     let status = Status {
         backend_url: Some(shown_address(config.backend_url.trim())).filter(|url| !url.is_empty()),

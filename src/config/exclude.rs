@@ -40,8 +40,11 @@ pub fn excludes(entries: &[String], id: &SessionId, cwd: &Path, home: &Path) -> 
 
 /// What is wrong with an entry that can name nothing.
 pub fn problem(entry: &str) -> Option<Error> {
-    let is_id = SessionId::new(entry.trim().trim_start_matches(ID)).is_some();
-    if is_id || pattern(entry.trim(), Path::new("/home")).is_some() {
+    let id = entry.trim().trim_start_matches(ID);
+    // A word alone is rather a folder's name than what identifies a session.
+    let marked = entry.trim().starts_with(ID) || id.bytes().any(|byte| byte.is_ascii_digit());
+    if marked && SessionId::new(id).is_some() || pattern(entry.trim(), Path::new("/home")).is_some()
+    {
         return None;
     }
     let hint = "write a path from / or ~/ on, or the id of a session";
@@ -167,7 +170,9 @@ mod tests {
         for entry in ["/work", "~/x", "~", "**/secret", " /x/*/ ", "1234-abcd", "session:1"] {
             assert!(problem(entry).is_none(), "{entry}");
         }
-        for entry in ["clients/acme", "./x", "~other/x", "*/x", "", "/", &"/x".repeat(3000)] {
+        for entry in
+            ["private", "clients/acme", "./x", "~other/x", "*/x", "", "/", &"/x".repeat(3000)]
+        {
             assert!(problem(entry).is_some(), "{entry}");
         }
     }

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use crate::config::{Config, check_key, check_url, parse_duration};
 use crate::error::{Context, Error, Result};
-use crate::files::SessionId;
 use crate::redact::{self, Redactor};
 
 /// Characters of an API key that are shown: its prefix and four that tell keys apart.
@@ -136,7 +135,7 @@ impl Key {
             "log_level" => check_level(&config.log_level),
             "sync_interval" => check_interval(config.sync_interval.as_deref().unwrap_or_default()),
             "ca_file" => check_ca_file(config),
-            "exclude" => check_exclude(&config.exclude),
+            "exclude" => config.exclude_problems().into_iter().next().map_or(Ok(()), Err),
             name if name.starts_with("redaction.") => check_redaction(&config.redaction),
             _ => Ok(()),
         }
@@ -191,20 +190,6 @@ pub(super) fn check_absolute(path: &Path) -> Result<()> {
         true => Ok(()),
         false => Err(Error::new("ca_file is not an absolute path")
             .with_hint("write it out from / on: the daemon has no folder of yours, and no ~")),
-    }
-}
-
-fn check_exclude(entries: &[String]) -> Result<()> {
-    let is_meant = |entry: &&String| {
-        entry.starts_with(['/', '~', '*'])
-            || SessionId::new(entry).is_some_and(|_| entry.len() >= 8)
-    };
-    match entries.iter().find(|entry| !is_meant(entry)) {
-        None => Ok(()),
-        Some(entry) => {
-            Err(Error::new(format!("exclude: {entry:?} names no folder and no session"))
-                .with_hint("start it with /, ~/ or **/, or give the whole id of a session"))
-        }
     }
 }
 

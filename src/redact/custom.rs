@@ -12,6 +12,9 @@ const EXPRESSION_BYTES_MAX: usize = 1 << 20;
 /// Memory for the states that one expression has met, in bytes.
 const EXPRESSION_CACHE_BYTES_MAX: usize = 256 << 10;
 
+/// Bytes of a line on either side of a match that an allow-list is held against.
+const LINE_BYTES_MAX: usize = 4 << 10;
+
 /// A pattern, ready to run.
 pub struct Custom {
     /// What it is called.
@@ -103,8 +106,11 @@ impl Allowed {
             Target::Secret => secret.clone(),
             Target::Match => whole.clone(),
             Target::Line => {
-                let start = memrchr(b'\n', &text[..whole.start]).map_or(0, |at| at + 1);
-                let end = memchr(b'\n', &text[whole.end..]).map_or(text.len(), |at| whole.end + at);
+                let from = whole.start.saturating_sub(LINE_BYTES_MAX);
+                let to = text.len().min(whole.end + LINE_BYTES_MAX);
+                let start =
+                    memrchr(b'\n', &text[from..whole.start]).map_or(from, |at| from + at + 1);
+                let end = memchr(b'\n', &text[whole.end..to]).map_or(to, |at| whole.end + at);
                 start..end
             }
         };

@@ -26,12 +26,15 @@ const AHEAD_BYTES: usize = 80 << 10;
 const BEHIND_BYTES: usize = 1 << 10;
 /// Bytes in which a place that is not inside an escape is looked for.
 const PLACE_BYTES_MAX: usize = 64;
+/// Secrets of one line; with more of them it is withheld, so that memory stays bounded.
+pub const SPANS_MAX: usize = 1 << 18;
 /// How deep JSON in a string in JSON is read.
 const NESTING_MAX: usize = 3;
 /// How often the escapes of a line that is not JSON are undone.
 const ESCAPES_MAX: usize = 4;
 
-/// The secrets of a line, in order and disjoint.
+/// The secrets of a line, in order and disjoint. When there are more than [`SPANS_MAX`], only that
+/// many and some more.
 pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
     let mut suspicions = scanner.suspicions(line);
     if !suspicions.within(&(0..line.len())) {
@@ -89,6 +92,9 @@ fn json_spans(
         });
         let offset = string.range.start;
         spans.extend(found.into_iter().map(|span| shifted(span, offset)));
+        if spans.len() > SPANS_MAX {
+            break;
+        }
     }
     Ok(settle(line, spans))
 }
@@ -101,7 +107,7 @@ fn windows(text: &[u8], search: impl Fn(&[u8]) -> Vec<Span>) -> Vec<Span> {
     }
     let mut spans: Vec<Span> = Vec::new();
     let mut from = 0;
-    while from < text.len() {
+    while from < text.len() && spans.len() <= SPANS_MAX {
         let start = whole_place(text, from.saturating_sub(BEHIND_BYTES));
         let end = whole_place(text, text.len().min(from + WINDOW_BYTES + AHEAD_BYTES));
         let next = text.len().min(from + WINDOW_BYTES);

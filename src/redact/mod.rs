@@ -54,7 +54,8 @@ pub struct Finding {
     pub range: Range<usize>,
 }
 
-/// Something inside of redaction went wrong: the line must not leave the machine.
+/// Something inside of redaction went wrong, or a line has more secrets than are kept in mind: it must
+/// not leave the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Withheld;
 
@@ -88,7 +89,7 @@ impl Redactor {
     /// # Errors
     /// When something inside goes wrong. The line must be withheld then.
     pub fn line<'a>(&self, line: &'a [u8]) -> Result<Cow<'a, [u8]>, Withheld> {
-        guarded(|| match self.line_spans(line) {
+        guarded(|| match self.line_spans(line)? {
             Some((scanner, spans)) => checked(line, splice(scanner, line, &spans)).map(Cow::Owned),
             None => Ok(Cow::Borrowed(line)),
         })
@@ -100,7 +101,7 @@ impl Redactor {
     /// As [`Redactor::line`].
     pub fn explain(&self, line: &[u8]) -> Result<(Vec<u8>, Vec<Finding>), Withheld> {
         guarded(|| {
-            let Some((scanner, spans)) = self.line_spans(line) else {
+            let Some((scanner, spans)) = self.line_spans(line)? else {
                 return Ok((line.to_vec(), Vec::new()));
             };
             let finding = |span: &Span| {
@@ -119,6 +120,9 @@ impl Redactor {
         let Some(scanner) = &self.scanner else { return Cow::Borrowed(text) };
         let redacted = guarded(|| {
             let spans = line::text_spans(scanner, text.as_bytes());
+            if spans.len() > line::SPANS_MAX {
+                return Err(Withheld);
+            }
             let redacted = (!spans.is_empty()).then(|| splice(scanner, text.as_bytes(), &spans));
             Ok(redacted)
         });
@@ -130,10 +134,14 @@ impl Redactor {
     }
 
     /// The secrets of a line, if there are any.
-    fn line_spans(&self, line: &[u8]) -> Option<(&Scanner, Vec<Span>)> {
-        let scanner = self.scanner.as_ref()?;
+    fn line_spans(&self, line: &[u8]) -> Result<Option<(&Scanner, Vec<Span>)>, Withheld> {
+        let Some(scanner) = &self.scanner else { return Ok(None) };
         let spans = line::line_spans(scanner, line);
-        (!spans.is_empty()).then_some((scanner, spans))
+        match spans.len() {
+            0 => Ok(None),
+            count if count > line::SPANS_MAX => Err(Withheld),
+            _ => Ok(Some((scanner, spans))),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Formats that nobody has listed: a prefix that says that what follows is a secret, and a random
 //! rest.
 
+use crate::redact::value::{Looks, looks};
+
 use super::{Begin, Left, Rule, is_token, token};
 
 /// The rules of this family.
@@ -35,7 +37,5 @@ fn is_secret_by_prefix(token: &[u8]) -> bool {
         return false;
     }
     let body = parts.next_back().unwrap_or_default();
-    let digits = body.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let letters = body.len() - digits;
-    digits >= 3 && letters >= 3
+    looks(body) >= Looks::Random
 }
