@@ -54,8 +54,8 @@ pub struct Finding {
     pub range: Range<usize>,
 }
 
-/// Something inside of redaction went wrong, or a line has more secrets than are kept in mind: it must
-/// not leave the machine.
+/// Something inside of redaction went wrong, or a line has more secrets than are kept in mind: it
+/// must not leave the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Withheld;
 
