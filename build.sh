@@ -13,6 +13,7 @@ help() {
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
+./build.sh fuzz SECONDS redaction against any input, other inputs every time
 TEXT
 }
 
@@ -100,6 +101,7 @@ case "${1-}" in
     test) prepare; prepare_lints; everything ;;
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     bench) prepare; cargo bench --locked --features server ;;
+    fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
 esac

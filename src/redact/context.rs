@@ -16,6 +16,8 @@ use super::value::{Looks, is_basic, is_passphrase, is_placeholder, looks};
 const GAP_BYTES_MAX: usize = 64;
 /// Bytes of a value that is read.
 const VALUE_BYTES_MAX: usize = 8 << 10;
+/// Bytes of a value that is not looked into for further names.
+const LONG_BYTES_MIN: usize = 512;
 /// Bytes before a name in which its sentence or line is looked at.
 const BEFORE_BYTES_MAX: usize = 160;
 /// Bytes of `as the staging`, between a value and the name behind it.
@@ -74,16 +76,19 @@ pub fn secrets_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) -> us
     if name.names == Names::Cookie {
         return cookie(text, name.range.end, found);
     }
-    secret_of(text, name, found);
-    name.range.end
+    secret_of(text, name, found).unwrap_or(name.range.end)
 }
 
-fn secret_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
-    let Some(mut value) = value_of(text, name) else { return backwards(text, name, found) };
+/// Says how far a value was read that is too long for other names to be looked for in it.
+fn secret_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) -> Option<usize> {
+    let Some(mut value) = value_of(text, name) else {
+        backwards(text, name, found);
+        return None;
+    };
     // `arn:aws:secretsmanager:…:secret:app/db`, `did:key:z6Mk…`: parts of one word.
     let listed = name.range.start > 0 && text[name.range.start - 1] == b':';
     if value.tight && listed {
-        return;
+        return None;
     }
     if value.bare && name.names == Names::Passphrase {
         let line = text[value.range.start..].iter().take(VALUE_BYTES_MAX);
@@ -91,7 +96,9 @@ fn secret_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
         let phrase = text[value.range.start..value.range.start + words].trim_ascii_end();
         value.range.end = value.range.end.max(value.range.start + phrase.len());
     }
+    let read = value.range.clone();
     found.extend(secret_in(text, value, name.names));
+    (read.len() > LONG_BYTES_MIN).then_some(read.end)
 }
 
 /// Whether a field's whole value, such as a JSON string, is the secret that its name announces.
@@ -125,14 +132,14 @@ fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
         let shown = looks(credential) >= Looks::Random || is_basic(credential);
         return shown.then_some(range);
     }
-    if matches!(names, Names::Key | Names::MaybeKey) {
+    if matches!(names, Names::Key | Names::MaybeKey | Names::VendorKey) {
         range = behind_scheme(text, range);
     }
     let content = &text[range.clone()];
     if content.is_empty() || is_placeholder(content) {
         return None;
     }
-    if value.tight && names == Names::MaybeKey {
+    if value.tight && matches!(names, Names::MaybeKey | Names::VendorKey) {
         return None;
     }
     let looks = looks(content);
@@ -145,6 +152,7 @@ fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
         Names::Key if doubtful => looks >= Looks::Random,
         Names::Key => looks >= Looks::Random || looks == Looks::MadeUp && content.len() >= 10,
         Names::MaybeKey => looks >= Looks::Strong,
+        Names::VendorKey => looks >= Looks::Strong || looks == Looks::Random && content.len() >= 20,
         Names::Signature => looks >= Looks::Strong || doubtful_signature(text, &range, looks),
         Names::Login => return login(text, range, doubtful),
         Names::Authorization | Names::Cookie => false,

@@ -9,8 +9,9 @@ use memchr::memchr;
 
 use super::escape::{raw_ranges, unescape};
 use super::json::{Malformed, StringValue, Strings};
+use super::labels::{PRIVATE_KEY, SENSITIVE_FIELD};
 use super::names::{Names, announces};
-use super::scan::{PRIVATE_KEY, SENSITIVE_FIELD, Scanner, Suspicions};
+use super::scan::{Scanner, Suspicions};
 use super::spans::{Span, settle};
 use super::{context, private_key, splice};
 
@@ -27,6 +28,8 @@ const BEHIND_BYTES: usize = 1 << 10;
 const PLACE_BYTES_MAX: usize = 64;
 /// How deep JSON in a string in JSON is read.
 const NESTING_MAX: usize = 3;
+/// How often the escapes of a line that is not JSON are undone.
+const ESCAPES_MAX: usize = 4;
 
 /// The secrets of a line, in order and disjoint.
 pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
@@ -36,18 +39,22 @@ pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
     }
     match json_spans(scanner, line, suspicions) {
         Ok(spans) => spans,
-        Err(Malformed) => windows(line, |text| {
-            rounds(scanner, text, |text| {
-                // As it stands, and with whatever escapes it has undone.
-                let mut spans = scanner.scan(text, None, None);
-                if memchr(b'\\', text).is_none() {
-                    return spans;
-                }
-                spans.extend(escaped(scanner, text, None, None, NESTING_MAX));
-                settle(text, spans)
-            })
-        }),
+        Err(Malformed) => {
+            windows(line, |text| rounds(scanner, text, |text| damaged(scanner, text, ESCAPES_MAX)))
+        }
     }
+}
+
+/// The secrets of a text that may be a part of JSON: with its escapes undone, and theirs, since
+/// nothing says how deep in strings within strings a part of it is. What is no escape stays as it
+/// is, so that plain text loses nothing by it.
+fn damaged(scanner: &Scanner, text: &[u8], levels: usize) -> Vec<Span> {
+    if levels == 0 || memchr(b'\\', text).is_none() {
+        return scanner.scan(text, None, None);
+    }
+    let mut spans = damaged(scanner, &unescape(text), levels - 1);
+    raw_ranges(text, spans.iter_mut().map(|span| &mut span.range));
+    settle(text, spans)
 }
 
 /// The secrets of a text that is not JSON.

@@ -19,6 +19,7 @@ mod custom;
 mod encoded;
 mod escape;
 mod json;
+mod labels;
 mod line;
 mod names;
 mod private_key;
@@ -28,6 +29,7 @@ mod rules_file;
 mod scan;
 mod settings;
 mod spans;
+mod tokens;
 mod url;
 mod value;
 

@@ -3,6 +3,10 @@
 //! A name is split into words as programmers join them. The head, the last word that is not a mere
 //! addition such as `PROD` or `2`, says what the value is: `token` is, `token_type` is not.
 
+use memchr::memmem;
+
+use super::spans::MARKER_START;
+
 /// Bytes of a name that is looked at.
 pub const NAME_BYTES_MAX: usize = 96;
 /// Bytes of a word of a sentence that qualifies a name.
@@ -29,6 +33,8 @@ pub enum Names {
     Authorization,
     /// `Cookie`: pairs.
     Cookie,
+    /// `FASTLY_KEY`: the key of whoever has that name. Words are not enough.
+    VendorKey,
 }
 
 /// Parts that names which announce something hold, for the keyword pass. In lower case; they are
@@ -66,7 +72,8 @@ pub const PARTS: &[&str] = &[
 /// Judges a name, without quotes. `context` are words before it in a sentence, such as `API` before
 /// `key`, nearest first.
 pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
-    if !may_announce(name) {
+    // The marker of a secret that stood in a name says nothing about what follows.
+    if !may_announce(name) || memmem::find(name, MARKER_START).is_some() {
         return None;
     }
     let mut lower = [0; NAME_BYTES_MAX];
@@ -100,6 +107,7 @@ pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
         (Head::Certain(names), _) => Some(names),
         (Head::Key, Some(word)) if is_harmless_key(word) => None,
         (Head::Key, Some(word)) if is_secret_key(word) => Some(Names::Key),
+        (Head::Key, Some(_)) if head_at > 0 => Some(Names::VendorKey),
         (Head::Key, _) => Some(Names::MaybeKey),
         (Head::Session, None | Some(b"connect" | b"session")) => Some(Names::MaybeKey),
         (Head::Session, _) => None,
@@ -465,7 +473,8 @@ mod tests {
                 "SECRET_KEY_BASE AccountKey SharedAccessKey client-key-data authtoken",
             ),
             (Some(Names::Key), "API_KEY_PROD GITHUB_PAT OPENAI_APIKEY PRIVATE-TOKEN _authToken"),
-            (Some(Names::MaybeKey), "key MAPS_KEY api_tokens session salt"),
+            (Some(Names::MaybeKey), "key api_tokens session salt"),
+            (Some(Names::VendorKey), "MAPS_KEY fastlyKey"),
             (Some(Names::Login), "auth creds BUNDLE_GEMS__ACME__IO"),
             (Some(Names::Authorization), "Authorization proxy-authorization"),
             (Some(Names::Signature), "X-Amz-Signature sig"),

@@ -5,63 +5,30 @@
 //! secret pays for none.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, FindOverlappingIter};
 use memchr::memchr;
 use regex::bytes::Regex;
 
-use super::custom::{Custom, compile};
-use super::escape::unescape;
+use super::custom::Custom;
+use super::labels::{
+    COMMAND_PASSWORD, CONTEXT_RULES, Label, PASSWORD, PHRASE, PRIVATE_KEY, SENSITIVE_FIELD,
+    URL_PASSWORD, WEBHOOK, label_of, marker_type, tag,
+};
 use super::names::{self, Names};
-use super::rules::{self, Begin, Left, Rule, is_token};
+use super::rules;
 use super::settings::MarkerKey;
 use super::spans::{Span, settle};
-use super::value::{Looks, contains_ignoring_case, entropy, is_placeholder, looks};
+use super::tokens::{Resume, Tokens};
+use super::value::{Looks, looks};
 use super::{commands, context, encoded, private_key, url};
 
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
 /// Those of control characters, as in coloured terminal output, hide nothing.
 const HIDING_ESCAPES: [&str; 7] =
     ["\\/", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"];
-/// Bytes of a terminal's colour sequence, `[1;38;5;200m`.
-const COLOUR_BYTES_MAX: usize = 20;
 /// Bytes behind `://` in which an `@` makes it worth a look.
 const USER_INFO_BYTES_MAX: usize = 512;
-/// Bytes behind its keyword that every token has.
-const TOKEN_BYTES_MIN: usize = 10;
-/// Lines over which a terminal may have wrapped one token.
-const WRAPPED_LINES_MAX: usize = 16;
-/// Bytes of a token from which on it may have been wrapped.
-const WRAPPED_BYTES_MIN: usize = 40;
-
-/// The rules that are code and not data: what they are called, and the `TYPE` of their markers.
-pub const CONTEXT_RULES: [(&str, &str); 14] = [
-    ("password", "password"),
-    ("passphrase", "passphrase"),
-    ("secret", "secret"),
-    ("possible-secret", "secret"),
-    ("login", "password"),
-    ("signature", "signature"),
-    ("authorization", "authorization"),
-    ("cookie", "cookie"),
-    ("url-password", "password"),
-    ("private-key", "private_key"),
-    ("command-password", "password"),
-    ("phrase", "secret"),
-    ("sensitive-field", "sensitive_field"),
-    ("webhook", "webhook"),
-];
-const PASSWORD: usize = 0;
-const URL_PASSWORD: usize = 8;
-/// Index of the rule for private keys.
-pub const PRIVATE_KEY: usize = 9;
-const COMMAND_PASSWORD: usize = 10;
-const PHRASE: usize = 11;
-/// Index of the rule for JSON strings whose key announces a secret.
-pub const SENSITIVE_FIELD: usize = 12;
-const WEBHOOK: usize = 13;
-
 /// Words of a sentence behind which a secret without a name may stand.
 const PHRASES: [&str; 3] = ["authenticating with ", "authenticated with ", "login with "];
 
@@ -80,30 +47,12 @@ pub struct Scanner {
     key: Option<MarkerKey>,
 }
 
-/// What is said about a span.
-pub struct Label {
-    /// The rule's name.
-    pub rule: String,
-    /// `TYPE` of its marker, as it is written.
-    pub kind: String,
-    disabled: bool,
-}
-
 /// The automaton of the built-in rules.
 struct Keywords {
     automaton: AhoCorasick,
     /// By pattern of the automaton.
     meanings: Vec<Meaning>,
-    rules: Vec<&'static Rule>,
-    /// By token rule.
-    compiled: Vec<OnceLock<Compiled>>,
-}
-
-/// The expressions of a rule, anchored.
-struct Compiled {
-    whole: Regex,
-    before: Option<Regex>,
-    after_bytes: usize,
+    tokens: Tokens,
 }
 
 #[derive(Clone, Copy)]
@@ -175,7 +124,7 @@ impl Scanner {
             everywhere: !self.custom.is_empty(),
             keywords: self.keywords.as_ref(),
             matches: self.keywords.as_ref().map(|words| words.automaton.find_overlapping_iter(raw)),
-            resume: Vec::new(),
+            resume: Resume::default(),
             runs_at: 0,
             keyword: None,
             run: None,
@@ -227,7 +176,7 @@ pub struct Suspicions<'a> {
     everywhere: bool,
     keywords: Option<&'a Keywords>,
     matches: Option<FindOverlappingIter<'a, 'a>>,
-    resume: Vec<(usize, usize)>,
+    resume: Resume,
     runs_at: usize,
     /// The next one of each kind, once it has been looked for.
     keyword: Option<usize>,
@@ -277,8 +226,8 @@ impl Keywords {
             patterns.push(pattern);
             meanings.push(meaning);
         };
-        let rules: Vec<&'static Rule> = rules::all().collect();
-        for (index, rule) in rules.iter().enumerate() {
+        let tokens = Tokens::new();
+        for (index, rule) in tokens.rules.iter().enumerate() {
             rule.keywords.iter().for_each(|word| add(word, Meaning::Token(index, word)));
         }
         names::PARTS.iter().for_each(|part| add(part, Meaning::Name));
@@ -298,8 +247,7 @@ impl Keywords {
             .kind(Some(AhoCorasickKind::DFA))
             .build(patterns)
             .expect("some hundred short keywords fit into an automaton");
-        let compiled = rules.iter().map(|_| OnceLock::new()).collect();
-        Keywords { automaton, meanings, rules, compiled }
+        Keywords { automaton, meanings, tokens }
     }
 
     /// Whether a keyword in raw JSON is worth reading its strings, from where on.
@@ -308,12 +256,12 @@ impl Keywords {
         raw: &[u8],
         pattern: usize,
         hit: Range<usize>,
-        resume: &mut Vec<(usize, usize)>,
+        resume: &mut Resume,
     ) -> Option<usize> {
         let suspicious = match self.meanings[pattern] {
             Meaning::Token(index, word) => {
                 raw[hit.clone()] == *word.as_bytes()
-                    && self.token(index, raw, hit.clone(), resume).is_some()
+                    && self.tokens.at(index, raw, hit.clone(), resume).is_some()
             }
             Meaning::Name => context::name_at(raw, hit.clone())
                 .is_some_and(|name| !is_key_of_number(raw, name.range.end)),
@@ -328,7 +276,7 @@ impl Keywords {
 
     fn scan(&self, text: &[u8], spans: &mut Vec<Span>) {
         // Where each rule goes on: nothing before it can be the beginning of another match.
-        let mut resume = Vec::new();
+        let mut resume = Resume::default();
         let (mut name_end, mut key_end, mut url_end, mut hook_end) = (0, 0, 0, 0);
         let mut found = Vec::new();
         for hit in self.automaton.find_overlapping_iter(text) {
@@ -336,15 +284,15 @@ impl Keywords {
             match self.meanings[hit.pattern()] {
                 Meaning::Token(index, word) => {
                     if text[range.clone()] == *word.as_bytes()
-                        && let Some(span) = self.token(index, text, range, &mut resume)
+                        && let Some(range) = self.tokens.at(index, text, range, &mut resume)
                     {
-                        spans.push(span);
+                        spans.push(Span { range, label: CONTEXT_RULES.len() + index });
                     }
                 }
                 Meaning::Name if range.start >= name_end => {
                     let Some(name) = context::name_at(text, range) else { continue };
                     name_end = context::secrets_of(text, &name, &mut found);
-                    let label = name.names as usize;
+                    let label = label_of(name.names);
                     spans.extend(found.drain(..).map(|range| Span { range, label }));
                 }
                 Meaning::Address if range.start >= url_end && has_at_sign(text, range.end) => {
@@ -362,12 +310,13 @@ impl Keywords {
                     }
                 }
                 Meaning::Command(index, word) if text[range.clone()] == *word.as_bytes() => {
-                    let index = self.rules.len() + index;
-                    if is_behind(&resume, index, range.start) {
+                    let index = self.tokens.rules.len() + index;
+                    if resume.is_behind(index, range.start) {
                         continue;
                     }
-                    let (secret, end) = commands::secret_at(text, index - self.rules.len(), range);
-                    set_resume(&mut resume, index, end);
+                    let (secret, end) =
+                        commands::secret_at(text, index - self.tokens.rules.len(), range);
+                    resume.set(index, end);
                     spans.extend(secret.map(|range| Span { range, label: COMMAND_PASSWORD }));
                 }
                 Meaning::Phrase => {
@@ -386,78 +335,6 @@ impl Keywords {
                 _ => {}
             }
         }
-    }
-
-    /// The secret of a token rule whose keyword stands at `hit`.
-    fn token(
-        &self,
-        index: usize,
-        text: &[u8],
-        hit: Range<usize>,
-        resume: &mut Vec<(usize, usize)>,
-    ) -> Option<Span> {
-        let rule = self.rules[index];
-        if matches!(rule.begin, Begin::Keyword) && !token_follows(&text[hit.end..]) {
-            return None;
-        }
-        let start = match rule.begin {
-            Begin::Keyword => hit.start,
-            Begin::Before(bytes) => hit.start.checked_sub(bytes)?,
-            Begin::Run(bytes_max, of) => {
-                let window = &text[hit.start.saturating_sub(bytes_max)..hit.start];
-                hit.start - window.iter().rev().take_while(|byte| of(**byte)).count()
-            }
-        };
-        if is_behind(resume, index, start) || !may_begin(rule.left, &text[..start]) {
-            return None;
-        }
-        if rule.left == Left::OncePerRun {
-            set_resume(resume, index, start + run_length(&text[start..]));
-        }
-        let compiled = self.compiled[index].get_or_init(|| Compiled::new(rule));
-        let rest = &text[start..];
-        let whole = compiled.whole.find(rest)?.end();
-        let secret = match &compiled.before {
-            Some(before) => before.find(rest)?.end()..whole - compiled.after_bytes,
-            None => 0..whole,
-        };
-        set_resume(resume, index, start + whole);
-        let secret = start + secret.start..start + secret.end;
-        let content = &text[secret.clone()];
-        let genuine = (rule.entropy_min == 0.0 || entropy(content) >= rule.entropy_min)
-            && (rule.accept)(content)
-            && !is_sample(content);
-        genuine.then(|| Span {
-            range: secret.start..wrapped_end(text, secret),
-            label: CONTEXT_RULES.len() + index,
-        })
-    }
-}
-
-impl Compiled {
-    fn new(rule: &Rule) -> Compiled {
-        let anchored = |expression: &str| match compile(&format!("^(?:{expression})")) {
-            Ok(compiled) => compiled,
-            Err(error) => unreachable!("a test compiles every rule, {} too: {error}", rule.id),
-        };
-        Compiled {
-            whole: anchored(&format!("{}(?:{}){}", rule.before, rule.secret, rule.after)),
-            before: (!rule.before.is_empty()).then(|| anchored(rule.before)),
-            after_bytes: rule.after.len(),
-        }
-    }
-}
-
-/// Whether a rule has been at this place before.
-fn is_behind(resume: &[(usize, usize)], rule: usize, at: usize) -> bool {
-    resume.iter().any(|(index, end)| *index == rule && at < *end)
-}
-
-/// Notes where a rule goes on; few rules ever meet a keyword in one text.
-fn set_resume(resume: &mut Vec<(usize, usize)>, rule: usize, end: usize) {
-    match resume.iter_mut().find(|(index, _)| *index == rule) {
-        Some((_, known)) => *known = end.max(*known),
-        None => resume.push((rule, end)),
     }
 }
 
@@ -479,68 +356,6 @@ fn phrase(text: &[u8], at: usize) -> Option<Range<usize>> {
     (looks(&window[start..end]) >= Looks::MadeUp).then_some(at + start..at + end)
 }
 
-/// `ghp_xxxxxxxx…` and `AKIAIOSFODNN7EXAMPLE` show what a token looks like.
-fn is_sample(token: &[u8]) -> bool {
-    let crossed = token.windows(4).any(|window| {
-        window.eq_ignore_ascii_case(b"xxxx") || window == b"...." || window == b"****"
-    });
-    crossed || is_placeholder(token) && contains_ignoring_case(token, b"example")
-}
-
-/// Where a token really ends that a terminal has wrapped: full lines of nothing but its characters
-/// follow.
-fn wrapped_end(text: &[u8], token: Range<usize>) -> usize {
-    let mut end = token.end;
-    let line_start = memchr::memrchr(b'\n', &text[..token.start]).map_or(0, |line| line + 1);
-    let width = token.end - line_start;
-    if token.len() < WRAPPED_BYTES_MIN {
-        return end;
-    }
-    for _ in 0..WRAPPED_LINES_MAX {
-        if !matches!(text[end..], [b'\n', ..] | [b'\r', b'\n', ..]) {
-            break;
-        }
-        // An editor may have put a line number in front.
-        let gap = private_key::skip_glue(text, end) - end;
-        let line = run_length(&text[end + gap..]);
-        let next = end + gap + line;
-        let closed = text.get(next).is_none_or(|byte| byte.is_ascii_whitespace());
-        let random = looks(&text[end + gap..next]) >= Looks::MadeUp;
-        if line < 8 || line > width || !closed || !random {
-            break;
-        }
-        end = next;
-        if line < width {
-            break;
-        }
-    }
-    end
-}
-
-/// A keyed hash of a secret, short enough for a marker. Without the key nobody can try candidates.
-fn tag(key: &MarkerKey, secret: &[u8]) -> u32 {
-    let half = |at: usize| {
-        let bytes = key[at..at + 8].try_into().expect("a key has two halves of eight bytes");
-        u64::from_le_bytes(bytes)
-    };
-    // SipHash with a key of one's own: what replaces it in the standard library takes none.
-    #[allow(deprecated)]
-    let mut hasher = std::hash::SipHasher::new_with_keys(half(0), half(8));
-    #[allow(deprecated)]
-    std::hash::Hasher::write(&mut hasher, &unescape(secret));
-    (std::hash::Hasher::finish(&hasher) >> 32) as u32
-}
-
-/// `TYPE` as it stands in markers: what JSON would have to escape and what would end the marker
-/// early becomes `_`.
-fn marker_type(kind: &str) -> String {
-    let safe = |character: char| {
-        let plain = character.is_ascii_graphic() && !matches!(character, '"' | '\\' | '[' | ']');
-        if plain { character.to_ascii_uppercase() } else { '_' }
-    };
-    kind.chars().take(super::spans::KIND_BYTES_MAX).map(safe).collect()
-}
-
 /// Whether raw JSON goes on with a value that is no text: `"token":3`.
 fn is_key_of_number(raw: &[u8], end: usize) -> bool {
     let value = match raw.get(end..) {
@@ -555,43 +370,4 @@ fn is_key_of_number(raw: &[u8], end: usize) -> bool {
 
 fn has_at_sign(text: &[u8], from: usize) -> bool {
     memchr(b'@', &text[from..text.len().min(from + USER_INFO_BYTES_MAX)]).is_some()
-}
-
-/// Length of the run of `[A-Za-z0-9_-]` at the beginning.
-fn run_length(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| is_token(**byte)).count()
-}
-
-/// Whether a keyword is followed by what could be the rest of a token: most are not, and an
-/// expression costs more than this look.
-fn token_follows(rest: &[u8]) -> bool {
-    let of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.~=+%:$/".contains(byte);
-    rest.get(..TOKEN_BYTES_MIN).is_some_and(|rest| rest.iter().all(of_token))
-}
-
-/// Whether a match may stand behind this.
-fn may_begin(left: Left, before: &[u8]) -> bool {
-    match left {
-        Left::Any | Left::OncePerRun => true,
-        Left::Boundary => is_boundary(before),
-        Left::Alone => is_boundary(before) && before.last() != Some(&b'_'),
-    }
-}
-
-/// Whether a token may begin here: no letter, digit or hyphen before it, except as the end of an
-/// escape sequence of JSON inside a string, of a URL or of a terminal's colours.
-fn is_boundary(before: &[u8]) -> bool {
-    match before {
-        [.., b'\\', b'b' | b'f' | b'n' | b'r' | b't'] => true,
-        [.., b'\\', b'u', a, b, c, d] if [a, b, c, d].iter().all(|x| x.is_ascii_hexdigit()) => true,
-        [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
-        [rest @ .., b'm'] => rest
-            .iter()
-            .rev()
-            .take(COLOUR_BYTES_MAX)
-            .find(|byte| !byte.is_ascii_digit() && **byte != b';')
-            .is_some_and(|byte| *byte == b'['),
-        [.., last] => !last.is_ascii_alphanumeric() && *last != b'-',
-        [] => true,
-    }
 }

@@ -8,9 +8,10 @@ use regex::bytes::Regex;
 use serde::Deserialize;
 
 use super::custom::{Custom, compile};
+use super::labels::CONTEXT_RULES;
 use super::rules;
 use super::rules_file::FileRule;
-use super::scan::{CONTEXT_RULES, Scanner};
+use super::scan::Scanner;
 use crate::error::Error;
 
 /// What keys the tags of stable markers. It never leaves the machine.

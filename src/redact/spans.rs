@@ -9,7 +9,8 @@ use memchr::{memchr, memmem};
 pub const KIND_BYTES_MAX: usize = 64;
 /// Bytes of `:` and the tag of a stable marker.
 const TAG_BYTES: usize = 9;
-const MARKER_START: &[u8] = b"[REDACTED:";
+/// How every marker begins.
+pub const MARKER_START: &[u8] = b"[REDACTED:";
 
 /// A found secret.
 #[derive(Debug, Clone, PartialEq)]

@@ -538,3 +538,26 @@ fn a_failure_inside_withholds_the_line() {
     assert_eq!(checked(line, b"{".to_vec()), Err(Withheld));
     assert_eq!(checked(b"{", b"}".to_vec()), Ok(b"}".to_vec()));
 }
+
+/// What fuzzing has found: the marker of a key is no name for its value; a token may begin behind
+/// an escaped line end; a torn line may be torn inside of strings within strings.
+#[test]
+fn what_fuzzing_has_found() {
+    let redactor = redactor();
+    let secret = expand("ghp_{a36}", 5).0;
+    let value = expand("{a12}", 5).0;
+    let line = format!(r#"{{"{secret}":"{value}","pass:{value}":"{value}"}}"#);
+    let redacted = redact(&redactor, &line);
+    assert!(redacted.contains(&format!(r#"TOKEN]":"{value}""#)), "{redacted}");
+    assert_eq!(redact(&redactor, &redacted), redacted);
+    let (key, _) = expand("LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQ{b300}", 5);
+    let line = |key: &str| format!(r#"{{"a":"so\n{key}"}}"#);
+    assert_eq!(redact(&redactor, &line(&key)), line("[REDACTED:PRIVATE_KEY]"));
+    let mut text = format!("so:\nrequirepass {value}\nmysqldump -p'{value}' app\n");
+    for level in 0..=3 {
+        text = quoted(&format!("[{text}]"));
+        let torn = format!("{{\"a\":{text},");
+        let redacted = redact(&redactor, &torn);
+        assert!(!redacted.contains(&value), "level {level}: {redacted}");
+    }
+}

@@ -58,7 +58,10 @@ fn by_characters(value: &[u8]) -> Looks {
     if is_uuid(value) || is_hexadecimal(value, &census) {
         return Looks::Random;
     }
-    if census.wordy * 10 >= (letters + census.digits) * 6 || is_named_format(value) {
+    if is_named_format(value) {
+        return Looks::Harmless;
+    }
+    if census.wordy * 10 >= (letters + census.digits) * 6 {
         return if made_up { Looks::MadeUp } else { Looks::Weak };
     }
     let mixed = census.upper > 2 && census.lower > 2;
@@ -98,6 +101,8 @@ pub fn is_placeholder(value: &[u8]) -> bool {
             | [b'%', b'(' | b's' | b'{', ..]
             | [b'@' | b'#', b'{', ..]
             | [b'%', .., b'%']
+            | [b'&', b'#', ..]
+            | [b'&', b'l', b't', ..]
     );
     if begins {
         return true;
@@ -141,17 +146,22 @@ fn placeholder_parts(first: u8) -> &'static [&'static str] {
 
 /// Whether `needle`, in lower case, occurs in any letter case.
 pub fn contains_ignoring_case(haystack: &[u8], needle: &[u8]) -> bool {
-    let there = |window: &[u8]| window.eq_ignore_ascii_case(needle);
-    needle.is_empty() || haystack.windows(needle.len()).any(there)
+    let [first, ..] = needle else { return true };
+    let starts = |at: usize| haystack[at..].get(..needle.len());
+    let there = |at| starts(at).is_some_and(|part: &[u8]| part.eq_ignore_ascii_case(needle));
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), haystack).any(there)
 }
 
 /// Shannon entropy in bits a byte.
 pub fn entropy(content: &[u8]) -> f32 {
-    let mut counts = [0_u32; 256];
+    let mut counts = [0_u16; 256];
+    let content = &content[..content.len().min(JUDGED_BYTES_MAX)];
     content.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
-    let total = content.len() as f32;
-    let share = |count: &u32| (*count as f32 / total) * (total / *count as f32).log2();
-    counts.iter().filter(|count| **count > 0).map(share).sum()
+    // Most characters occur once, and add nothing to the sum.
+    let several = counts.iter().filter(|count| **count > 1).map(|count| f32::from(*count));
+    let sum: f32 = several.map(|count| count * count.log2()).sum();
+    let total = content.len().max(1) as f32;
+    total.log2() - sum / total
 }
 
 /// Whether it is the form of an UUID.
@@ -166,14 +176,23 @@ pub fn is_uuid(value: &[u8]) -> bool {
 /// Whether it is base64 whose content is `name:password`.
 pub fn is_basic(value: &[u8]) -> bool {
     let Some(decoded) = super::encoded::decode(value) else { return false };
-    let printable = decoded.iter().all(|byte| !byte.is_ascii_control());
-    printable
-        && decoded.iter().position(|byte| *byte == b':').is_some_and(|at| at + 1 < decoded.len())
+    let text = std::str::from_utf8(&decoded).unwrap_or_default();
+    let printable = !text.chars().any(char::is_control);
+    printable && text.len() >= 5 && text.find(':').is_some_and(|at| at + 1 < text.len())
 }
 
 /// Code that a reader mistakes for a value: calls, member access, templates.
 fn is_code(value: &[u8]) -> bool {
-    if value.windows(2).any(|pair| matches!(pair, b"::" | b"->" | b"=>" | b"()" | b"[\"" | b"['")) {
+    let code = |pair: &[u8]| {
+        matches!(pair, b"::" | b"->" | b"=>" | b"()" | b"[\"" | b"['" | b"![" | b"!(")
+    };
+    if value.windows(2).any(code) || value.starts_with(b"(?") {
+        return true;
+    }
+    // `&PrivateKey`, `*key_new(…`: a type, a reference.
+    if let [b'&' | b'*', rest @ ..] = value
+        && rest.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'(' | b'*'))
+    {
         return true;
     }
     let identifier = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
@@ -240,9 +259,9 @@ fn is_path(value: &[u8]) -> bool {
 
 /// Names of algorithms and formats that have digits in them.
 fn is_named_format(value: &[u8]) -> bool {
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 18] = [
         "base64", "base32", "sha1", "sha2", "sha3", "sha5", "md5", "utf", "oauth", "ed25519",
-        "x509", "argon2", "bcrypt", "aes", "rsa", "pbkdf2", "http",
+        "x509", "argon2", "bcrypt", "aes", "rsa", "pbkdf2", "http", "scram",
     ];
     let begins = |name: &&str| {
         value.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
@@ -265,7 +284,9 @@ fn letters_only(value: &[u8], census: &Census) -> Looks {
     let wordy = census.wordy * 10 >= letters * 5 && !chopped;
     if census.foreign > 0 || wordy || letters < 8 {
         let mixed = census.kinds() >= 3 && value.len() >= 8 && census.foreign == 0;
-        let marked = census.special > 0 && !value.starts_with(b"-") && !value.starts_with(b"=");
+        // `spec=True` is an argument.
+        let marked =
+            value.iter().any(|byte| b"!@#$%^&*+?~".contains(byte)) && !value.starts_with(b"-");
         return if mixed && marked { Looks::MadeUp } else { Looks::Harmless };
     }
     match (value.len(), mixed) {
@@ -413,7 +434,11 @@ mod tests {
             (Looks::Harmless, "process.env.API_KEY|hash_password(form.x)|e.password|[REDACTED:A]"),
             (Looks::Harmless, "/etc/ssl/private/basil.key|projects/123456/secrets/db/versions/1"),
             (Looks::Harmless, "2026-03-02|3600|1.2.3.4|client_secret_basic|New password"),
-            (Looks::Weak, "hunter2|amber-deploy-key-2026|password1|12345678|base64"),
+            (
+                Looks::Harmless,
+                "base64|scram-sha-256|spec=True|Token![struct]|&PrivateKey|*key_new(CTX",
+            ),
+            (Looks::Weak, "hunter2|amber-deploy-key-2026|password1|12345678"),
             (Looks::MadeUp, "SummerAmber1844!|RocketYarrow68|Sup3rSecret|WelcomeVelvet5765#"),
             (Looks::Random, "5326851b53c7ec8da550bc5cd6379d29605d7854"),
             (Looks::Random, "628a1db5-5f90-4c60-b519-6f5f3f0f5a11|52wecb9dw8byp73p71cvdo0len"),

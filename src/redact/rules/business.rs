@@ -340,7 +340,7 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         begin: Begin::Before(11),
-        left: Left::Boundary,
+        left: Left::Alone,
         entropy_min: 3.2,
         ..token(
             "dropbox-long-token",

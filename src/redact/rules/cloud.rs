@@ -18,17 +18,20 @@ pub const RULES: &[Rule] = &[
             &["AKIA{u16}", "ASIA{u16}"],
         )
     },
-    shy(
-        token(
-            "aws-bearer-key-id",
-            "id of a bearer token or of a context key of AWS",
-            "aws_key",
-            &["ABIA", "ACCA"],
-            r"A(?:BIA|CCA)[0-9A-Z]{16,}",
-            &["ABIA{u16}"],
-        ),
-        3.0,
-    ),
+    Rule {
+        left: Left::Alone,
+        ..shy(
+            token(
+                "aws-bearer-key-id",
+                "id of a bearer token or of a context key of AWS",
+                "aws_key",
+                &["ABIA", "ACCA"],
+                r"A(?:BIA|CCA)[0-9A-Z]{16,}",
+                &["ABIA{u16}"],
+            ),
+            3.0,
+        )
+    },
     token(
         "aws-bedrock-key",
         "key of AWS Bedrock",
@@ -313,17 +316,20 @@ pub const RULES: &[Rule] = &[
         "ucat_[A-Za-z0-9]{24,}",
         &["ucat_{u26}"],
     )),
-    shy(
-        token(
-            "backblaze-key",
-            "application key of Backblaze",
-            "cloud_token",
-            &["K001", "K002", "K003", "K004", "K005"],
-            "K00[1-5][A-Za-z0-9+/]{27}",
-            &["K005{b27}"],
-        ),
-        4.0,
-    ),
+    Rule {
+        left: Left::Alone,
+        ..shy(
+            token(
+                "backblaze-key",
+                "application key of Backblaze",
+                "cloud_token",
+                &["K001", "K002", "K003", "K004", "K005"],
+                "K00[1-5][A-Za-z0-9+/]{27}",
+                &["K005{b27}"],
+            ),
+            4.0,
+        )
+    },
     token(
         "vercel-blob-token",
         "token of Vercel Blob",

@@ -142,7 +142,7 @@ pub const RULES: &[Rule] = &[
     ),
     Rule {
         begin: Begin::Before(4),
-        left: Left::Boundary,
+        left: Left::Alone,
         ..token(
             "upstash-token",
             "token of Upstash",

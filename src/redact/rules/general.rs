@@ -1,7 +1,8 @@
 //! Formats that nobody has listed: a prefix that says that what follows is a secret, and a random
 //! rest.
 
-use super::super::value::{Looks, looks};
+use crate::redact::value::{Looks, looks};
+
 use super::{Begin, Left, Rule, is_random, is_token, token};
 
 /// Bytes that the random part has at least.

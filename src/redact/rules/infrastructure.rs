@@ -1,6 +1,8 @@
 //! Infrastructure and secret managers.
 
-use super::{Begin, Rule, is_token, random, shy, token};
+use crate::redact::value::{Looks, looks};
+
+use super::{Begin, Left, Rule, is_token, random, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -67,7 +69,12 @@ pub const RULES: &[Rule] = &[
         &["cfb_{s40}"],
     ),
     Rule {
-        harmless: &["127.0.0.1:5432: connection refused", "https://x.org:5432:/a"],
+        harmless: &[
+            "127.0.0.1:5432: connection refused",
+            "https://x.org:5432:/a",
+            "daemon:*:19000:0:99999:7:::",
+        ],
+        accept: |secret| looks(secret) >= Looks::Weak,
         before: r":(?:[0-9]{4,5}|\*):[^\s:/@]{1,64}:[^\s:/@]{1,64}:",
         ..token(
             "pgpass-password",
@@ -116,17 +123,20 @@ pub const RULES: &[Rule] = &[
         ),
         3.0,
     ),
-    shy(
-        token(
-            "fernet-token",
-            "Fernet token, as of OpenStack",
-            "infrastructure_token",
-            &["gAAAAA"],
-            "gAAAAA[A-Za-z0-9_-]{70,}={0,2}",
-            &["gAAAAAB{s150}=="],
-        ),
-        4.5,
-    ),
+    Rule {
+        left: Left::Alone,
+        ..shy(
+            token(
+                "fernet-token",
+                "Fernet token, as of OpenStack",
+                "infrastructure_token",
+                &["gAAAAA"],
+                "gAAAAA[A-Za-z0-9_-]{70,}={0,2}",
+                &["gAAAAAB{s150}=="],
+            ),
+            4.5,
+        )
+    },
     shy(
         token(
             "netbird-token",

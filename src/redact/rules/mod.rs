@@ -31,7 +31,7 @@ mod source_hosting;
 #[cfg(test)]
 mod tests;
 
-use super::value::{Looks, looks};
+use crate::redact::value::{Looks, looks};
 
 /// The families, in the order in which they win.
 const FAMILIES: [&[Rule]; 16] = [
@@ -110,7 +110,7 @@ pub enum Left {
     Any,
     /// No letter, digit or hyphen, unless it ends an escape sequence.
     Boundary,
-    /// As [`Left::Boundary`], and no underscore.
+    /// As [`Left::Boundary`], and no underscore, plus or slash.
     Alone,
     /// Anything, but a run of the token's class `[A-Za-z0-9_-]` is tried only once, from the first
     /// keyword in it: what fails there fails at the later ones as well.

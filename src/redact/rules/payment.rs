@@ -52,17 +52,20 @@ pub const RULES: &[Rule] = &[
         r"sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{20,}",
         &["sq0atp-{s22}", "sq0csp-{s43}"],
     ),
-    shy(
-        token(
-            "square-access-token",
-            "access token of Square",
-            "payment_token",
-            &["EAAA"],
-            r"EAAA[A-Za-z0-9_-]{58,62}",
-            &["EAAA{s60}"],
-        ),
-        4.5,
-    ),
+    Rule {
+        left: Left::Alone,
+        ..shy(
+            token(
+                "square-access-token",
+                "access token of Square",
+                "payment_token",
+                &["EAAA"],
+                r"EAAA[A-Za-z0-9_-]{58,62}",
+                &["EAAA{s60}"],
+            ),
+            4.5,
+        )
+    },
     token(
         "shopify-token",
         "token of Shopify",
@@ -77,7 +80,7 @@ pub const RULES: &[Rule] = &[
             "key of Adyen",
             "payment_token",
             &["AQE"],
-            r"AQE[A-Za-z0-9+/=-]{60,}",
+            r"AQE[A-Za-z0-9+/]{30,140}={0,2}-[A-Za-z0-9+/=]{20,}(?:-[A-Za-z0-9&({})<>=+/]{8,})?",
             &["AQEyhm{b80}-{b43}=-{a20}"],
         ),
         4.2,
@@ -113,6 +116,7 @@ pub const RULES: &[Rule] = &[
             "live_reload_of_pages_with_unsaved_changes",
             "test_ecdsa_prime256v1_sha512_using_rsa_algorithm",
             "test_mm512_mask_cvtusepi16_storeu_epi8",
+            "test_ecdsa_prime256v1_sha512_spki_params_null",
         ],
         ..random(token(
             "gocardless-token",

@@ -1,6 +1,6 @@
 //! Where source code is kept and checked.
 
-use super::{Rule, random, shy, token};
+use super::{Left, Rule, random, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -66,17 +66,17 @@ pub const RULES: &[Rule] = &[
         r"AT[ACS]TT3[A-Za-z0-9_=-]{60,}",
         &["ATATT3xFfGF0{s170}={H8}"],
     ),
-    shy(
-        token(
-            "bitbucket-password",
+    Rule {
+        left: Left::Alone,
+        ..token(
+            "bitbucket-app-password",
             "app password of Bitbucket",
             "atlassian_token",
             &["ATBB"],
-            r"ATBB[A-Za-z0-9]{28,36}",
-            &["ATBB{a24}{H8}", "ATBB{a28}"],
-        ),
-        3.8,
-    ),
+            r"ATBB[A-Za-z0-9]{24,40}",
+            &["ATBB{a24}{H8}"],
+        )
+    },
     token(
         "sourcegraph-token",
         "token of Sourcegraph or Segment",

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use regex::bytes::Regex;
 
-use super::super::custom::compile;
-use super::super::value::entropy;
+use crate::redact::custom::compile;
+use crate::redact::value::entropy;
+
 use super::samples::expand;
 use super::{Begin, Rule, all};
 
