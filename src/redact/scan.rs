@@ -27,6 +27,8 @@ use super::{commands, context, encoded, private_key, url};
 /// Those of control characters, as in coloured terminal output, hide nothing.
 const HIDING_ESCAPES: [&str; 7] =
     ["\\/", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"];
+/// Bytes of a keyword that the automaton knows.
+const KEYWORD_BYTES_MAX: usize = 5;
 /// Bytes behind `://` in which an `@` makes it worth a look.
 const USER_INFO_BYTES_MAX: usize = 512;
 /// Words of a sentence behind which a secret without a name may stand.
@@ -228,13 +230,13 @@ impl Keywords {
         };
         let tokens = Tokens::new();
         for (index, rule) in tokens.rules.iter().enumerate() {
-            rule.keywords.iter().for_each(|word| add(word, Meaning::Token(index, word)));
+            rule.keywords.iter().for_each(|word| add(beginning(word), Meaning::Token(index, word)));
         }
         names::PARTS.iter().for_each(|part| add(part, Meaning::Name));
-        private_key::KEYWORDS.iter().for_each(|word| add(word, Meaning::Armour(word)));
+        private_key::KEYWORDS.iter().for_each(|word| add(beginning(word), Meaning::Armour(word)));
         commands::keywords()
             .enumerate()
-            .for_each(|(index, word)| add(word, Meaning::Command(index, word)));
+            .for_each(|(index, word)| add(beginning(word), Meaning::Command(index, word)));
         PHRASES.iter().for_each(|phrase| add(phrase, Meaning::Phrase));
         LITERALS.iter().for_each(|words| add(words, Meaning::Literal));
         HIDING_ESCAPES.iter().for_each(|escape| add(escape, Meaning::Escape));
@@ -259,15 +261,13 @@ impl Keywords {
         resume: &mut Resume,
     ) -> Option<usize> {
         let suspicious = match self.meanings[pattern] {
-            Meaning::Token(index, word) => {
-                raw[hit.clone()] == *word.as_bytes()
-                    && self.tokens.at(index, raw, hit.clone(), resume).is_some()
-            }
+            Meaning::Token(index, word) => whole(raw, hit.start, word)
+                .is_some_and(|hit| self.tokens.at(index, raw, hit, resume).is_some()),
             Meaning::Name => context::name_at(raw, hit.clone())
                 .is_some_and(|name| !is_key_of_number(raw, name.range.end)),
             Meaning::Address => has_at_sign(raw, hit.end),
             Meaning::Armour(word) | Meaning::Command(_, word) => {
-                raw[hit.clone()] == *word.as_bytes()
+                whole(raw, hit.start, word).is_some()
             }
             Meaning::Phrase | Meaning::Literal | Meaning::Hook | Meaning::Escape => true,
         };
@@ -283,7 +283,7 @@ impl Keywords {
             let range = hit.range();
             match self.meanings[hit.pattern()] {
                 Meaning::Token(index, word) => {
-                    if text[range.clone()] == *word.as_bytes()
+                    if let Some(range) = whole(text, range.start, word)
                         && let Some(range) = self.tokens.at(index, text, range, &mut resume)
                     {
                         spans.push(Span { range, label: CONTEXT_RULES.len() + index });
@@ -302,14 +302,15 @@ impl Keywords {
                     }
                 }
                 Meaning::Armour(word)
-                    if range.start >= key_end && text[range.clone()] == *word.as_bytes() =>
+                    if range.start >= key_end && whole(text, range.start, word).is_some() =>
                 {
                     if let Some(range) = private_key::block_at(text, range.start) {
                         key_end = range.end;
                         spans.push(Span { range, label: PRIVATE_KEY });
                     }
                 }
-                Meaning::Command(index, word) if text[range.clone()] == *word.as_bytes() => {
+                Meaning::Command(index, word) => {
+                    let Some(range) = whole(text, range.start, word) else { continue };
                     let index = self.tokens.rules.len() + index;
                     if resume.is_behind(index, range.start) {
                         continue;
@@ -336,6 +337,16 @@ impl Keywords {
             }
         }
     }
+}
+
+/// What of a keyword the automaton knows: enough to tell most texts from it, and few states.
+fn beginning(word: &'static str) -> &'static str {
+    &word[..word.len().min(KEYWORD_BYTES_MAX)]
+}
+
+/// Where a keyword stands as a whole, in exactly this spelling.
+fn whole(text: &[u8], start: usize, word: &str) -> Option<Range<usize>> {
+    text[start..].starts_with(word.as_bytes()).then(|| start..start + word.len())
 }
 
 /// A secret behind a phrase: nothing says what it is, so it must look like one beyond doubt.

@@ -280,7 +280,8 @@ fn letters_only(value: &[u8], census: &Census) -> Looks {
     let letters = census.lower + census.upper;
     let mixed = census.upper > 1 && census.lower > 1;
     // Words joined by capitals have four letters and more on the average.
-    let chopped = mixed && letters >= 10 && census.words * 3 >= letters;
+    let joined = letters + census.special == value.len();
+    let chopped = mixed && joined && letters >= 10 && census.words * 3 >= letters;
     let wordy = census.wordy * 10 >= letters * 5 && !chopped;
     if census.foreign > 0 || wordy || letters < 8 {
         let mixed = census.kinds() >= 3 && value.len() >= 8 && census.foreign == 0;

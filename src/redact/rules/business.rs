@@ -1,6 +1,6 @@
-//! Offices, design, social networks and other services.
+//! Offices, design, content and other services.
 
-use super::{Begin, Rule, shy, token};
+use super::{Begin, Left, Rule, random, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -81,39 +81,6 @@ pub const RULES: &[Rule] = &[
         &["pat-na1-", "pat-eu1-", "pat-na2-", "pat-ap1-"],
         r"pat-[a-z]{2}[0-9]-[0-9a-f]{8}-[0-9a-f-]{27}",
         &["pat-na1-{h8}-{h4}-{h4}-{h4}-{h12}"],
-    ),
-    shy(
-        token(
-            "facebook-token",
-            "access token of Facebook",
-            "social_token",
-            &["EAA"],
-            r"EAA[A-Za-z0-9]{80,}",
-            &["EAA{a150}"],
-        ),
-        4.0,
-    ),
-    shy(
-        token(
-            "instagram-token",
-            "access token of Instagram",
-            "social_token",
-            &["IGQ"],
-            r"IGQ[A-Za-z0-9_-]{80,}",
-            &["IGQ{a130}"],
-        ),
-        4.0,
-    ),
-    shy(
-        token(
-            "twitter-bearer-token",
-            "bearer token of Twitter",
-            "social_token",
-            &["AAAAAAAAAAAAAAAAAAAA"],
-            r"A{20,22}[A-Za-z0-9%_-]{70,}",
-            &["AAAAAAAAAAAAAAAAAAAAA{a25}%3D{a50}"],
-        ),
-        3.8,
     ),
     token(
         "mapbox-token",
@@ -207,31 +174,189 @@ pub const RULES: &[Rule] = &[
         ),
         3.6,
     ),
-    token(
-        "stytch-secret",
-        "secret of Stytch",
+    Rule {
+        begin: Begin::Before(36),
+        left: Left::Boundary,
+        entropy_min: 3.2,
+        ..token(
+            "maxmind-key",
+            "license key of MaxMind",
+            "business_token",
+            &["_mmk"],
+            "[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk",
+            &["{a6}_{a29}_mmk"],
+        )
+    },
+    shy(
+        token(
+            "ubidots-token",
+            "token of Ubidots",
+            "business_token",
+            &["BBFF-", "BBUS-"],
+            "BB(?:FF|US)-[A-Za-z0-9]{30,}",
+            &["BBFF-{a30}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "imagekit-key",
+        "private key of ImageKit",
         "business_token",
-        &["secret-live-", "secret-test-"],
-        r"secret-(?:live|test)-[A-Za-z0-9_=-]{30,}",
-        &["secret-test-{s36}"],
+        &["private_"],
+        "private_[A-Za-z0-9+/]{27}=",
+        &["private_{b27}="],
+    )),
+    token(
+        "uploadthing-token",
+        "token of UploadThing",
+        "business_token",
+        &["eyJhcGlLZXki"],
+        "eyJhcGlLZXki[A-Za-z0-9+/=_-]{40,}",
+        &["eyJhcGlLZXkiOi{b120}"],
     ),
     shy(
         token(
-            "thunderstore-token",
-            "token of Thunderstore",
+            "evernote-token",
+            "token of Evernote",
             "business_token",
-            &["tss_"],
-            r"tss_[A-Za-z0-9]{30,}",
-            &["tss_{a40}"],
+            &["S=s"],
+            "S=s[0-9]{1,4}:U=[0-9a-f]{1,12}:E=[0-9a-f]{8,12}:C=[0-9a-f]{8,12}:P=[0-9a-f]{1,6}:A=[A-Za-z0-9_-]{1,40}:V=2:H=[0-9a-f]{32}",
+            &["S=s1:U={h5}:E={h11}:C={h11}:P={h3}:A=acme:V=2:H={h32}"],
         ),
-        3.6,
+        3.0,
     ),
-    token(
-        "persona-key",
-        "key of Persona",
+    shy(
+        token(
+            "highlevel-token",
+            "token of HighLevel",
+            "business_token",
+            &["pit-"],
+            "pit-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+            &["pit-{h8}-{h4}-{h4}-{h4}-{h12}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "cal-com-key",
+            "key of Cal.com",
+            "business_token",
+            &["cal_"],
+            "cal_(?:live_|test_)?[0-9a-f]{32}",
+            &["cal_live_{h32}", "cal_{h32}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "tally-key",
+        "key of Tally",
         "business_token",
-        &["persona_"],
-        r"persona_(?:production|sandbox)_[0-9a-f-]{36}",
-        &["persona_sandbox_{h8}-{h4}-{h4}-{h4}-{h12}"],
+        &["tly-"],
+        "tly-[A-Za-z0-9]{28,}",
+        &["tly-{a40}"],
+    )),
+    random(token(
+        "lightspeed-token",
+        "token of Lightspeed",
+        "business_token",
+        &["lsxs_pt_"],
+        "lsxs_pt_[A-Za-z0-9]{24,}",
+        &["lsxs_pt_{a32}"],
+    )),
+    token(
+        "gc-notify-key",
+        "key of GC Notify",
+        "business_token",
+        &["gcntfy-"],
+        "gcntfy-[A-Za-z0-9_-]{60,}",
+        &["gcntfy-acme-{h8}-{h4}-{h4}-{h4}-{h12}-{h8}-{h4}-{h4}-{h4}-{h12}"],
+    ),
+    Rule {
+        harmless: &["db-migrations-for-the-next-release"],
+        ..random(token(
+            "databento-key",
+            "key of Databento",
+            "business_token",
+            &["db-"],
+            "db-[A-Za-z0-9]{29}",
+            &["db-{a29}"],
+        ))
+    },
+    random(token(
+        "nightfall-key",
+        "key of Nightfall",
+        "business_token",
+        &["NF-"],
+        "NF-[A-Za-z0-9]{32}",
+        &["NF-{a32}"],
+    )),
+    random(token(
+        "coingecko-key",
+        "key of CoinGecko",
+        "business_token",
+        &["CG-"],
+        "CG-[A-Za-z0-9]{24}",
+        &["CG-{a24}"],
+    )),
+    shy(
+        token(
+            "quicknode-key",
+            "key of QuickNode",
+            "business_token",
+            &["QN_"],
+            "QN_[0-9a-f]{32}",
+            &["QN_{h32}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "val-town-token",
+        "token of Val Town, Raycast or Chief Tools",
+        "business_token",
+        &["vtwn_", "rca_", "ctp_"],
+        "(?:vtwn|rca|ctp)_[A-Za-z0-9]{24,}",
+        &["vtwn_{a27}", "rca_{a40}", "ctp_{a40}"],
+    )),
+    random(token(
+        "weblate-token",
+        "token of Weblate or Tolgee",
+        "business_token",
+        &["wlu_", "wlp_", "tgpak_", "tgpat_"],
+        "(?:wl[up]|tgpa[kt])_[A-Za-z0-9]{36,}",
+        &["wlu_{a40}", "tgpak_{l50}"],
+    )),
+    Rule {
+        begin: Begin::Before(22),
+        left: Left::Boundary,
+        entropy_min: 3.2,
+        ..token(
+            "tableau-token",
+            "token of Tableau",
+            "business_token",
+            &["==:"],
+            "[A-Za-z0-9+/]{22}==:[A-Za-z0-9]{32}",
+            &["{b22}==:{a32}"],
+        )
+    },
+    Rule {
+        begin: Begin::Before(11),
+        left: Left::Alone,
+        entropy_min: 3.2,
+        ..token(
+            "dropbox-long-token",
+            "long-lived token of Dropbox",
+            "business_token",
+            &["AAAAAAAAAA"],
+            "[A-Za-z0-9]{11}AAAAAAAAAA[A-Za-z0-9_-]{43}",
+            &["{l11}AAAAAAAAAA{s43}"],
+        )
+    },
+    token(
+        "sindri-key",
+        "key of Sindri",
+        "business_token",
+        &["sindri_"],
+        "sindri_[A-Za-z0-9]{32}",
+        &["sindri_{a32}"],
     ),
 ];

@@ -1,6 +1,6 @@
-//! Clouds, their hosting and their databases.
+//! Clouds and hosting.
 
-use super::{Begin, Left, Rule, is_base64, is_token, shy, token};
+use super::{Begin, Left, Rule, is_token, random, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -13,9 +13,23 @@ pub const RULES: &[Rule] = &[
             "aws-access-key-id",
             "access key id of AWS",
             "aws_key",
-            &["AKIA", "ASIA", "ABIA", "ACCA"],
-            r"A(?:KIA|SIA|BIA|CCA)[0-9A-Z]{16,}",
+            &["AKIA", "ASIA"],
+            r"A[KS]IA[0-9A-Z]{16,}",
             &["AKIA{u16}", "ASIA{u16}"],
+        )
+    },
+    Rule {
+        left: Left::Alone,
+        ..shy(
+            token(
+                "aws-bearer-key-id",
+                "id of a bearer token or of a context key of AWS",
+                "aws_key",
+                &["ABIA", "ACCA"],
+                r"A(?:BIA|CCA)[0-9A-Z]{16,}",
+                &["ABIA{u16}"],
+            ),
+            3.0,
         )
     },
     token(
@@ -81,43 +95,6 @@ pub const RULES: &[Rule] = &[
             &[":APA91b"],
             r"[A-Za-z0-9_-]{7,13}:APA91b[A-Za-z0-9_-]{100,}",
             &["AAAA{s7}:APA91b{s134}"],
-        )
-    },
-    Rule {
-        begin: Begin::Before(3),
-        entropy_min: 3.6,
-        ..token(
-            "azure-client-secret",
-            "client secret of Entra ID",
-            "azure_secret",
-            &["8Q~", "7Q~"],
-            r"[A-Za-z0-9_~.-]{3}[78]Q~[A-Za-z0-9_~.-]{31,40}",
-            &["{a3}8Q~{a34}"],
-        )
-    },
-    Rule {
-        begin: Begin::Run(120, is_base64),
-        left: Left::Any,
-        entropy_min: 4.0,
-        ..token(
-            "azure-storage-key",
-            "key of Azure Storage, Cosmos DB, Service Bus or a container registry",
-            "azure_secret",
-            &["+AStx", "+ACDb", "+ASbx", "+AEhx", "AIoTx", "+ACR", "AzCa", "AzSe", "AzFu", "AzFnc"],
-            r"[A-Za-z0-9+/]{20,120}(?:\+AStx|\+ACDb|\+ASbx|\+AEhx|AIoTx|\+ACR|AzCa|AzSe|AzFu|AzFnc)[A-Za-z0-9+/]{4,}={0,2}",
-            &["{b76}+AStx{b5}==", "{b33}+ASbx{b5}=", "{a42}AzSe{a6}"],
-        )
-    },
-    Rule {
-        begin: Begin::Run(90, is_token),
-        entropy_min: 4.0,
-        ..token(
-            "azure-devops-token",
-            "personal access token of Azure DevOps",
-            "azure_secret",
-            &["AZDO"],
-            r"[A-Za-z0-9]{70,90}AZDO[A-Za-z0-9]{4,}",
-            &["{a76}AZDO{a4}"],
         )
     },
     token(
@@ -193,41 +170,14 @@ pub const RULES: &[Rule] = &[
         ),
         3.6,
     ),
-    token(
-        "supabase-token",
-        "token of Supabase",
-        "cloud_token",
-        &["sbp_", "sb_secret_"],
-        r"(?:sbp_(?:v0_|oauth_)?[0-9a-f]{40,}|sb_secret_[A-Za-z0-9_-]{22,})",
-        &["sbp_{h40}", "sb_secret_{s31}"],
-    ),
-    shy(
-        token(
-            "neon-token",
-            "key or password of Neon",
-            "cloud_token",
-            &["napi_", "npg_"],
-            r"(?:napi_[a-z0-9]{40,}|npg_[A-Za-z0-9]{12,})",
-            &["napi_{l64}", "npg_{a12}"],
-        ),
-        2.8,
-    ),
-    token(
-        "planetscale-token",
-        "token or password of PlanetScale",
-        "cloud_token",
-        &["pscale_tkn_", "pscale_oauth_", "pscale_pw_"],
-        r"pscale_(?:tkn|oauth|pw)_[A-Za-z0-9_.=-]{32,}",
-        &["pscale_tkn_{s43}", "pscale_pw_{s43}"],
-    ),
-    token(
+    random(token(
         "tailscale-key",
-        "key of Tailscale",
+        "key of Tailscale or Headscale",
         "cloud_token",
-        &["tskey-"],
-        r"tskey-[a-z]+-[A-Za-z0-9]{6,}-[A-Za-z0-9_-]{10,}",
-        &["tskey-auth-{a17}-{a32}"],
-    ),
+        &["tskey-", "hskey-"],
+        r"[th]skey-[A-Za-z0-9_-]{20,}",
+        &["tskey-auth-{a12}CNTRL-{a32}", "tskey-{a32}"],
+    )),
     shy(
         token(
             "alibaba-key-id",
@@ -255,9 +205,9 @@ pub const RULES: &[Rule] = &[
             "yandex-key",
             "key or token of Yandex Cloud",
             "cloud_token",
-            &["AQVN", "t1.9eu", "YCAJ", "YCM", "YCN", "y0_"],
-            r"(?:AQVN[A-Za-z0-9_-]{35,38}|t1\.9eu[A-Za-z0-9_-]+[=]{0,2}\.[A-Za-z0-9_-]{80,}={0,2}|YCAJ[A-Za-z0-9_-]{21}|YC[MN][A-Za-z0-9_-]{37}|y0_[A-Za-z0-9_-]{50,})",
-            &["AQVN{s36}", "YCAJ{s21}"],
+            &["AQVN", "t1.", "YCAJ", "YCM", "YCN", "YCO", "YCP", "y0_"],
+            r"(?:AQVN[A-Za-z0-9_-]{35,38}|t1\.[A-Za-z0-9_-]{20,}={0,2}\.[A-Za-z0-9_-]{80,}={0,2}|YCAJ[A-Za-z0-9_-]{21}|YC[M-P][A-Za-z0-9_-]{37}|y0_[A-Za-z0-9_-]{50,})",
+            &["AQVN{s36}", "YCAJ{s21}", "t1.{s150}.{s86}"],
         ),
         3.4,
     ),
@@ -272,45 +222,147 @@ pub const RULES: &[Rule] = &[
         ),
         3.2,
     ),
-    shy(
-        token(
-            "xata-key",
-            "key of Xata",
-            "cloud_token",
-            &["xau_"],
-            r"xau_[A-Za-z0-9]{30,}",
-            &["xau_{a36}"],
-        ),
-        3.4,
+    token(
+        "amazon-marketplace-token",
+        "token of Amazon Marketplace",
+        "aws_secret",
+        &["amzn.mws."],
+        r"amzn\.mws\.[0-9a-f]{8}-[0-9a-f-]{27}",
+        &["amzn.mws.{h8}-{h4}-{h4}-{h4}-{h12}"],
     ),
     shy(
         token(
-            "fauna-key",
-            "key of Fauna",
-            "cloud_token",
-            &["fnAE", "fnAF"],
-            r"fnA[EF][A-Za-z0-9_-]{34,}",
-            &["fnAE{s36}"],
+            "amazon-login-secret",
+            "client secret or token of Login with Amazon",
+            "aws_secret",
+            &["amzn1.oa2-cs.v1.", "Atza|", "Atzr|", "Atzo|"],
+            r"(?:amzn1\.oa2-cs\.v1\.[0-9a-f]{64}|Atz[aro]\|[A-Za-z0-9_-]{60,})",
+            &["amzn1.oa2-cs.v1.{h64}", "Atza|{s200}", "Atzr|{s300}"],
         ),
-        3.6,
+        3.0,
+    ),
+    Rule {
+        harmless: &["GOOGLEAPPLICATIONCREDENTIALS"],
+        accept: |token| token.iter().any(u8::is_ascii_digit),
+        ..shy(
+            token(
+                "google-hmac-key",
+                "interoperability key of Google Cloud Storage",
+                "google_token",
+                &["GOOG"],
+                "GOOG(?:1E)?[A-Z0-9]{20,57}",
+                &["GOOG{u10}7{u9}", "GOOG1E{u55}"],
+            ),
+            3.2,
+        )
+    },
+    shy(
+        token(
+            "google-authorization-code",
+            "authorization code of Google",
+            "google_token",
+            &["4/0A"],
+            "4/0A[A-Za-z0-9_-]{60,}",
+            &["4/0A{s70}"],
+        ),
+        4.2,
+    ),
+    shy(
+        token(
+            "volcengine-key-id",
+            "access key id of Volcengine",
+            "cloud_token",
+            &["AKLT"],
+            "AKLT[A-Za-z0-9_-]{36,}={0,2}",
+            &["AKLT{a43}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "baidu-key",
+            "key of Baidu Cloud",
+            "cloud_token",
+            &["ALTAK"],
+            "ALTAK-?[A-Za-z0-9]{21}(?:/[0-9a-f]{40})?",
+            &["ALTAK-{a21}/{h40}", "ALTAK{a21}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "alibaba-session-key",
+        "temporary access key id of Alibaba Cloud",
+        "cloud_token",
+        &["STS."],
+        r"STS\.[A-Za-z0-9]{20,40}",
+        &["STS.{a24}"],
+    )),
+    shy(
+        token(
+            "exoscale-key",
+            "key of Exoscale",
+            "cloud_token",
+            &["EXO"],
+            "EXO[0-9a-f]{24}",
+            &["EXO{h24}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "upcloud-token",
+        "token of UpCloud",
+        "cloud_token",
+        &["ucat_"],
+        "ucat_[A-Za-z0-9]{24,}",
+        &["ucat_{u26}"],
+    )),
+    Rule {
+        left: Left::Alone,
+        ..shy(
+            token(
+                "backblaze-key",
+                "application key of Backblaze",
+                "cloud_token",
+                &["K001", "K002", "K003", "K004", "K005"],
+                "K00[1-5][A-Za-z0-9+/]{27}",
+                &["K005{b27}"],
+            ),
+            4.0,
+        )
+    },
+    token(
+        "vercel-blob-token",
+        "token of Vercel Blob",
+        "cloud_token",
+        &["vercel_blob_rw_"],
+        "vercel_blob_rw_[A-Za-z0-9]{10,}_[A-Za-z0-9]{24,}",
+        &["vercel_blob_rw_{a16}_{a30}"],
+    ),
+    random(token(
+        "qovery-token",
+        "token of Qovery",
+        "cloud_token",
+        &["qov_"],
+        "qov_[A-Za-z0-9]{40,}(?:_[0-9]+)?",
+        &["qov_{a60}_{d9}"],
+    )),
+    shy(
+        token(
+            "akamai-token",
+            "client or access token of Akamai",
+            "cloud_token",
+            &["akab-"],
+            "akab-[a-z0-9]{16}-[a-z0-9]{16}",
+            &["akab-{l16}-{l16}"],
+        ),
+        3.0,
     ),
     token(
-        "mongodb-atlas-secret",
-        "service account secret of MongoDB Atlas",
+        "cloudflare-tunnel-token",
+        "token of a Cloudflare tunnel",
         "cloud_token",
-        &["mdb_sa_sk_"],
-        r"mdb_sa_sk_[A-Za-z0-9_-]{36,}",
-        &["mdb_sa_sk_{s40}"],
-    ),
-    shy(
-        token(
-            "aiven-password",
-            "password of an Aiven service",
-            "password",
-            &["AVNS_"],
-            r"AVNS_[A-Za-z0-9_-]{16,}",
-            &["AVNS_{s19}"],
-        ),
-        3.2,
+        &["eyJhIjoi"],
+        "eyJhIjoi[A-Za-z0-9+/=_-]{100,}",
+        &["eyJhIjoi{b176}"],
     ),
 ];

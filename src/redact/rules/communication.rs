@@ -1,6 +1,6 @@
 //! Chat and mail.
 
-use super::{Begin, Rule, is_digit, shy, token};
+use super::{Begin, Left, Rule, is_digit, random, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -28,17 +28,28 @@ pub const RULES: &[Rule] = &[
         r"xapp-[0-9a-zA-Z-]{10,}",
         &["xapp-1-A{u10}-{d13}-{h64}"],
     ),
-    shy(
-        token(
+    Rule {
+        left: Left::Alone,
+        entropy_min: 4.0,
+        ..token(
             "discord-bot-token",
             "bot token of Discord",
             "chat_token",
-            &["MTA", "MTE", "MTI", "MTM"],
-            r"M[TDj][A-Za-z0-9_-]{22,26}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}",
-            &["MTA{a21}.{s6}.{s38}"],
-        ),
-        4.0,
-    ),
+            // The first three characters are base64 of the first digits of an id.
+            &[
+                "MTA", "MTE", "MTI", "MTM", "MTQ", "MTU", "MTY", "MTc", "MTg", "MTk", "MjA", "MjE",
+                "MjI", "MjM", "MjQ", "MjU", "MjY", "Mjc", "Mjg", "Mjk", "MzA", "MzE", "MzI", "MzM",
+                "MzQ", "MzU", "MzY", "Mzc", "Mzg", "Mzk", "NDA", "NDE", "NDI", "NDM", "NDQ", "NDU",
+                "NDY", "NDc", "NDg", "NDk", "NTA", "NTE", "NTI", "NTM", "NTQ", "NTU", "NTY", "NTc",
+                "NTg", "NTk", "NjA", "NjE", "NjI", "NjM", "NjQ", "NjU", "NjY", "Njc", "Njg", "Njk",
+                "NzA", "NzE", "NzI", "NzM", "NzQ", "NzU", "NzY", "Nzc", "Nzg", "Nzk", "ODA", "ODE",
+                "ODI", "ODM", "ODQ", "ODU", "ODY", "ODc", "ODg", "ODk", "OTA", "OTE", "OTI", "OTM",
+                "OTQ", "OTU", "OTY", "OTc", "OTg", "OTk",
+            ],
+            r"[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}",
+            &["MTA{a21}.{s6}.{s38}", "NzE{a21}.{s6}.{s27}", "ODk{a21}.{s6}.{s27}"],
+        )
+    },
     Rule {
         begin: Begin::Run(10, is_digit),
         entropy_min: 3.6,
@@ -155,4 +166,92 @@ pub const RULES: &[Rule] = &[
         ),
         3.4,
     ),
+    shy(
+        token(
+            "slack-workflow-token",
+            "workflow token of Slack",
+            "slack_token",
+            &["xwfp-"],
+            "xwfp-[0-9a-zA-Z-]{20,}",
+            &["xwfp-{d12}-{a40}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "discord-user-token",
+        "token of a Discord user",
+        "chat_token",
+        &["mfa."],
+        r"mfa\.[A-Za-z0-9_-]{80,}",
+        &["mfa.{s84}"],
+    )),
+    token(
+        "onesignal-key",
+        "key of OneSignal",
+        "chat_token",
+        &["os_v2_"],
+        "os_v2_[a-z]{3}_[a-z0-9]{80,}",
+        &["os_v2_app_{l104}"],
+    ),
+    token(
+        "pubnub-key",
+        "secret key of PubNub",
+        "chat_token",
+        &["sec-c-"],
+        "sec-c-[A-Za-z0-9+/=-]{36,}",
+        &["sec-c-{a54}"],
+    ),
+    token(
+        "courier-token",
+        "token of Courier",
+        "mail_key",
+        &["pk_prod_", "pk_test_", "dk_prod_", "dk_test_"],
+        "[pd]k_(?:prod|test)_[0-9A-Z]{28}",
+        &["pk_prod_{u28}"],
+    ),
+    shy(
+        token(
+            "matrix-token",
+            "access token of Matrix",
+            "chat_token",
+            &["syt_", "mat_", "mct_", "mar_", "mcr_"],
+            "(?:syt_[A-Za-z0-9+/=_-]{4,60}_[A-Za-z]{20}_[A-Za-z0-9]{6}|m[ac][tr]_[A-Za-z0-9]{28,32}_[A-Za-z0-9]{6})",
+            &["syt_{b12}_{z20}_{a6}", "mct_{a30}_{a6}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "smtp2go-key",
+            "key of SMTP2GO",
+            "mail_key",
+            &["api-"],
+            "api-[0-9A-F]{32}",
+            &["api-{H32}"],
+        ),
+        3.0,
+    ),
+    Rule {
+        harmless: &["https://www.make.com/en/integrations"],
+        before: r"(?:/open-apis/bot/v2/hook/|/with/key/|\.make\.com/|hc-ping\.com/|\.tines\.com/webhook/)",
+        ..token(
+            "chat-webhook",
+            "key in the address of a web hook",
+            "webhook",
+            &[
+                "/open-apis/bot/v2/hook/",
+                "/with/key/",
+                ".make.com/",
+                "hc-ping.com/",
+                ".tines.com/webhook/",
+            ],
+            "(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}/[0-9a-f]{32}|[A-Za-z0-9_-]{20,43})",
+            &[
+                "https://open.feishu.cn/open-apis/bot/v2/hook/«{h8}-{h4}-{h4}-{h4}-{h12}»",
+                "https://hook.eu1.make.com/«{l32}»",
+                "https://maker.ifttt.com/trigger/x/with/key/«{s22}»",
+                "https://acme.tines.com/webhook/«{h32}/{h32}»",
+            ],
+        )
+    },
 ];

@@ -1,8 +1,8 @@
-//! Infrastructure, monitoring and secret managers.
+//! Infrastructure and secret managers.
 
 use crate::redact::value::{Looks, looks};
 
-use super::{Begin, Rule, is_token, shy, token};
+use super::{Begin, Left, Rule, is_token, random, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -34,25 +34,6 @@ pub const RULES: &[Rule] = &[
         &["dp.pt.{a43}", "dp.st.prd.{a43}"],
     ),
     token(
-        "one-password-service-token",
-        "service account token of 1Password",
-        "infrastructure_token",
-        &["ops_eyJ"],
-        r"ops_eyJ[A-Za-z0-9+/=_-]{100,}",
-        &["ops_eyJ{b250}"],
-    ),
-    shy(
-        token(
-            "one-password-secret-key",
-            "secret key of 1Password",
-            "infrastructure_token",
-            &["A3-"],
-            r"A3-[A-Z0-9]{6}-[A-Z0-9]{5,6}-[A-Z0-9]{5,6}-[A-Z0-9]{5}-[A-Z0-9]{5}(?:-[A-Z0-9]{5})?",
-            &["A3-{u6}-{u6}-{u5}-{u5}-{u5}"],
-        ),
-        3.0,
-    ),
-    token(
         "openshift-token",
         "token of OpenShift",
         "infrastructure_token",
@@ -61,93 +42,23 @@ pub const RULES: &[Rule] = &[
         &["sha256~{s43}"],
     ),
     token(
-        "grafana-token",
-        "token of Grafana",
-        "monitoring_token",
-        &["glsa_", "glc_", "eyJrIjoi"],
-        r"(?:glsa_[A-Za-z0-9]{32}_[0-9a-fA-F]{8}|glc_[A-Za-z0-9+/=_-]{32,}|eyJrIjoi[A-Za-z0-9+/=_-]{60,})",
-        &["glsa_{a32}_{h8}", "glc_{b60}", "eyJrIjoi{b70}"],
-    ),
-    token(
-        "new-relic-key",
-        "key of New Relic",
-        "monitoring_token",
-        &["NRAK-", "NRAL-", "NRII-", "NRIQ-", "NRJS-", "NRSP-", "NRRA-", "NRAA-", "NRBR-"],
-        r"NR(?:AK|AL|II|IQ|JS|SP|RA|AA|BR)-[A-Za-z0-9_-]{19,}",
-        &["NRAK-{u27}", "NRII-{s32}"],
-    ),
-    token(
-        "sentry-token",
-        "token of Sentry",
-        "monitoring_token",
-        &["sntrys_", "sntryu_", "sntrya_"],
-        r"sntry[sua]_[A-Za-z0-9+/=_-]{60,}",
-        &["sntryu_{h64}", "sntrys_eyJ{b120}_{b43}"],
-    ),
-    token(
-        "dynatrace-token",
-        "token of Dynatrace",
-        "monitoring_token",
-        &["dt0"],
-        r"dt0[a-z][0-9]{2}\.[A-Z0-9]{8,24}\.[A-Z0-9]{60,}",
-        &["dt0c01.{u24}.{u64}"],
-    ),
-    token(
-        "honeycomb-key",
-        "key of Honeycomb",
-        "monitoring_token",
-        &["hcaik_", "hcbik_", "hcalk_", "hcamk_"],
-        r"hc[ab][a-z]k_[A-Za-z0-9]{40,}",
-        &["hcaik_{l58}"],
-    ),
-    shy(
-        token(
-            "posthog-key",
-            "personal key of PostHog",
-            "monitoring_token",
-            &["phx_", "phs_"],
-            r"ph[xs]_[A-Za-z0-9]{40,}",
-            &["phx_{a43}"],
-        ),
-        3.6,
-    ),
-    token(
-        "axiom-token",
-        "token of Axiom or Logfire",
-        "monitoring_token",
-        &["xaat-", "xapt-", "pylf_v1_"],
-        r"(?:xa[ap]t-[0-9a-f-]{36}|pylf_v1_[a-z]{2}_[A-Za-z0-9]{40,})",
-        &["xaat-{h8}-{h4}-{h4}-{h4}-{h12}", "pylf_v1_us_{a43}"],
-    ),
-    shy(
-        token(
-            "statsig-key",
-            "server secret of Statsig",
-            "monitoring_token",
-            &["secret-"],
-            r"secret-[A-Za-z0-9]{30,}",
-            &["secret-{a48}"],
-        ),
-        3.8,
-    ),
-    shy(
-        token(
-            "infracost-key",
-            "key of Infracost",
-            "infrastructure_token",
-            &["ico-"],
-            r"ico-[A-Za-z0-9]{32}",
-            &["ico-{a32}"],
-        ),
-        3.6,
-    ),
-    token(
         "age-key",
         "secret key of age",
         "private_key",
-        &["AGE-SECRET-KEY-1"],
-        r"AGE-SECRET-KEY-1[A-Z0-9]{50,}",
-        &["AGE-SECRET-KEY-1{u58}"],
+        &["AGE-SECRET-KEY-"],
+        r"AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{50,}",
+        &["AGE-SECRET-KEY-1{u58}", "AGE-SECRET-KEY-PQ-1{u58}"],
+    ),
+    shy(
+        token(
+            "laravel-key",
+            "key of a Laravel application",
+            "secret",
+            &["base64:"],
+            "base64:[A-Za-z0-9+/]{43}=",
+            &["base64:{b43}="],
+        ),
+        4.0,
     ),
     token(
         "confab-key",
@@ -156,36 +67,6 @@ pub const RULES: &[Rule] = &[
         &["cfb_"],
         r"cfb_[A-Za-z0-9_-]{36,}",
         &["cfb_{s40}"],
-    ),
-    shy(
-        token(
-            "launchdarkly-key",
-            "key of LaunchDarkly",
-            "infrastructure_token",
-            &["sdk-", "api-", "mob-"],
-            r"(?:sdk|api|mob)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-            &["sdk-{h8}-{h4}-{h4}-{h4}-{h12}"],
-        ),
-        3.0,
-    ),
-    shy(
-        token(
-            "flagsmith-key",
-            "server key of Flagsmith",
-            "infrastructure_token",
-            &["ser."],
-            r"ser\.[A-Za-z0-9]{20,}",
-            &["ser.{a22}"],
-        ),
-        3.6,
-    ),
-    token(
-        "devcycle-key",
-        "server key of DevCycle",
-        "infrastructure_token",
-        &["dvc_server_"],
-        r"dvc_server_[A-Za-z0-9_]{30,}",
-        &["dvc_server_{a40}"],
     ),
     Rule {
         harmless: &[
@@ -204,4 +85,133 @@ pub const RULES: &[Rule] = &[
             &["{z6}.acme.io:5432:app:svc:«{a12}»"],
         )
     },
+    token(
+        "rancher-token",
+        "token of Rancher",
+        "infrastructure_token",
+        &["token-", "kubeconfig-"],
+        "(?:token|kubeconfig)-[a-z0-9-]{5,40}:[a-z0-9]{54}",
+        &["token-{l5}:{l54}", "kubeconfig-user-{l10}:{l54}"],
+    ),
+    shy(
+        token(
+            "k3s-token",
+            "token to join a K3s cluster",
+            "infrastructure_token",
+            &["K10"],
+            "K10[0-9a-f]{64}::[A-Za-z0-9:._-]{16,}",
+            &["K10{h64}::server:{h32}"],
+        ),
+        3.0,
+    ),
+    token(
+        "docker-swarm-token",
+        "token to join or key to unlock a Docker swarm",
+        "infrastructure_token",
+        &["SWMTKN-", "SWMKEY-"],
+        "(?:SWMTKN-[0-9]-[a-z0-9]{40,}-[a-z0-9]{25}|SWMKEY-[0-9]-[A-Za-z0-9+/]{43})",
+        &["SWMTKN-1-{l50}-{l25}", "SWMKEY-1-{b43}"],
+    ),
+    shy(
+        token(
+            "infisical-token",
+            "service token of Infisical",
+            "infrastructure_token",
+            &["st."],
+            r"st\.[0-9a-f]{24}\.[0-9a-f]{32}(?:\.[0-9a-f]{32})?",
+            &["st.{h24}.{h32}.{h32}"],
+        ),
+        3.0,
+    ),
+    Rule {
+        left: Left::Alone,
+        ..shy(
+            token(
+                "fernet-token",
+                "Fernet token, as of OpenStack",
+                "infrastructure_token",
+                &["gAAAAA"],
+                "gAAAAA[A-Za-z0-9_-]{70,}={0,2}",
+                &["gAAAAAB{s150}=="],
+            ),
+            4.5,
+        )
+    },
+    shy(
+        token(
+            "netbird-token",
+            "token of NetBird",
+            "infrastructure_token",
+            &["nbp_"],
+            "nbp_[A-Za-z0-9]{36}",
+            &["nbp_{a36}"],
+        ),
+        3.0,
+    ),
+    token(
+        "defined-networking-key",
+        "key of Defined Networking",
+        "infrastructure_token",
+        &["dnkey-"],
+        "dnkey-[A-Za-z0-9_=-]{26}-[A-Za-z0-9_=-]{52}",
+        &["dnkey-{s26}-{s52}"],
+    ),
+    token(
+        "unkey-key",
+        "key of Unkey",
+        "infrastructure_token",
+        &["unkey_"],
+        "unkey_[A-Za-z0-9]{20,}",
+        &["unkey_{a22}"],
+    ),
+    Rule {
+        // The signs behind the keyword are not those of most tokens.
+        begin: Begin::Before(0),
+        ..token(
+            "django-secret-key",
+            "secret key that Django has made",
+            "secret",
+            &["django-insecure-"],
+            "django-insecure-[a-z0-9!@#$%^&*(_=+)-]{40,}",
+            &["django-insecure-{l30}#{l10}-{l9}"],
+        )
+    },
+    shy(
+        token(
+            "localstack-token",
+            "token of LocalStack",
+            "infrastructure_token",
+            &["ls-"],
+            "ls-[A-Za-z0-9]{8}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{4}-[A-Za-z0-9]{12}",
+            &["ls-{a8}-{a4}-{a4}-{a4}-{a12}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "zuplo-key",
+            "key of Zuplo",
+            "infrastructure_token",
+            &["zpka_", "zpcs_"],
+            "zp(?:ka|cs)_[0-9a-f]{32}_[0-9a-f]{8}",
+            &["zpka_{h32}_{h8}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "pangea-token",
+        "token of Pangea",
+        "infrastructure_token",
+        &["pts_", "ptp_"],
+        "pt[sp]_[a-z0-9]{32}",
+        &["pts_{l32}"],
+    )),
+    token(
+        "apollo-key",
+        "key of Apollo GraphOS",
+        "infrastructure_token",
+        &["service:", "user:gh."],
+        r"(?:service:[A-Za-z0-9-]{1,64}|user:gh\.[A-Za-z0-9-]{1,64}):[A-Za-z0-9_-]{22}",
+        &["service:acme:{s22}", "user:gh.{h8}:{s22}"],
+    ),
 ];

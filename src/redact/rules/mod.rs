@@ -12,30 +12,49 @@
 //! random characters of the class `a`, see [`Rule::samples`].
 
 mod ai;
+mod azure;
 mod business;
+mod ci;
 mod cloud;
 mod communication;
+mod databases;
 mod general;
+mod identity;
 mod infrastructure;
 mod key_material;
+mod monitoring;
 mod packages;
 mod payment;
 pub mod samples;
+mod social;
 mod source_hosting;
+#[cfg(test)]
+mod tests;
+
+use crate::redact::value::{Looks, looks};
 
 /// The families, in the order in which they win.
-const FAMILIES: [&[Rule]; 10] = [
+const FAMILIES: [&[Rule]; 16] = [
     ai::RULES,
+    azure::RULES,
     business::RULES,
+    ci::RULES,
     cloud::RULES,
     communication::RULES,
+    databases::RULES,
+    identity::RULES,
     infrastructure::RULES,
     key_material::RULES,
+    monitoring::RULES,
     packages::RULES,
     payment::RULES,
+    social::RULES,
     source_hosting::RULES,
     general::RULES,
 ];
+
+/// Bytes of a part of a name from which on it can be random without doubt.
+const PART_BYTES_MIN: usize = 20;
 
 /// What one rule detects and how.
 pub struct Rule {
@@ -132,6 +151,28 @@ const fn shy(rule: Rule, entropy_min: f32) -> Rule {
     Rule { left: Left::Boundary, entropy_min, ..rule }
 }
 
+/// A token whose prefix could begin a name as well: it must stand alone, and what follows must have
+/// been made by a machine.
+const fn random(rule: Rule) -> Rule {
+    Rule { left: Left::Boundary, accept: is_random_behind_prefix, ..rule }
+}
+
+/// Whether a machine has made what follows the first sign that is no letter or digit; all of it, if
+/// there is none.
+fn is_random_behind_prefix(token: &[u8]) -> bool {
+    let prefix = token.iter().position(|byte| !byte.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+    is_random(&token[prefix..])
+}
+
+/// Whether a machine has made it: a long part of it, or beyond doubt the whole of it. Names of many
+/// short parts look random together, as `mm512_mask_cvtepi16_storeu_epi8` does.
+fn is_random(body: &[u8]) -> bool {
+    let parts = body.split(|byte| matches!(byte, b'_' | b'-'));
+    let longest = parts.max_by_key(|part| part.len()).unwrap_or_default();
+    longest.len() >= PART_BYTES_MIN && looks(longest) >= Looks::Random
+        || looks(body) == Looks::Strong
+}
+
 fn is_digit(byte: u8) -> bool {
     byte.is_ascii_digit()
 }
@@ -141,8 +182,9 @@ pub fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
+/// Base64 of either alphabet.
 fn is_base64(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-')
 }
 
 /// All built-in rules. Those of earlier position win where two find the same span.

@@ -1,4 +1,4 @@
-//! Package registries, and what builds and deploys.
+//! Package registries.
 
 use super::{Rule, shy, token};
 
@@ -16,7 +16,7 @@ pub const RULES: &[Rule] = &[
         "pypi-token",
         "token of PyPI",
         "pypi_token",
-        &["pypi-AgEIcHlwaS5vcmc", "pypi-AgENdGVzdC5weXBpLm9yZw"],
+        &["pypi-AgE"],
         r"pypi-AgE[A-Za-z0-9_-]{60,}",
         &["pypi-AgEIcHlwaS5vcmc{s140}", "pypi-AgENdGVzdC5weXBpLm9yZw{s140}"],
     ),
@@ -77,85 +77,6 @@ pub const RULES: &[Rule] = &[
         ),
         3.6,
     ),
-    token(
-        "circleci-token",
-        "token of CircleCI",
-        "ci_token",
-        &["CCIPAT_", "CCIPRJ_"],
-        r"CCIP(?:AT|RJ)_[A-Za-z0-9]{16,}_[0-9a-f]{40,}",
-        &["CCIPAT_{a22}_{h40}"],
-    ),
-    shy(
-        token(
-            "buildkite-token",
-            "token of Buildkite",
-            "ci_token",
-            &["bkua_", "bkct_", "bkaj_", "bkpt_"],
-            r"bk(?:ua|ct|aj|pt)_[A-Za-z0-9]{32,}",
-            &["bkua_{h40}"],
-        ),
-        3.0,
-    ),
-    shy(
-        token(
-            "harness-token",
-            "token of Harness",
-            "ci_token",
-            &["pat.", "sat."],
-            r"[ps]at\.[A-Za-z0-9_-]{22}\.[0-9a-f]{24}\.[A-Za-z0-9]{20}",
-            &["pat.{s22}.{h24}.{a20}"],
-        ),
-        3.6,
-    ),
-    shy(
-        token(
-            "octopus-key",
-            "key of Octopus Deploy",
-            "ci_token",
-            &["API-"],
-            r"API-[A-Z0-9]{25,40}",
-            &["API-{u26}"],
-        ),
-        3.5,
-    ),
-    token(
-        "teamcity-token",
-        "token of TeamCity",
-        "ci_token",
-        &["eyJ0eXAiOiAiVENWMiJ9"],
-        r"eyJ0eXAiOiAiVENWMiJ9\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{30,}",
-        &["eyJ0eXAiOiAiVENWMiJ9.{s36}.{s48}"],
-    ),
-    shy(
-        token(
-            "pulumi-token",
-            "token of Pulumi",
-            "ci_token",
-            &["pul-"],
-            r"pul-[0-9a-f]{40}",
-            &["pul-{h40}"],
-        ),
-        3.0,
-    ),
-    shy(
-        token(
-            "prefect-key",
-            "key of Prefect",
-            "ci_token",
-            &["pnu_", "pnb_"],
-            r"pn[ub]_[A-Za-z0-9]{36}",
-            &["pnu_{a36}"],
-        ),
-        3.4,
-    ),
-    token(
-        "scalingo-token",
-        "token of Scalingo",
-        "ci_token",
-        &["tk-us-"],
-        r"tk-us-[A-Za-z0-9_-]{40,}",
-        &["tk-us-{s48}"],
-    ),
     shy(
         token(
             "jsr-token",
@@ -166,5 +87,21 @@ pub const RULES: &[Rule] = &[
             &["ddp_{a36}"],
         ),
         3.4,
+    ),
+    token(
+        "packagist-token",
+        "token of Private Packagist",
+        "package_token",
+        &["packagist_"],
+        "packagist_(?:[a-z]{3}_)?[0-9a-f]{60,}",
+        &["packagist_ort_{h68}", "packagist_{h60}"],
+    ),
+    token(
+        "nexus-token",
+        "token of Nexus",
+        "package_token",
+        &["NpmToken."],
+        r"NpmToken\.[0-9a-f]{8}-[0-9a-f-]{27}",
+        &["NpmToken.{h8}-{h4}-{h4}-{h4}-{h12}"],
     ),
 ];

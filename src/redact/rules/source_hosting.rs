@@ -1,6 +1,6 @@
 //! Where source code is kept and checked.
 
-use super::{Left, Rule, shy, token};
+use super::{Left, Rule, random, shy, token};
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[
@@ -11,8 +11,15 @@ pub const RULES: &[Rule] = &[
             "personal access, OAuth, app or refresh token of GitHub",
             "github_token",
             &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"],
-            r"gh[pousr]_[A-Za-z0-9]{36,}",
-            &["ghp_{a36}", "gho_{a36}", "ghu_{a36}", "ghs_{a36}", "ghr_{a76}"],
+            r"gh[pousr]_(?:[A-Za-z0-9]{1,20}_eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}|[A-Za-z0-9]{36,})",
+            &[
+                "ghp_{a36}",
+                "gho_{a36}",
+                "ghu_{a36}",
+                "ghs_{a36}",
+                "ghr_{a76}",
+                "ghs_{d6}_eyJ{s34}.{s200}.{s86}",
+            ],
         )
     },
     token(
@@ -72,11 +79,11 @@ pub const RULES: &[Rule] = &[
     },
     token(
         "sourcegraph-token",
-        "token of Sourcegraph",
+        "token of Sourcegraph or Segment",
         "source_token",
         &["sgp_", "slk_", "sgd_"],
-        r"(?:sgp_(?:[0-9a-f]{16}_|local_)?[0-9a-f]{40}|slk_[0-9a-f]{64}|sgd_[0-9a-f]{64})",
-        &["sgp_{h16}_{h40}", "sgp_{h40}"],
+        r"(?:sgp_[A-Za-z0-9]{64}|sgp_(?:[0-9a-f]{16}_|local_)?[0-9a-f]{40}|slk_[0-9a-f]{64}|sgd_[0-9a-f]{64})",
+        &["sgp_{h16}_{h40}", "sgp_{h40}", "sgp_{a64}"],
     ),
     shy(
         token(
@@ -94,7 +101,7 @@ pub const RULES: &[Rule] = &[
         "token of Snyk",
         "source_token",
         &["snyk_"],
-        r"snyk_[a-z]{2,4}\.[A-Za-z0-9_.-]{40,}",
+        r"snyk_[a-z0-9]{2,6}\.[A-Za-z0-9_.-]{40,}",
         &["snyk_uat.{s60}"],
     ),
     token(
@@ -116,4 +123,75 @@ pub const RULES: &[Rule] = &[
         ),
         3.4,
     ),
+    shy(
+        token(
+            "github-copilot-token",
+            "session token of GitHub Copilot",
+            "github_token",
+            &["tid="],
+            "tid=[0-9a-f]{32};[A-Za-z0-9=;:._/-]{40,}",
+            &["tid={h32};exp={d10};sku=free;8kp=1:{h64}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "trello-token",
+            "token of Trello",
+            "atlassian_token",
+            &["ATTA"],
+            "ATTA[0-9a-f]{64}[0-9A-Fa-f]{8}",
+            &["ATTA{h64}{H8}"],
+        ),
+        3.0,
+    ),
+    token(
+        "socket-token",
+        "token of Socket",
+        "source_token",
+        &["sktsec_"],
+        "sktsec_[A-Za-z0-9_-]{30,}",
+        &["sktsec_{a40}_api"],
+    ),
+    shy(
+        token(
+            "deepsource-token",
+            "token of DeepSource",
+            "source_token",
+            &["dsp_"],
+            "dsp_[0-9a-f]{40}",
+            &["dsp_{h40}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "endor-key",
+            "key of Endor Labs",
+            "source_token",
+            &["endr+"],
+            r"endr\+[A-Za-z0-9-]{16,}",
+            &["endr+{a16}"],
+        ),
+        3.0,
+    ),
+    shy(
+        token(
+            "mergify-key",
+            "key of Mergify",
+            "source_token",
+            &["mka_"],
+            "mka_[A-Za-z0-9_-]{40,}",
+            &["mka_{s52}"],
+        ),
+        3.0,
+    ),
+    random(token(
+        "merge-freeze-token",
+        "token of Merge Freeze",
+        "source_token",
+        &["mfb_", "mfo_"],
+        "mf[bo]_[A-Za-z0-9]{24,}",
+        &["mfo_{a24}"],
+    )),
 ];
