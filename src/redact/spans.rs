@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
+use super::labels::CONTEXT_RULES;
+
 /// Bytes of a marker's type.
 pub const KIND_BYTES_MAX: usize = 64;
 /// Bytes of `:` and the tag of a stable marker.
@@ -17,8 +19,17 @@ pub const MARKER_START: &[u8] = b"[REDACTED:";
 pub struct Span {
     /// Where it lies in the text, in bytes.
     pub range: Range<usize>,
-    /// Index of its rule; where two are equally long, the higher one wins.
+    /// Index of its rule.
     pub label: usize,
+}
+
+impl Span {
+    /// Which rule is named where two find the same: tokens say more than contexts, earlier tokens
+    /// more than later ones, and of contexts the later ones, which are narrower. The lower rank wins.
+    fn rank(&self) -> (bool, usize) {
+        let context = self.label < CONTEXT_RULES.len();
+        (context, if context { CONTEXT_RULES.len() - self.label } else { self.label })
+    }
 }
 
 /// Sorts and merges: where spans overlap, the union is replaced by the marker of the longest one.
@@ -84,7 +95,7 @@ fn merge(mut spans: Vec<Span>) -> Vec<Span> {
         match merged.last_mut() {
             Some((last, longest)) if span.range.start < last.range.end => {
                 last.range.end = last.range.end.max(span.range.end);
-                if (bytes, span.label) > (*longest, last.label) {
+                if (bytes, last.rank()) > (*longest, span.rank()) {
                     (last.label, *longest) = (span.label, bytes);
                 }
             }
