@@ -25,7 +25,8 @@ pub struct Span {
 
 impl Span {
     /// Which rule is named where two find the same: tokens say more than contexts, earlier tokens
-    /// more than later ones, and of contexts the later ones, which are narrower. The lower rank wins.
+    /// more than later ones, and of contexts the later ones, which are narrower. The lower rank
+    /// wins.
     fn rank(&self) -> (bool, usize) {
         let context = self.label < CONTEXT_RULES.len();
         (context, if context { CONTEXT_RULES.len() - self.label } else { self.label })
