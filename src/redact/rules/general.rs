@@ -41,7 +41,7 @@ const PUBLIC: [&[u8]; 7] = [b"pk", b"pub", b"public", b"publishable", b"pubkey",
 
 /// The rules of this family.
 pub const RULES: &[Rule] = &[Rule {
-    begin: Begin::Run(64, is_token),
+    begin: Begin::Run(32, is_token),
     left: Left::Alone,
     entropy_min: 3.3,
     accept: is_secret_by_prefix,

@@ -98,8 +98,8 @@ pub enum Begin {
     Keyword,
     /// This many bytes before the keyword.
     Before(usize),
-    /// At the beginning of the run of such bytes that ends at the keyword, or this many bytes
-    /// before it.
+    /// At the beginning of the run of such bytes that ends at the keyword, which is no longer than
+    /// this, in bytes.
     Run(usize, fn(u8) -> bool),
 }
 

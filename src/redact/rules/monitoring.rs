@@ -13,14 +13,14 @@ pub const RULES: &[Rule] = &[
         &["glsa_{a32}_{h8}", "glc_{b60}", "eyJrIjoi{b70}"],
     ),
     Rule {
-        begin: Begin::Run(40, is_token),
+        begin: Begin::Before(36),
         left: Left::Alone,
         ..token(
             "new-relic-license",
             "license key of New Relic",
             "monitoring_token",
             &["NRAL"],
-            r"[0-9a-zA-Z]{30,36}(?:FFFF)?NRAL",
+            "[0-9a-zA-Z]{36}NRAL",
             &["{h36}NRAL", "eu01xx{h30}NRAL", "{h32}FFFFNRAL"],
         )
     },

@@ -16,7 +16,7 @@ pub const RULES: &[Rule] = &[
         )
     },
     Rule {
-        begin: Begin::Run(64, is_token),
+        begin: Begin::Run(40, is_token),
         left: Left::Alone,
         harmless: &["reset_the_client_secret_of_the_application_on_request"],
         ..token(
@@ -105,7 +105,7 @@ pub const RULES: &[Rule] = &[
         "flutterwave-key",
         "secret key of Flutterwave",
         "payment_token",
-        &["FLWSECK", "FLWPUBK_TEST-SECK"],
+        &["FLWSECK"],
         r"FLWSECK(?:_TEST)?-[0-9a-zA-Z]{12,}(?:-X)?",
         &["FLWSECK_TEST-{h32}-X"],
     ),

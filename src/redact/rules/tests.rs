@@ -69,8 +69,8 @@ fn found(
         Begin::Keyword => Some(at),
         Begin::Before(bytes) => at.checked_sub(bytes),
         Begin::Run(bytes_max, of) => {
-            let window = &bytes[at.saturating_sub(bytes_max)..at];
-            Some(at - window.iter().rev().take_while(|byte| of(**byte)).count())
+            let run = bytes[..at].iter().rev().take_while(|byte| of(**byte)).count();
+            (run <= bytes_max).then_some(at - run)
         }
     });
     let content = &bytes[secret.clone()];
