@@ -10,6 +10,7 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::names::{NAME_BYTES_MAX, Names, announces, may_announce};
+use super::spans::MARKER_START;
 use super::value::{Looks, is_basic, is_passphrase, is_placeholder, looks};
 
 /// Bytes of blanks between a name, its operator and its value.
@@ -33,9 +34,12 @@ pub struct Name {
     pub names: Names,
 }
 
-/// The name around a keyword, if it announces a secret.
-pub fn name_at(text: &[u8], hit: Range<usize>) -> Option<Name> {
-    let range = name_range(text, hit);
+/// The name in a range that [`name_range`] has found, if it announces a secret.
+pub fn name_in(text: &[u8], range: Range<usize>) -> Option<Name> {
+    // The type in a marker is what a secret was, and announces none.
+    if text[..range.start].ends_with(MARKER_START) {
+        return None;
+    }
     if range.len() > NAME_BYTES_MAX || !may_announce(&text[range.clone()]) {
         return None;
     }
@@ -57,7 +61,9 @@ pub fn name_at(text: &[u8], hit: Range<usize>) -> Option<Name> {
     Some(Name { range, names })
 }
 
-fn name_range(text: &[u8], hit: Range<usize>) -> Range<usize> {
+/// The word around a keyword. Every keyword in it has the same one; of a word longer than any name,
+/// only a part that is too long as well.
+pub fn name_range(text: &[u8], hit: Range<usize>) -> Range<usize> {
     let left = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     let right = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let window = &text[hit.start.saturating_sub(NAME_BYTES_MAX + 1)..hit.start];
@@ -136,7 +142,9 @@ fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
         range = behind_scheme(text, range);
     }
     let content = &text[range.clone()];
-    if content.is_empty() || is_placeholder(content) {
+    // What `looks` judges alone has been held against placeholders there.
+    let judged_otherwise = matches!(names, Names::Login | Names::Passphrase);
+    if content.is_empty() || judged_otherwise && is_placeholder(content) {
         return None;
     }
     if value.tight && matches!(names, Names::MaybeKey | Names::VendorKey) {

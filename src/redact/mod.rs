@@ -159,7 +159,7 @@ fn checked(line: &[u8], redacted: Vec<u8>) -> Result<Vec<u8>, Withheld> {
 
 /// Puts markers in the place of sorted, disjoint spans.
 fn splice(scanner: &Scanner, text: &[u8], spans: &[Span]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + 64);
+    let mut out = Vec::with_capacity(text.len() + spans.len() * 16);
     let mut at = 0;
     for span in spans {
         out.extend_from_slice(&text[at..span.range.start]);

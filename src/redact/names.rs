@@ -73,7 +73,7 @@ pub const PARTS: &[&str] = &[
 /// `key`, nearest first.
 pub fn announces(name: &[u8], context: &[&[u8]]) -> Option<Names> {
     // The marker of a secret that stood in a name says nothing about what follows.
-    if !may_announce(name) || memmem::find(name, MARKER_START).is_some() {
+    if !may_announce(name) || name.contains(&b'[') && memmem::find(name, MARKER_START).is_some() {
         return None;
     }
     let mut lower = [0; NAME_BYTES_MAX];

@@ -4,6 +4,7 @@
 //! alone. Expressions are compiled when they are first needed, so that a process which meets no
 //! secret pays for none.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, FindOverlappingIter};
@@ -29,6 +30,8 @@ const HIDING_ESCAPES: [&str; 7] =
     ["\\/", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"];
 /// Bytes of a keyword that the automaton knows.
 const KEYWORD_BYTES_MAX: usize = 5;
+/// Stands for names among the indices of what resumes.
+const NAMES: usize = usize::MAX;
 /// Bytes behind `://` in which an `@` makes it worth a look.
 const USER_INFO_BYTES_MAX: usize = 512;
 /// Words of a sentence behind which a secret without a name may stand.
@@ -92,7 +95,9 @@ impl Scanner {
         let mut labels = Vec::new();
         let mut label = |rule: &str, kind: &str| {
             let disabled = disabled.iter().any(|name| name == rule);
-            labels.push(Label { rule: rule.to_owned(), kind: marker_type(kind), disabled });
+            let kind = marker_type(kind);
+            let marker = format!("[REDACTED:{kind}]");
+            labels.push(Label { rule: rule.to_owned(), kind, marker, disabled });
         };
         CONTEXT_RULES.iter().for_each(|(rule, kind)| label(rule, kind));
         rules::all().for_each(|rule| label(rule.id, rule.kind));
@@ -111,11 +116,14 @@ impl Scanner {
     }
 
     /// The marker that takes the place of a secret.
-    pub fn marker(&self, index: usize, secret: &[u8]) -> Vec<u8> {
-        let kind = &self.labels[index].kind;
+    pub fn marker(&self, index: usize, secret: &[u8]) -> Cow<'_, [u8]> {
+        let label = &self.labels[index];
         match &self.key {
-            None => format!("[REDACTED:{kind}]").into_bytes(),
-            Some(key) => format!("[REDACTED:{kind}:{:08x}]", tag(key, secret)).into_bytes(),
+            None => Cow::Borrowed(label.marker.as_bytes()),
+            Some(key) => {
+                let tag = tag(key, secret);
+                Cow::Owned(format!("[REDACTED:{}:{tag:08x}]", label.kind).into_bytes())
+            }
         }
     }
 
@@ -263,8 +271,13 @@ impl Keywords {
         let suspicious = match self.meanings[pattern] {
             Meaning::Token(index, word) => whole(raw, hit.start, word)
                 .is_some_and(|hit| self.tokens.at(index, raw, hit, resume).is_some()),
-            Meaning::Name => context::name_at(raw, hit.clone())
-                .is_some_and(|name| !is_key_of_number(raw, name.range.end)),
+            Meaning::Name if resume.is_behind(NAMES, hit.start) => false,
+            Meaning::Name => {
+                let range = context::name_range(raw, hit.clone());
+                resume.set(NAMES, range.end);
+                context::name_in(raw, range)
+                    .is_some_and(|name| !is_key_of_number(raw, name.range.end))
+            }
             Meaning::Address => has_at_sign(raw, hit.end),
             Meaning::Armour(word) | Meaning::Command(_, word) => {
                 whole(raw, hit.start, word).is_some()
@@ -290,7 +303,9 @@ impl Keywords {
                     }
                 }
                 Meaning::Name if range.start >= name_end => {
-                    let Some(name) = context::name_at(text, range) else { continue };
+                    let range = context::name_range(text, range);
+                    name_end = range.end;
+                    let Some(name) = context::name_in(text, range) else { continue };
                     name_end = context::secrets_of(text, &name, &mut found);
                     let label = label_of(name.names);
                     spans.extend(found.drain(..).map(|range| Span { range, label }));

@@ -65,10 +65,14 @@ impl Tokens {
         let start = match rule.begin {
             Begin::Keyword => hit.start,
             Begin::Before(bytes) => hit.start.checked_sub(bytes)?,
+            Begin::Run(..) if resume.is_behind(index, hit.start) => return None,
             Begin::Run(bytes_max, of) => {
                 let window = &text[hit.start.saturating_sub(bytes_max + 1)..hit.start];
                 let run = window.iter().rev().take_while(|byte| of(**byte)).count();
                 if run > bytes_max {
+                    // Of a keyword further on in the same run, the same is true.
+                    let rest = text[hit.start..].iter().take_while(|byte| of(**byte)).count();
+                    resume.set(index, hit.start + rest);
                     return None;
                 }
                 let start = hit.start - run;

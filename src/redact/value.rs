@@ -27,13 +27,16 @@ pub enum Looks {
 /// Judges a value by itself.
 pub fn looks(value: &[u8]) -> Looks {
     let value = &value[..value.len().min(JUDGED_BYTES_MAX)];
-    if value.len() < BYTES_MIN {
+    if value.len() < BYTES_MIN || is_template(value) {
         return Looks::Harmless;
     }
     let looks = by_characters(value);
-    let harmless =
-        looks == Looks::Harmless || is_placeholder(value) || is_code(value) || is_path(value);
-    if harmless { Looks::Harmless } else { looks }
+    if looks == Looks::Harmless || holds_placeholder(value) {
+        return Looks::Harmless;
+    }
+    // Code and paths have other characters than letters and digits.
+    let plain = value.iter().all(u8::is_ascii_alphanumeric);
+    if !plain && (is_code(value) || is_path(value)) { Looks::Harmless } else { looks }
 }
 
 fn by_characters(value: &[u8]) -> Looks {
@@ -95,7 +98,12 @@ pub fn is_passphrase(value: &[u8]) -> bool {
 /// Whether a value only says where a secret goes or that one was taken out.
 pub fn is_placeholder(value: &[u8]) -> bool {
     let bytes = &value[..value.len().min(JUDGED_BYTES_MAX)];
-    let begins = matches!(
+    is_template(bytes) || holds_placeholder(bytes)
+}
+
+/// Whether a value begins as variables, templates and markers do.
+fn is_template(bytes: &[u8]) -> bool {
+    matches!(
         bytes,
         [b'$' | b'<' | b'{' | b'[', ..]
             | [b'%', b'(' | b's' | b'{', ..]
@@ -103,43 +111,47 @@ pub fn is_placeholder(value: &[u8]) -> bool {
             | [b'%', .., b'%']
             | [b'&', b'#', ..]
             | [b'&', b'l', b't', ..]
-    );
-    if begins {
-        return true;
-    }
+    )
+}
+
+fn holds_placeholder(bytes: &[u8]) -> bool {
     let other = bytes.iter().find(|byte| **byte != bytes[0]);
     if bytes.iter().all(|byte| *byte == bytes[0] || Some(byte) == other) {
         return true;
     }
-    bytes.iter().enumerate().any(|(at, byte)| {
-        placeholder_parts(*byte).iter().any(|part| {
+    bytes.windows(2).enumerate().any(|(at, pair)| {
+        placeholder_parts(pair[0] | LOWER_BIT, pair[1] | LOWER_BIT).iter().any(|part| {
             let there = bytes.get(at..at + part.len());
             there.is_some_and(|there| there.eq_ignore_ascii_case(part.as_bytes()))
         })
     })
 }
 
-/// Parts of placeholders, by their first byte.
-fn placeholder_parts(first: u8) -> &'static [&'static str] {
-    match first {
-        b'e' | b'E' => &["example"],
-        b'y' | b'Y' => &["your"],
-        b'c' | b'C' => &["changeme", "change_me", "change-me"],
-        b'p' | b'P' => &["placeholder"],
-        b'r' | b'R' => &["redacted", "replace"],
-        b'd' | b'D' => &["dummy"],
-        b'i' | b'I' => &["insert"],
-        b't' | b'T' => &["todo"],
-        b'f' | b'F' => &["fixme"],
-        b'x' | b'X' => &["xxxx"],
-        b'*' => &["****"],
-        b'.' => &["..."],
-        b'$' => &["${", "$("],
-        b'{' => &["{{"],
-        b'<' => &["<%"],
-        b'[' => &["[hidden]"],
-        b'_' => &["_here"],
-        0xe2 => &["\u{2026}", "\u{2022}\u{2022}"],
+/// The bit that lower-case letters have and capitals have not. Some other characters are the same
+/// with it, so that what is found by it must be compared.
+const LOWER_BIT: u8 = 0x20;
+
+/// Parts of placeholders that may begin with two bytes, both with [`LOWER_BIT`].
+fn placeholder_parts(first: u8, second: u8) -> &'static [&'static str] {
+    match [first, second] {
+        [b'e', b'x'] => &["example"],
+        [b'y', b'o'] => &["your"],
+        [b'c', b'h'] => &["changeme", "change_me", "change-me"],
+        [b'p', b'l'] => &["placeholder"],
+        [b'r', b'e'] => &["redacted", "replace"],
+        [b'd', b'u'] => &["dummy"],
+        [b'i', b'n'] => &["insert"],
+        [b't', b'o'] => &["todo"],
+        [b'f', b'i'] => &["fixme"],
+        [b'x', b'x'] => &["xxxx"],
+        [b'*', b'*'] => &["****"],
+        [b'.', b'.'] => &["..."],
+        [b'$', _] => &["${", "$("],
+        [b'<', b'%'] => &["<%"],
+        // `[` and `{`, `_`.
+        [b'{', _] => &["{{", "[hidden]"],
+        [0x7f, b'h'] => &["_here"],
+        [0xe2, _] => &["\u{2026}", "\u{2022}\u{2022}"],
         _ => &[],
     }
 }
@@ -263,8 +275,12 @@ fn is_named_format(value: &[u8]) -> bool {
         "base64", "base32", "sha1", "sha2", "sha3", "sha5", "md5", "utf", "oauth", "ed25519",
         "x509", "argon2", "bcrypt", "aes", "rsa", "pbkdf2", "http", "scram",
     ];
+    let first = value[0].to_ascii_lowercase();
     let begins = |name: &&str| {
-        value.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
+        name.as_bytes()[0] == first
+            && value
+                .get(..name.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(name.as_bytes()))
     };
     value.len() < 20 && NAMES.iter().any(begins)
 }
@@ -301,7 +317,6 @@ fn letters_only(value: &[u8], census: &Census) -> Looks {
 }
 
 /// How many characters of each kind a value has.
-#[derive(Default)]
 struct Census {
     lower: usize,
     upper: usize,
@@ -322,23 +337,27 @@ struct Census {
 
 impl Census {
     fn of(value: &[u8]) -> Census {
-        let mut census = Census::default();
-        let mut last = 0;
-        for &byte in value {
-            match byte {
-                b'a'..=b'z' => census.lower += 1,
-                b'A'..=b'Z' => census.upper += 1,
-                b'0'..=b'9' => census.digits += 1,
-                b' ' | b'\t' | b'\r' | b'\n' => census.spaces += 1,
-                b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'+' | b'=' | b'?'
-                | b'~' => census.special += 1,
-                0x80.. => census.foreign += 1,
-                _ => {}
-            }
-            census.changes += usize::from(is_change(last, byte));
-            last = byte;
+        let mut counts = [0; CLASSES];
+        let mut changes = 0;
+        let mut last = OTHER;
+        for byte in value {
+            let class = CLASS_OF[usize::from(*byte)];
+            counts[usize::from(class)] += 1;
+            changes += usize::from(CHANGES[usize::from(last)] >> class & 1);
+            last = class;
         }
-        census
+        let count = |class: u8| counts[usize::from(class)];
+        Census {
+            lower: count(LOWER),
+            upper: count(UPPER),
+            digits: count(DIGIT),
+            special: count(SPECIAL),
+            spaces: count(SPACE),
+            foreign: count(FOREIGN),
+            changes,
+            wordy: 0,
+            words: 0,
+        }
     }
 
     fn kinds(&self) -> usize {
@@ -346,10 +365,41 @@ impl Census {
     }
 }
 
-fn is_change(last: u8, byte: u8) -> bool {
-    last.is_ascii_digit() && byte.is_ascii_alphabetic()
-        || last.is_ascii_alphabetic() && byte.is_ascii_digit()
-        || last.is_ascii_lowercase() && byte.is_ascii_uppercase()
+/// Kinds of characters, in [`CLASS_OF`].
+const CLASSES: usize = 7;
+const OTHER: u8 = 0;
+const LOWER: u8 = 1;
+const UPPER: u8 = 2;
+const DIGIT: u8 = 3;
+const SPACE: u8 = 4;
+const SPECIAL: u8 = 5;
+const FOREIGN: u8 = 6;
+
+/// By class, the classes that are a change behind it, as bits.
+const CHANGES: [u8; CLASSES] =
+    [0, 1 << UPPER | 1 << DIGIT, 1 << DIGIT, 1 << LOWER | 1 << UPPER, 0, 0, 0];
+
+/// The class of every byte.
+const CLASS_OF: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' => LOWER,
+            b'A'..=b'Z' => UPPER,
+            b'0'..=b'9' => DIGIT,
+            b' ' | b'\t' | b'\r' | b'\n' => SPACE,
+            b'!' | b'@' | b'#' | b'$' | b'%' | b'^' | b'&' | b'*' | b'+' | b'=' | b'?' | b'~' => {
+                SPECIAL
+            }
+            0x80.. => FOREIGN,
+            _ => OTHER,
+        };
+        byte += 1;
+    }
+    classes
 }
 
 /// Letters in runs of one word's spelling (`word`, `Word`, `WORD`), and how many such runs there
@@ -418,9 +468,28 @@ const FOLLOWERS: [&str; 26] = [
     "aei",
 ];
 
+/// [`FOLLOWERS`] as bits, the lowest for `a`.
+const FOLLOWER_BITS: [u32; 26] = follower_bits();
+
+const fn follower_bits() -> [u32; 26] {
+    let mut bits = [0; 26];
+    let mut row = 0;
+    while row < 26 {
+        let followers = FOLLOWERS[row].as_bytes();
+        let mut at = 0;
+        while at < followers.len() {
+            bits[row] |= 1 << (followers[at] - b'a');
+            at += 1;
+        }
+        row += 1;
+    }
+    bits
+}
+
+/// Both are letters.
 fn is_common(first: u8, second: u8) -> bool {
     let row = usize::from(first.to_ascii_lowercase() - b'a');
-    FOLLOWERS[row].as_bytes().contains(&second.to_ascii_lowercase())
+    FOLLOWER_BITS[row] >> (second.to_ascii_lowercase() - b'a') & 1 == 1
 }
 
 #[cfg(test)]
