@@ -11,7 +11,7 @@ use memchr::memmem;
 
 use super::names::{NAME_BYTES_MAX, Names, announces, may_announce};
 use super::spans::MARKER_START;
-use super::value::{Looks, is_basic, is_passphrase, is_placeholder, looks};
+use super::value::{Looks, is_basic, is_passphrase, is_placeholder, is_sentence, looks};
 
 /// Bytes of blanks between a name, its operator and its value.
 const GAP_BYTES_MAX: usize = 64;
@@ -156,6 +156,7 @@ fn secret_in(text: &[u8], value: Value, names: Names) -> Option<Range<usize>> {
         Names::Password if doubtful => looks >= Looks::MadeUp,
         Names::Password if value.bare => looks >= Looks::MadeUp || weak_but_bare(content, looks),
         Names::Password => looks >= Looks::Weak,
+        Names::Passphrase if doubtful && is_sentence(content) => false,
         Names::Passphrase => looks >= Looks::Weak || is_passphrase(content),
         Names::Key if doubtful => looks >= Looks::Random,
         Names::Key => looks >= Looks::Random || looks == Looks::MadeUp && content.len() >= 10,
@@ -533,7 +534,7 @@ fn is_pair(rest: &[u8]) -> bool {
     let name = rest
         .iter()
         .take(NAME_BYTES_MAX)
-        .take_while(|byte| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(byte))
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"_-.[]%$".contains(byte))
         .count();
     name > 0 && matches!(rest.get(name), Some(b'='))
 }

@@ -13,7 +13,7 @@ use super::labels::{PRIVATE_KEY, SENSITIVE_FIELD};
 use super::names::{Names, announces};
 use super::scan::{Scanner, Suspicions};
 use super::spans::{Span, settle};
-use super::{context, private_key, splice};
+use super::{context, jwk, private_key, splice};
 
 /// Times that a text is searched again after a change. A removed secret can uncover another one
 /// that had no boundary before; each round removes at least one byte that is not a marker.
@@ -74,6 +74,7 @@ fn json_spans(
     let mut strings = Strings::new(line);
     let mut pair = Pair::default();
     let mut armour = Armour::default();
+    let mut jwk = jwk::Members::default();
     while let Some(string) = strings.next()? {
         if string.protected {
             continue;
@@ -81,6 +82,7 @@ fn json_spans(
         if !string.is_key {
             spans.extend(pair.meet(&string, line));
             spans.extend(armour.meet(&string, line));
+            spans.extend(jwk.meet(&string, line));
         }
         let field = string.key.and_then(|key| announces(&unescape(key), &[]));
         if field.is_none() && !suspicions.within(&string.range) {
@@ -159,10 +161,12 @@ fn nested(scanner: &Scanner, text: &[u8], nesting: usize) -> Result<Vec<Span>, M
     let mut strings = Strings::new(text);
     let mut pair = Pair::default();
     let mut armour = Armour::default();
+    let mut jwk = jwk::Members::default();
     while let Some(string) = strings.next()? {
         if !string.is_key {
             spans.extend(pair.meet(&string, text));
             spans.extend(armour.meet(&string, text));
+            spans.extend(jwk.meet(&string, text));
         }
         let key = string.key.map(unescape);
         let field = key.as_deref().and_then(|key| announces(key, &[]));

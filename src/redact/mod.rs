@@ -19,6 +19,7 @@ mod custom;
 mod encoded;
 mod escape;
 mod json;
+mod jwk;
 mod labels;
 mod line;
 mod names;

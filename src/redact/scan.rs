@@ -22,7 +22,7 @@ use super::settings::MarkerKey;
 use super::spans::{Span, settle};
 use super::tokens::{Resume, Tokens};
 use super::value::{Looks, looks};
-use super::{commands, context, encoded, private_key, url};
+use super::{commands, context, encoded, jwk, private_key, url};
 
 /// Escapes behind which a keyword may hide in raw JSON: of printable ASCII characters, and `\/`.
 /// Those of control characters, as in coloured terminal output, hide nothing.
@@ -68,6 +68,8 @@ enum Meaning {
     Name,
     /// `://`.
     Address,
+    /// What makes an object a JSON Web Key.
+    Jwk,
     /// Armour of a private key, in exactly this spelling.
     Armour(&'static str),
     /// The command with this index, in exactly this spelling.
@@ -250,6 +252,7 @@ impl Keywords {
         HIDING_ESCAPES.iter().for_each(|escape| add(escape, Meaning::Escape));
         url::HOOKS.iter().for_each(|part| add(part, Meaning::Hook));
         add("://", Meaning::Address);
+        add(jwk::KEYWORD, Meaning::Jwk);
         let automaton = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .prefilter(false)
@@ -282,7 +285,9 @@ impl Keywords {
             Meaning::Armour(word) | Meaning::Command(_, word) => {
                 whole(raw, hit.start, word).is_some()
             }
-            Meaning::Phrase | Meaning::Literal | Meaning::Hook | Meaning::Escape => true,
+            Meaning::Jwk | Meaning::Phrase | Meaning::Literal | Meaning::Hook | Meaning::Escape => {
+                true
+            }
         };
         suspicious.then_some(hit.start)
     }
@@ -290,7 +295,7 @@ impl Keywords {
     fn scan(&self, text: &[u8], spans: &mut Vec<Span>) {
         // Where each rule goes on: nothing before it can be the beginning of another match.
         let mut resume = Resume::default();
-        let (mut name_end, mut key_end, mut url_end, mut hook_end) = (0, 0, 0, 0);
+        let (mut name_end, mut key_end, mut jwk_end, mut url_end, mut hook_end) = (0, 0, 0, 0, 0);
         let mut found = Vec::new();
         for hit in self.automaton.find_overlapping_iter(text) {
             let range = hit.range();
@@ -323,6 +328,11 @@ impl Keywords {
                         key_end = range.end;
                         spans.push(Span { range, label: PRIVATE_KEY });
                     }
+                }
+                Meaning::Jwk if range.start >= jwk_end => {
+                    jwk_end = jwk::secrets_at(text, range.start, jwk_end, &mut found);
+                    let spans_of = found.drain(..);
+                    spans.extend(spans_of.map(|range| Span { range, label: PRIVATE_KEY }));
                 }
                 Meaning::Command(index, word) => {
                     let Some(range) = whole(text, range.start, word) else { continue };

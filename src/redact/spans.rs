@@ -48,10 +48,13 @@ pub fn settle(text: &[u8], mut spans: Vec<Span>) -> Vec<Span> {
 }
 
 fn widen_to_characters(text: &[u8], range: &mut Range<usize>) {
-    let inside = |at: usize| text.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    // A continuation byte behind ASCII is not UTF-8, and belongs to nothing before it.
+    let inside = |at: usize| {
+        at > 0 && text.get(at).is_some_and(|byte| byte & 0xc0 == 0x80) && !text[at - 1].is_ascii()
+    };
     // A character has three continuation bytes at most; anything longer is not UTF-8.
     for _ in 0..3 {
-        range.start -= usize::from(range.start > 0 && inside(range.start));
+        range.start -= usize::from(inside(range.start));
         range.end += usize::from(inside(range.end));
     }
 }

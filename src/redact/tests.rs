@@ -560,4 +560,34 @@ fn what_fuzzing_has_found() {
         let redacted = redact(&redactor, &torn);
         assert!(!redacted.contains(&value), "level {level}: {redacted}");
     }
+    // A byte that continues no character stands at the beginning of a secret.
+    let line = [br#"{"PRIVATEKEY":["","#, &b"\"\xb6"[..], value.as_bytes(), b"\"]}"].concat();
+    let redacted = redactor.line(&line).expect("nothing has gone wrong").into_owned();
+    assert_eq!(redacted, br#"{"PRIVATEKEY":["","[REDACTED:SENSITIVE_FIELD]"]}"#);
+}
+
+/// JSON Web Keys as members, in strings, in source code and cut off.
+#[test]
+fn private_members_of_json_web_keys() {
+    let redactor = redactor();
+    let secret = expand("{s43}", 7).0;
+    let of_line = |members: &str| format!(r#"{{"key":{{{members}}}}}"#);
+    let lines = [
+        of_line(&format!(r#""kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1","d":"{secret}""#)),
+        of_line(&format!(r#""d":"{secret}","kty":"OKP""#)),
+        of_line(&format!(r#""text":"const jwk = {{ kty: 'RSA', n: 'x', d: '{secret}' }};""#)),
+        of_line(&format!(r#""text":"{{\"dp\": \"{secret}\",\n\"kty\":\"RSA\"""#)),
+    ];
+    for line in lines {
+        let expected = line.replace(&secret, "[REDACTED:PRIVATE_KEY]");
+        assert_eq!(redact(&redactor, &line), expected);
+    }
+    // Without `kty` it is a shape of SVG, a hash, anything; without the members it is public.
+    let lines = [
+        of_line(&format!(r#""d":"{secret}""#)),
+        of_line(&format!(r#""kty":"EC","x":"{secret}","y":"{secret}""#)),
+    ];
+    for line in lines {
+        assert_eq!(redact(&redactor, &line), line);
+    }
 }

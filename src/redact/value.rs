@@ -31,7 +31,7 @@ pub fn looks(value: &[u8]) -> Looks {
         return Looks::Harmless;
     }
     let looks = by_characters(value);
-    if looks == Looks::Harmless || holds_placeholder(value) {
+    if looks == Looks::Harmless || holds_placeholder(value) || is_public_key(value) {
         return Looks::Harmless;
     }
     // Code and paths have other characters than letters and digits.
@@ -93,6 +93,13 @@ pub fn is_passphrase(value: &[u8]) -> bool {
         count += 1;
     }
     count >= 4
+}
+
+/// Whether words that could be a passphrase are rather the rest of a sentence.
+pub fn is_sentence(value: &[u8]) -> bool {
+    const WORDS: [&[u8]; 9] =
+        [b"the", b"for", b"and", b"you", b"your", b"this", b"that", b"with", b"from"];
+    value.split(|byte| *byte == b' ').any(|word| WORDS.contains(&word))
 }
 
 /// Whether a value only says where a secret goes or that one was taken out.
@@ -193,6 +200,23 @@ pub fn is_basic(value: &[u8]) -> bool {
     printable && text.len() >= 5 && text.find(':').is_some_and(|at| at + 1 < text.len())
 }
 
+/// Whether it is the base64 of a public key or certificate in DER: a sequence that begins with
+/// another one. Private keys begin with a number, or with how they are encrypted.
+fn is_public_key(value: &[u8]) -> bool {
+    /// PKCS #5, whose schemes encrypt keys.
+    const ENCRYPTION: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x05";
+    let head = value.get(..32).filter(|_| value.len() >= 40 && value[0] == b'M');
+    let Some(head) = head.and_then(super::encoded::decode) else { return false };
+    // The length takes one byte, or as many more as its first one says.
+    let inner = match head[1] {
+        0x81 => 3,
+        0x82 => 4,
+        _ => 2,
+    };
+    let is_encrypted = head.windows(ENCRYPTION.len()).any(|part| part == ENCRYPTION);
+    head[0] == 0x30 && head[inner] == 0x30 && !is_encrypted
+}
+
 /// Code that a reader mistakes for a value: calls, member access, templates.
 fn is_code(value: &[u8]) -> bool {
     let code = |pair: &[u8]| {
@@ -208,6 +232,17 @@ fn is_code(value: &[u8]) -> bool {
         return true;
     }
     let identifier = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.');
+    // `(char*)&pNew[1`
+    let cast = value.strip_prefix(b"(").and_then(|rest| {
+        let end = rest.iter().position(|byte| *byte == b')')?;
+        Some(
+            end > 0
+                && rest[..end].iter().all(|byte| identifier(byte) || matches!(byte, b' ' | b'*')),
+        )
+    });
+    if cast == Some(true) {
+        return true;
+    }
     // `required|string|min:8`
     let listed = value.iter().position(|byte| *byte == b'|').filter(|at| *at > 2);
     if listed.is_some_and(|at| value[..at].iter().all(u8::is_ascii_lowercase)) {
@@ -221,8 +256,9 @@ fn is_code(value: &[u8]) -> bool {
     dots > 0
         && value.iter().all(identifier)
         && value.split(|byte| *byte == b'.').all(|part| {
+            let digits = part.iter().filter(|byte| byte.is_ascii_digit()).count();
             part.first().is_some_and(|first| !first.is_ascii_digit())
-                && part.iter().filter(|byte| byte.is_ascii_digit()).count() <= 1
+                && (digits <= 1 || digits == 2 && wordy_letters(part).0 >= 10)
         })
 }
 
