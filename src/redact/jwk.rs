@@ -77,7 +77,7 @@ impl Members {
             Some(key)
                 if PRIVATE.contains(&key)
                     && content.len() >= VALUE_BYTES_MIN
-                    && content.iter().all(|byte| is_base64_for_urls(byte)) =>
+                    && content.iter().all(is_base64_for_urls) =>
             {
                 self.secrets.push(Span { range: string.range.clone(), label: PRIVATE_KEY });
             }

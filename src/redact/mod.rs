@@ -41,6 +41,7 @@ use crate::error::Error;
 use scan::Scanner;
 use spans::Span;
 
+pub use line::SPANS_MAX;
 pub use rules_file::{FileRule, parse as parse_rules};
 pub use settings::{MarkerKey, Pattern, Settings};
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use confab::redact::Redactor;
 use confab::redact::rules::samples::expand;
+use confab::redact::{Redactor, SPANS_MAX};
 
 /// Bytes of the line.
 const LINE_BYTES: usize = 64 << 20;
@@ -12,12 +12,13 @@ const LINE_BYTES: usize = 64 << 20;
 pub fn run(redactor: &Redactor) {
     let words = "what somebody said about something, ";
     let secret = expand("ghp_{a36} ", 1).0;
+    let many = format!("{secret}{}", ". ".repeat((LINE_BYTES / SPANS_MAX - secret.len()) / 2));
     let megabyte = words.repeat((1 << 20) / words.len());
     let lines = [
         ("without secrets", words.repeat(LINE_BYTES / words.len())),
         ("with a secret a megabyte", (secret + &megabyte).repeat(LINE_BYTES >> 20)),
         ("of escapes", "\\u0061\\n".repeat(LINE_BYTES / 8)),
-        ("of nothing but tokens", expand("ghp_{a36} ", 1).0.repeat(LINE_BYTES / 41)),
+        ("with as many secrets as a line may have", many.repeat(SPANS_MAX)),
     ];
     println!("redact: growth of memory at a line of {} MB", LINE_BYTES >> 20);
     for (name, text) in lines {
@@ -30,7 +31,7 @@ pub fn run(redactor: &Redactor) {
             return println!("  not told by this system");
         }
         let before = status("VmRSS:");
-        let redacted = redactor.line(&line).unwrap();
+        let redacted = redactor.line(&line).expect("as many secrets as a line may have");
         let output = if redacted.len() == line.len() { 0 } else { redacted.len() };
         let growth = status("VmHWM:").saturating_sub(before);
         println!("  {name}: {:.1} MB, {:.1} MB of it the redacted line", mb(growth), mb(output));
