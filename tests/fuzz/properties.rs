@@ -14,7 +14,9 @@ pub fn check(redactor: &Redactor, input: &[u8], planted: Option<&Planted>) -> Re
         lines.map(|line| check_line(redactor, line)).collect();
     let output = output?.join(&b'\n');
     let Some(planted) = planted else { return Ok(()) };
-    match planted.is_shown_by(&output) {
+    // A change may have copied the secret to where nothing says what it is.
+    let copied = planted.is_shown_by(&input[planted.bytes..]);
+    match planted.is_shown_by(&output) && !copied {
         true => Err("the planted secret is shown".into()),
         false => Ok(()),
     }
