@@ -12,6 +12,7 @@
 //! to the backend. The format is that of the existing client (reference §4.5, §4.6) plus `version`
 //! and `files`, so that hooks and daemons of either respect each other.
 
+mod delivered;
 mod inbox;
 mod kept;
 mod launch;
@@ -19,6 +20,7 @@ mod lines;
 mod lock;
 mod record;
 
+pub use delivered::{load as load_delivered, note as note_delivered};
 pub use inbox::{
     HookInput, Note, NoteKind, append, append_foreign, consume, finish, has_notes, read,
 };
