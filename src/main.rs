@@ -60,15 +60,18 @@ fn run_hook(event: Option<Event>) -> ExitCode {
     let Some(event) = event else { return ExitCode::SUCCESS };
     let mut stdout = io::stdout();
     let _ = stdout.write_all(event.answer().as_bytes()).and_then(|()| stdout.flush());
-    if let Err(error) = try_hook(event)
-        && io::stderr().is_terminal()
-    {
-        complain(&error);
+    match try_hook(event) {
+        Ok(answer) => {
+            let answer = answer.unwrap_or_default();
+            let _ = stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush());
+        }
+        Err(error) if io::stderr().is_terminal() => complain(&error),
+        Err(_) => {}
     }
     ExitCode::SUCCESS
 }
 
-fn try_hook(event: Event) -> Result<()> {
+fn try_hook(event: Event) -> Result<Option<String>> {
     let time_max = if event == Event::SessionEnd { END_INPUT_TIME_MAX } else { INPUT_TIME_MAX };
     let deadline = Instant::now() + time_max;
     let read = |buffer: &mut [u8]| {
@@ -80,6 +83,8 @@ fn try_hook(event: Event) -> Result<()> {
         executable: &env::current_exe().context(|| "find this program".into())?,
         environment: env::vars_os().collect(),
         claude_pid: text("CLAUDE_PID").and_then(|pid| pid.parse().ok()),
+        links_off: text("CONFAB_DISABLE_LINK_FROM_GITHUB")
+            .is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false")),
         now: SystemTime::now(),
     };
     hook::handle(event, &input, &surroundings)
