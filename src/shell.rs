@@ -381,6 +381,9 @@ impl Reader<'_> {
         let mut word = Word { text: String::new(), known: true };
         if self.tilde() {
             word.text.push_str(&self.home.to_string_lossy());
+        } else if self.byte() == b'~' {
+            // The home of somebody else.
+            word.known = false;
         }
         while let Some(character) = self.rest().chars().next() {
             match character {
@@ -489,6 +492,10 @@ impl Reader<'_> {
 
     /// Reads `${…}`; what is substituted within is run.
     fn braced(&mut self, place: &Place, depth: usize) {
+        if depth >= NESTING_MAX {
+            self.at = self.text.len();
+            return;
+        }
         self.at += 2;
         let mut scratch = Word::default();
         while let Some(character) = self.rest().chars().next() {
@@ -500,11 +507,9 @@ impl Reader<'_> {
                 '\\' => self.escape(&mut scratch),
                 '"' => {
                     self.at += 1;
-                    self.double_quoted(&mut scratch, place, depth);
+                    self.double_quoted(&mut scratch, place, depth + 1);
                 }
-                '$' | '`' if depth < NESTING_MAX => {
-                    self.expansion(&mut scratch, place, depth + 1, true);
-                }
+                '$' | '`' => self.expansion(&mut scratch, place, depth + 1, true),
                 _ => self.at += character.len_utf8(),
             }
         }

@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_hook_is_never_a_usage_error() {
-        let cases: [(&[&str], Option<Event>); 9] = [
+        let cases: [(&[&str], Option<Event>); 11] = [
             (&["--", "hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-end", "--provider", "claude-code"], Some(Event::SessionEnd)),

@@ -264,3 +264,39 @@ fn options(words: &[Word], letters: &str, names: &[&str]) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    struct Case {
+        command: String,
+        makes: Vec<String>,
+    }
+
+    fn written(action: &Action) -> String {
+        let Action::Commit { folder, writes_message } = action else {
+            return "pull request".to_owned();
+        };
+        let place = match folder {
+            None => "?".to_owned(),
+            Some(folder) if folder.as_os_str().is_empty() => ".".to_owned(),
+            Some(folder) => folder.display().to_string(),
+        };
+        format!("commit {place}{}", if *writes_message { "" } else { " reused" })
+    }
+
+    #[test]
+    fn every_recorded_command_line_makes_what_it_makes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/links/actions.jsonl");
+        let text = std::fs::read_to_string(path).unwrap();
+        for line in text.lines() {
+            let case: Case = serde_json::from_str(line).unwrap();
+            let (actions, _) = actions(&case.command, Path::new("/home/dev"));
+            let found: Vec<String> = actions.iter().map(written).collect();
+            assert_eq!(found, case.makes, "{}", case.command);
+        }
+    }
+}

@@ -17,5 +17,6 @@ mod hook;
 mod network;
 mod recovery;
 mod server;
+mod shell;
 mod simulation;
 mod support;
