@@ -348,13 +348,8 @@ impl Follower {
             warn!("{problem}");
         }
         let mut backend = (world.connect)(&account)?;
-        if self.account.as_ref().is_some_and(|last| *last != account) {
-            info!("the backend or the key is another one now");
-            self.engine.change_backend();
-            self.n_gone = 0;
-        }
         self.links = config.links();
-        self.account = Some(account);
+        self.take_account(account);
         let Follower { id, engine, record, ends, account, links, .. } = self;
         let mut waiting = record.links.clone();
         let mut checkpoint = |engine: &Engine| {
@@ -401,6 +396,15 @@ impl Follower {
             }
         }
         Ok(report)
+    }
+
+    fn take_account(&mut self, account: Account) {
+        if self.account.as_ref().is_some_and(|last| *last != account) {
+            info!("the backend or the key is another one now");
+            self.engine.change_backend();
+            self.n_gone = 0;
+        }
+        self.account = Some(account);
     }
 
     fn after_success(&mut self, world: &World<'_>, error: Option<Error>) -> Outcome {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::shell::{self, Command, Folder, Word};
+use crate::shell::{self, Folder, SimpleCommand, Word};
 
 /// Scripts within scripts; what lies deeper is not told.
 const NESTING_MAX: usize = 4;
@@ -173,7 +173,7 @@ fn script_of<'a>(arguments: &'a [Word], input: Option<&'a str>) -> Option<&'a st
     }
 }
 
-fn commit(command: &Command, arguments: &[Word]) -> Option<Action> {
+fn commit(command: &SimpleCommand, arguments: &[Word]) -> Option<Action> {
     let mut folder = command.folder.clone();
     let variable = command.assignments.iter().rev().find(|(name, _)| name == "GIT_DIR");
     if let Some((_, path)) = variable {

@@ -9,7 +9,7 @@
 //! Whether links are wanted, and which address is the session's, is what the daemon has written
 //! into the state file: nothing is asked of a session that the backend does not know.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Deserializer};
@@ -121,9 +121,7 @@ pub fn after(
 ) -> Result<()> {
     let tool: Tool<'_> = serde_json::from_slice(bytes).context(|| "read hook input".into())?;
     let Some(making) = making(&tool, paths) else { return Ok(()) };
-    if record(paths, id).is_none() {
-        return Ok(());
-    }
+    let Some(record) = record(paths, id) else { return Ok(()) };
     let output = tool.tool_response.map(texts).unwrap_or_default();
     let took = parsed::<u64>(tool.duration_ms).map(Duration::from_millis);
     let since = now - took.unwrap_or(COMMAND_TIME_MAX).min(COMMAND_TIME_MAX) - TIME_SLACK;
@@ -131,7 +129,7 @@ pub fn after(
         pull_request_of_tool(&making.input, &output)
     } else {
         let n_requests = making.actions.iter().filter(|a| **a == Action::PullRequest).count();
-        let mut links = commits(&making, &output, input, since, paths);
+        let mut links = commits(&making, &output, (&input.cwd, &record.cwd), since, paths);
         links.extend(github::created_pull_requests(&output, n_requests));
         links
     };
@@ -174,7 +172,7 @@ fn record(paths: &Paths, id: &SessionId) -> Option<Record> {
 fn commits(
     making: &Making,
     output: &str,
-    input: &HookInput,
+    (cwd, project): (&str, &str),
     since: SystemTime,
     paths: &Paths,
 ) -> Vec<Link> {
@@ -182,7 +180,7 @@ fn commits(
         .actions
         .iter()
         .filter_map(|action| match action {
-            Action::Commit { folder, .. } => Some(candidates(folder, &making.end, &input.cwd)),
+            Action::Commit { folder, .. } => Some(candidates(folder, &making.end, cwd, project)),
             Action::PullRequest => None,
         })
         .collect();
@@ -211,30 +209,45 @@ fn commits(
     links
 }
 
-/// Where a commit may have been made, the likeliest folder first. Claude Code names the folder in
-/// which the shell was left, and sets it back when that lies outside of the project.
-fn candidates(folder: &Folder, end: &Folder, cwd: &str) -> Vec<PathBuf> {
-    let cwd = Path::new(cwd);
-    if !cwd.is_absolute() {
-        return folder.iter().filter(|folder| folder.is_absolute()).cloned().collect();
-    }
-    let Some(folder) = folder else { return vec![cwd.to_owned()] };
+/// Where a commit may have been made, the likeliest folder first. Claude Code does not say where a
+/// command line began but where its shell was left, and sets that back to `project` when it lies
+/// outside. A folder that only running the line could tell (`cd "$X"`) is sought where it ended.
+fn candidates(folder: &Folder, end: &Folder, cwd: &str, project: &str) -> Vec<PathBuf> {
+    let is_absolute = |path: &&Path| path.is_absolute();
+    let cwd = Some(Path::new(cwd)).filter(is_absolute);
+    let Some(folder) = folder else { return cwd.map(Path::to_owned).into_iter().collect() };
     if folder.is_absolute() {
         return vec![folder.clone()];
     }
     let mut candidates = Vec::new();
-    if let Some(end) = end {
+    if let (Some(end), Some(cwd)) = (end, cwd) {
         if end == folder {
             candidates.push(cwd.to_owned());
         }
-        if end.is_relative() && cwd.ends_with(end) {
-            let start = cwd.ancestors().nth(end.components().count()).unwrap_or(cwd);
-            candidates.push(start.join(folder));
+        let ((n_up, below), (n_end_up, end_below)) = (straightened(folder), straightened(end));
+        if end.is_relative() && cwd.ends_with(&end_below) && n_up >= n_end_up {
+            let n_steps = end_below.components().count() + n_up - n_end_up;
+            candidates.extend(cwd.ancestors().nth(n_steps).map(|start| start.join(below)));
         }
     }
-    candidates.push(cwd.join(folder));
+    let project = Some(Path::new(project)).filter(is_absolute);
+    candidates.extend(cwd.into_iter().chain(project).map(|start| start.join(folder)));
     candidates.dedup();
     candidates
+}
+
+/// How many folders up a relative path leads, and the path down from there.
+fn straightened(path: &Path) -> (usize, PathBuf) {
+    let mut n_up = 0;
+    let mut below = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if !below.pop() => n_up += 1,
+            Component::Normal(name) => below.push(name),
+            _ => {}
+        }
+    }
+    (n_up, below)
 }
 
 /// The pull request that the tool has made: the first one in its answer of the repository that it
@@ -254,16 +267,16 @@ fn reason(url: &str, commits: bool, requests: bool, is_shell: bool) -> String {
         (true, false) => "commit",
         (false, _) => "PR",
     };
-    let mut text = format!("✓ Confab is linking this {what} to your session.");
+    let mut text = format!("✓ Confab is linking this {what} to your session. ");
     if commits {
         text.push_str(&format!(
-            " Add this trailer to the commit message, as a paragraph of its own at its end, or \
+            "Add this trailer to the commit message, as a paragraph of its own at its end, or \
              with `--trailer`:\n\n    Confab-Link: {url}\n\n",
         ));
     }
     if requests {
         text.push_str(&format!(
-            " Add this line at the end of the PR body:\n\n    📝 [Confab link]({url})\n\n",
+            "Add this line at the end of the PR body:\n\n    📝 [Confab link]({url})\n\n",
         ));
     }
     text.push_str("The value is a URL: copy it verbatim. Then ");

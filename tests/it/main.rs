@@ -14,6 +14,7 @@ mod exclude;
 mod files;
 mod filter;
 mod hook;
+mod links;
 mod network;
 mod recovery;
 mod server;
