@@ -13,8 +13,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use confab::cli::doctor::Patient;
 use confab::cli::finding::Finding;
+use confab::cli::list::List;
 use confab::cli::local_server::Machine;
 use confab::cli::login::{Console, Login};
+use confab::cli::save::Save;
 use confab::cli::setup::Setup;
 use confab::cli::uninstall::Uninstall;
 use confab::cli::{self, Command, Exit};
@@ -64,15 +66,18 @@ fn run_hook(event: Option<Event>) -> ExitCode {
     let Some(event) = event else { return ExitCode::SUCCESS };
     let mut stdout = io::stdout();
     let _ = stdout.write_all(event.answer().as_bytes()).and_then(|()| stdout.flush());
-    if let Err(error) = try_hook(event)
-        && io::stderr().is_terminal()
-    {
-        complain(&error);
+    match try_hook(event) {
+        Ok(answer) => {
+            let answer = answer.unwrap_or_default();
+            let _ = stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush());
+        }
+        Err(error) if io::stderr().is_terminal() => complain(&error),
+        Err(_) => {}
     }
     ExitCode::SUCCESS
 }
 
-fn try_hook(event: Event) -> Result<()> {
+fn try_hook(event: Event) -> Result<Option<String>> {
     let time_max = if event == Event::SessionEnd { END_INPUT_TIME_MAX } else { INPUT_TIME_MAX };
     let deadline = Instant::now() + time_max;
     let read = |buffer: &mut [u8]| {
@@ -84,6 +89,8 @@ fn try_hook(event: Event) -> Result<()> {
         executable: &this_program()?,
         environment: env::vars_os().collect(),
         claude_pid: text("CLAUDE_PID").and_then(|pid| pid.parse().ok()),
+        links_off: text("CONFAB_DISABLE_LINK_FROM_GITHUB")
+            .is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false")),
         now: SystemTime::now(),
     };
     hook::handle(event, &input, &surroundings)
@@ -108,32 +115,10 @@ fn run(command: Command) -> Result<Exit> {
             with_console(|console| cli::login::login(&paths, login, &connect, console)).map(done)
         }
         Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
-        Command::List(list) => {
-            let columns = sys::terminal::columns();
-            let (now, mut stderr) = (SystemTime::now(), io::stderr());
-            cli::list::run(&list, &paths()?, now, columns, &mut stdout, &mut stderr).map(complete)
-        }
-        Command::Save(save) => {
-            let paths = paths()?;
-            with_world(&paths, "save", |world| {
-                let (mut stderr, mut talk) = (io::stderr(), io::stderr());
-                let progress = stderr.is_terminal().then_some(&mut stderr as &mut dyn Write);
-                let counts = cli::save::run(&save, world, &mut stdout, progress, &mut talk)?;
-                let all = !counts.any_failed();
-                Ok(if all && counts.any_skipped() { Exit::Skipped } else { judged(all) })
-            })
-        }
+        Command::List(list) => run_list(&list),
+        Command::Save(save) => run_save(&save),
         Command::Setup { login, local, claude } => run_setup(login, local, claude).map(judged),
-        Command::Install { folder } => {
-            let surroundings = cli::install::Surroundings {
-                executable: this_program()?,
-                home: home()?,
-                path: env::var_os("PATH").unwrap_or_default(),
-                shell: text("SHELL").unwrap_or_default(),
-            };
-            let folder = folder.as_deref();
-            cli::install::run(folder, &surroundings, &mut stdout, &mut io::stderr()).map(done)
-        }
+        Command::Install { folder } => run_install(folder.as_deref()),
         Command::Uninstall { yes, force, claude } => run_uninstall(yes, force, claude),
         Command::Status { json } => {
             // What is missing only because nothing has run yet is no finding.
@@ -171,6 +156,33 @@ fn run(command: Command) -> Result<Exit> {
             })
         }
     }
+}
+
+fn run_list(list: &List) -> Result<Exit> {
+    let (mut out, mut talk) = (Output(io::stdout()), io::stderr());
+    let (now, columns) = (SystemTime::now(), sys::terminal::columns());
+    cli::list::run(list, &paths()?, now, columns, &mut out, &mut talk).map(complete)
+}
+
+fn run_save(save: &Save) -> Result<Exit> {
+    with_world(&paths()?, "save", |world| {
+        let (mut out, mut stderr, mut talk) = (Output(io::stdout()), io::stderr(), io::stderr());
+        let progress = stderr.is_terminal().then_some(&mut stderr as &mut dyn Write);
+        let counts = cli::save::run(save, world, &mut out, progress, &mut talk)?;
+        let all = !counts.any_failed();
+        Ok(if all && counts.any_skipped() { Exit::Skipped } else { judged(all) })
+    })
+}
+
+fn run_install(folder: Option<&Path>) -> Result<Exit> {
+    let surroundings = cli::install::Surroundings {
+        executable: this_program()?,
+        home: home()?,
+        path: env::var_os("PATH").unwrap_or_default(),
+        shell: text("SHELL").unwrap_or_default(),
+    };
+    let mut out = Output(io::stdout());
+    cli::install::run(folder, &surroundings, &mut out, &mut io::stderr()).map(done)
 }
 
 /// The key from standard input, if it is to come from there, and a name for a new one.

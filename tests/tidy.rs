@@ -13,10 +13,12 @@ use std::path::Path;
 
 /// The rooms of the house and their floors: the twin of the table in the docs of `src/lib.rs`. A
 /// room may be planned here before it is built; what is built must be here.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 24] = [
     ("error", 0),
     ("time", 0),
     ("schedule", 0),
+    ("shell", 0),
+    ("github", 0),
     ("wire", 0),
     ("sys", 0),
     ("files", 1),
@@ -39,9 +41,12 @@ const FLOORS: [(&str, u8); 22] = [
 ];
 /// Written `s` in the docs: outside the client's floors, with a list of its own.
 const SERVER_FLOOR: u8 = u8::MAX;
-const SERVER_MAY_USE: [&str; 7] = ["error", "time", "wire", "sys", "files", "redact", "transcript"];
+const SERVER_MAY_USE: [&str; 8] =
+    ["error", "time", "wire", "github", "sys", "files", "redact", "transcript"];
 /// What a hook may use: it answers within a millisecond and never touches network or transcript.
-const HOOK_MAY_USE: [&str; 4] = ["error", "files", "state", "sys"];
+/// `shell` and `github` only read text; `git` reads a few small files, and only when a commit was
+/// made: later, in the daemon, the folder may stand on another commit or be gone.
+const HOOK_MAY_USE: [&str; 7] = ["error", "files", "state", "sys", "shell", "github", "git"];
 /// Words that mean that a hook does what it must not.
 const HOOK_MUST_NOT_NAME: [&str; 7] =
     ["ureq", "regex", "zstd", "rusqlite", "aho_corasick", "TcpStream", "Command"];

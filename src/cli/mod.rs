@@ -367,6 +367,8 @@ fn event_of(word: &str) -> Option<Event> {
         "session-start" => Some(Event::SessionStart),
         "session-end" => Some(Event::SessionEnd),
         "user-prompt-submit" => Some(Event::UserPromptSubmit),
+        "pre-tool-use" => Some(Event::PreToolUse),
+        "post-tool-use" => Some(Event::PostToolUse),
         _ => None,
     }
 }
@@ -393,13 +395,15 @@ mod tests {
 
     #[test]
     fn a_hook_is_never_a_usage_error() {
-        let cases: [(&[&str], Option<Event>); 9] = [
+        let cases: [(&[&str], Option<Event>); 11] = [
             (&["--", "hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-end", "--provider", "claude-code"], Some(Event::SessionEnd)),
             (&["hook", "user-prompt-submit", "--nonsense"], Some(Event::UserPromptSubmit)),
             (&["hook", "session-start", "--provider", "other"], Some(Event::SessionStart)),
-            (&["hook", "pre-tool-use"], None),
+            (&["hook", "pre-tool-use"], Some(Event::PreToolUse)),
+            (&["hook", "post-tool-use", "x"], Some(Event::PostToolUse)),
+            (&["hook", "stop"], None),
             (&["hook"], None),
             (&["sync", "start"], Some(Event::SessionStart)),
             (&["sync", "stop", "--help"], Some(Event::SessionEnd)),

@@ -3,6 +3,10 @@
 use super::{Count, Entry, Flag, Operand, Verb};
 use crate::config::keys;
 
+/// The events of Claude Code that are answered.
+const HOOK_EVENTS: [&str; 5] =
+    ["session-start", "session-end", "user-prompt-submit", "pre-tool-use", "post-tool-use"];
+
 /// The shells that completions are made for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
@@ -300,11 +304,15 @@ pub const COMMANDS: &[Entry] = &[
     Entry {
         verb: Verb::Hook,
         words: "hook",
-        operands: &[operand("EVENT", &["session-start", "session-end", "user-prompt-submit"])],
+        operands: &[operand("EVENT", &HOOK_EVENTS)],
         summary: "answers Claude Code; reads the hook's JSON on standard input",
         text: &[
             "Always exits with 0 and never waits for anything but its input. `sync start` and \
              `sync stop` are old names of `hook session-start` and `hook session-end`.",
+            "Before a commit or a pull request is made, the agent is asked once to name the \
+             session in it; afterwards the backend is told of it. Both are off while \
+             CONFAB_DISABLE_LINK_FROM_GITHUB is set (but to 0 or false), or link_from_github is \
+             false in the config.",
         ],
         examples: &[("confab hook session-start <input.json", "what Claude Code runs")],
         ..NONE

@@ -1,12 +1,15 @@
 //! What Claude Code runs: stdin, lock, spawn or note, stdout, in about a millisecond.
 //!
 //! A hook never fails towards Claude Code: whatever happens, the answer is the same and the exit
-//! status 0. It never waits for the daemon, and touches no network, regex, TLS, transcript, git,
-//! configuration or log.
+//! status 0. It never waits for the daemon, and touches no network, regex, TLS, transcript,
+//! configuration or log; a few small files of git's are read when a commit was made.
 //!
 //! Two paths reach a daemon. Nobody holds the session's lock: the hook takes it and hands it over
 //! to a new daemon. Somebody holds it: the hook leaves a note in the inbox, which is read before
 //! the holder lets go.
+
+mod actions;
+mod tool;
 
 use std::ffi::OsString;
 use std::io;
@@ -31,17 +34,21 @@ pub enum Event {
     SessionEnd,
     /// The user sent a prompt.
     UserPromptSubmit,
+    /// A tool is about to be used.
+    PreToolUse,
+    /// A tool was used.
+    PostToolUse,
 }
 
 impl Event {
     fn note_kind(self) -> NoteKind {
         match self {
             Event::SessionEnd => NoteKind::SessionEnd,
-            Event::SessionStart | Event::UserPromptSubmit => NoteKind::Start,
+            _ => NoteKind::Start,
         }
     }
 
-    /// The one line that goes to standard output, whatever happens.
+    /// What goes to standard output first, whatever happens.
     pub fn answer(self) -> &'static str {
         match self {
             Event::SessionStart | Event::SessionEnd => {
@@ -50,6 +57,7 @@ impl Event {
             Event::UserPromptSubmit => {
                 "{\"continue\":true,\"stopReason\":\"\",\"suppressOutput\":true}\n"
             }
+            Event::PreToolUse | Event::PostToolUse => "",
         }
     }
 }
@@ -65,6 +73,8 @@ pub struct Surroundings<'a> {
     pub environment: Vec<(OsString, OsString)>,
     /// `CLAUDE_PID`.
     pub claude_pid: Option<u32>,
+    /// Commits and pull requests are not linked, says the environment.
+    pub links_off: bool,
     /// The time of the event.
     pub now: SystemTime,
 }
@@ -99,40 +109,62 @@ pub fn read_input(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::R
     }
 }
 
-/// Does what the event asks for.
+/// Does what the event asks for. Returns what goes to standard output behind [`Event::answer`].
 ///
 /// # Errors
 /// Input that cannot be used, or a system call that failed. The caller answers all the same.
-pub fn handle(event: Event, input: &[u8], surroundings: &Surroundings<'_>) -> Result<()> {
+pub fn handle(
+    event: Event,
+    bytes: &[u8],
+    surroundings: &Surroundings<'_>,
+) -> Result<Option<String>> {
     let paths = surroundings.paths;
-    let input: HookInput = serde_json::from_slice(input).context(|| "read hook input".into())?;
+    let input: HookInput = serde_json::from_slice(bytes).context(|| "read hook input".into())?;
     let id = SessionId::new(&input.session_id)
         .ok_or_else(|| Error::new("session_id of the hook input is not a session id"))?;
     check_transcript_path(Path::new(&input.transcript_path), paths)?;
     if Kept::is_deleted(paths, &id) {
-        return Ok(());
+        return Ok(None);
     }
+    match event {
+        Event::PreToolUse | Event::PostToolUse if surroundings.links_off => Ok(None),
+        Event::PreToolUse => tool::before(bytes, &id, paths),
+        Event::PostToolUse => {
+            tool::after(bytes, &input, &id, paths, surroundings.now).map(|()| None)
+        }
+        _ => reach_daemon(event, &input, &id, surroundings).map(|()| None),
+    }
+}
+
+/// Tells the session's daemon, or starts one.
+fn reach_daemon(
+    event: Event,
+    input: &HookInput,
+    id: &SessionId,
+    surroundings: &Surroundings<'_>,
+) -> Result<()> {
+    let paths = surroundings.paths;
     let parent = sys::process::claude(surroundings.claude_pid);
     let what = || format!("reach the daemon of session {id}");
-    if let Attempt::Taken(lock) = state::try_lock(paths, &id).context(what)? {
-        return start(lock, &id, &input, parent, event, surroundings);
+    if let Attempt::Taken(lock) = state::try_lock(paths, id).context(what)? {
+        return start(lock, id, input, parent, event, surroundings);
     }
     let kind = event.note_kind();
-    state::append(paths, &id, &Note::new(kind, &input, parent, surroundings.now)).context(what)?;
-    match state::try_lock(paths, &id).context(what)? {
+    state::append(paths, id, &Note::new(kind, input, parent, surroundings.now)).context(what)?;
+    match state::try_lock(paths, id).context(what)? {
         Attempt::Busy => {
-            if let (Event::SessionEnd, Some(daemon)) = (event, state::holder(paths, &id)) {
+            if let (Event::SessionEnd, Some(daemon)) = (event, state::holder(paths, id)) {
                 // A daemon that ends in this moment has read the note or left it for the next.
                 let _ = sys::signals::wake(daemon.pid);
             }
             Ok(())
         }
         // The holder has read the note, delivered everything and ended: nothing is left to do.
-        Attempt::Taken(lock) if event == Event::SessionEnd && !state::has_notes(paths, &id) => {
+        Attempt::Taken(lock) if event == Event::SessionEnd && !state::has_notes(paths, id) => {
             lock.remove().context(what)
         }
         // The holder let go before it could read the note.
-        Attempt::Taken(lock) => spawn(lock, &id, &input, parent, surroundings),
+        Attempt::Taken(lock) => spawn(lock, id, input, parent, surroundings),
     }
 }
 
