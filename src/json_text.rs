@@ -326,7 +326,8 @@ mod tests {
             again.remove(again.position("new").unwrap());
             // What stood between the brackets of an empty object is not known any more.
             let is_empty = again.members.is_empty();
-            let expected = if is_empty { text.split_whitespace().collect() } else { text.into() };
+            let expected: String =
+                if is_empty { text.split_whitespace().collect() } else { text.into() };
             assert_eq!(again.text(), expected);
         }
     }

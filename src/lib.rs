@@ -70,7 +70,7 @@ pub mod schedule;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;
-//pub mod settings;
+pub mod settings;
 pub mod state;
 pub mod sync;
 pub mod sys;
