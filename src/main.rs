@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use confab::cli::finding::Finding;
+use confab::cli::hooks::Folders;
 use confab::cli::login::Login;
 use confab::cli::{self, Command, Exit};
 use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
@@ -21,6 +22,7 @@ use confab::files::{self, Paths, Roots};
 use confab::hook::{self, Event};
 use confab::logging;
 use confab::remote::{Backend, Client, Network};
+use confab::settings::{Outcome, Program};
 use confab::state::Launch;
 use confab::sys;
 use confab::time::Clock;
@@ -117,6 +119,21 @@ fn run(command: Command) -> Result<Exit> {
             };
             cli::doctor::run(patient, json, &mut stdout).map(judged)
         }
+        Command::HooksAdd(named) => {
+            let folders = Folders::new(named, &paths()?);
+            tell_hooks(cli::hooks::add_to_all(&folders, &this_program()?))
+        }
+        Command::HooksCheck { folders, json } => {
+            let folders = Folders::new(folders, &paths()?);
+            cli::hooks::check(&folders, &this_program()?, json, &mut stdout).map(judged)
+        }
+        Command::HooksExportPlugin(folder) => {
+            cli::hooks::export_plugin(&folder, &this_program()?, &mut stdout).map(done)
+        }
+        Command::HooksRemove(named) => {
+            let folders = Folders::new(named, &paths()?);
+            tell_hooks(cli::hooks::remove_from_all(&folders, &this_program()?))
+        }
         Command::Redact { explain } => run_redact(explain),
         Command::RedactionTest { file, json } => run_redaction_test(&file, json),
         Command::SyncStatus { json } => {
@@ -170,9 +187,24 @@ fn client(account: &Account, network: &Network) -> Result<Client> {
     Client::new(account, network, Arc::new(SystemClock))
 }
 
-/// What is the matter with the hooks in Claude Code's settings: nothing is known of them yet.
+/// What is the matter with the hooks in Claude Code's settings.
 fn hook_findings() -> Vec<Finding> {
-    Vec::new()
+    let found = paths().and_then(|paths| {
+        Ok(cli::hooks::findings(&Folders::new(Vec::new(), &paths), &this_program()?))
+    });
+    found.unwrap_or_else(|error| vec![Finding::error("hooks", &error)])
+}
+
+/// This program as hooks are to start it.
+fn this_program() -> Result<Program> {
+    Program::new(&env::current_exe().context(|| "find this program".into())?)
+}
+
+/// Says what was done to the hooks of several folders, and what went wrong.
+fn tell_hooks(outcomes: Vec<Result<Outcome>>) -> Result<Exit> {
+    let errors = cli::hooks::tell(outcomes, &mut io::stdout())?;
+    errors.iter().for_each(complain);
+    Ok(judged(errors.is_empty()))
 }
 
 fn judged(is_well: bool) -> Exit {

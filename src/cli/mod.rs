@@ -8,6 +8,7 @@ pub mod config;
 pub mod doctor;
 pub mod finding;
 pub mod help;
+pub mod hooks;
 pub mod lines;
 pub mod login;
 pub mod man;
@@ -22,7 +23,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cli::login::Login;
-use crate::cli::table::{Count, Entry, Verb};
+use crate::cli::table::{Count, Entry, REPEATED, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
 use crate::files::SessionId;
@@ -63,6 +64,19 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `hooks add`, with Claude's folders.
+    HooksAdd(Vec<PathBuf>),
+    /// `hooks check`.
+    HooksCheck {
+        /// Claude's folders.
+        folders: Vec<PathBuf>,
+        /// As JSON.
+        json: bool,
+    },
+    /// `hooks export-plugin`, with the folder to write.
+    HooksExportPlugin(PathBuf),
+    /// `hooks remove`, with Claude's folders.
+    HooksRemove(Vec<PathBuf>),
     /// `login`. The key may be `-` for standard input, and the name is for `main` to fill in.
     Login(Login),
     /// `logout`.
@@ -149,7 +163,7 @@ impl Line {
                         Some(_) => parser.value().map_err(usage)?,
                         None => OsString::new(),
                     };
-                    if line.option(flag.name).is_some() {
+                    if line.option(flag.name).is_some() && !REPEATED.contains(&flag.name) {
                         return Err(Error::new(format!("--{} is given twice", flag.name)));
                     }
                     line.options.push((flag.name, value));
@@ -163,6 +177,12 @@ impl Line {
     fn option(&self, name: &str) -> Option<&OsStr> {
         let found = self.options.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.as_os_str())
+    }
+
+    /// All values of an option that may be given more than once.
+    fn paths(&self, name: &str) -> Vec<PathBuf> {
+        let given = self.options.iter().filter(|(known, _)| *known == name);
+        given.map(|(_, value)| value.into()).collect()
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {
@@ -197,6 +217,10 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Doctor => Command::Doctor { json },
         Verb::Help => Command::Print(help::topic(operands)?),
         Verb::Hook => Command::Hook(event_of(operands[0])),
+        Verb::HooksAdd => Command::HooksAdd(line.paths("claude-dir")),
+        Verb::HooksCheck => Command::HooksCheck { folders: line.paths("claude-dir"), json },
+        Verb::HooksExportPlugin => Command::HooksExportPlugin(operands[0].into()),
+        Verb::HooksRemove => Command::HooksRemove(line.paths("claude-dir")),
         Verb::Login => Command::Login(Login {
             backend_url: line.text("backend-url")?,
             api_key: line.text("api-key")?,

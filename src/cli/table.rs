@@ -46,6 +46,14 @@ pub enum Verb {
     Help,
     /// `hook EVENT`; is answered before any option is looked at.
     Hook,
+    /// `hooks add`.
+    HooksAdd,
+    /// `hooks check`.
+    HooksCheck,
+    /// `hooks export-plugin DIR`.
+    HooksExportPlugin,
+    /// `hooks remove`.
+    HooksRemove,
     /// `login`.
     Login,
     /// `logout`.
@@ -101,6 +109,14 @@ pub struct Flag {
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 const JSON: Flag = Flag { name: "json", value: None, summary: "write JSON, for scripts" };
+
+const CLAUDE_DIR: Flag = flag(
+    "claude-dir",
+    "DIR",
+    "one of Claude's folders; may be given more than once; ~/.claude if left out",
+);
+/// Options that may be given more than once.
+pub const REPEATED: [&str; 1] = [CLAUDE_DIR.name];
 
 const fn operand(name: &'static str, values: &'static [&'static str]) -> Operand {
     Operand { name, values, count: Count::One }
@@ -274,6 +290,56 @@ pub const COMMANDS: &[Entry] = &[
         ..NONE
     },
     Entry {
+        verb: Verb::HooksAdd,
+        words: "hooks add",
+        options: &[CLAUDE_DIR],
+        summary: "puts confab's hooks into Claude Code's settings",
+        text: &[
+            "settings.json is changed in place: order, layout, other hooks and unknown keys stay. As \
+             it was before, it is kept beside it as settings.json.confab-backup. Old entries of \
+             confab are replaced. Doing it twice changes nothing; doing it after the program was \
+             moved repairs the hooks.",
+            "Without --claude-dir, the folders are those of CLAUDE_CONFIG_DIR and \
+             CONFAB_CLAUDE_DIR, or else ~/.claude.",
+        ],
+        examples: &[
+            ("confab hooks add", "for ~/.claude"),
+            ("confab hooks add --claude-dir ~/.claude --claude-dir ~/work/.claude", "for two"),
+        ],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::HooksRemove,
+        words: "hooks remove",
+        options: &[CLAUDE_DIR],
+        summary: "takes confab's hooks out of Claude Code's settings",
+        text: &[
+            "Commands that start anything but confab stay. The file becomes what it was before \
+             the hooks came, byte for byte, unless others have changed it since.",
+        ],
+        examples: &[("confab hooks remove", "sessions are not uploaded any more")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::HooksCheck,
+        words: "hooks check",
+        options: &[CLAUDE_DIR, JSON],
+        summary: "says whether confab's hooks are there and start this program",
+        text: &["The exit status is 1 when something is wrong."],
+        examples: &[("confab hooks check", "one look")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::HooksExportPlugin,
+        words: "hooks export-plugin",
+        operands: &[operand("DIR", &[])],
+        summary: "writes confab's hooks as a Claude Code plugin",
+        text: &["In place of `hooks add`, for those who manage plugins. The hooks start this \
+             program by its path: export again after it was moved."],
+        examples: &[("confab hooks export-plugin ~/plugins/confab", "writes the plugin")],
+        ..NONE
+    },
+    Entry {
         verb: Verb::Hook,
         words: "hook",
         operands: &[operand("EVENT", &["session-start", "session-end", "user-prompt-submit"])],
@@ -346,6 +412,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("~/.confab/sync", "state of sessions that are not fully delivered"),
     ("~/.confab/kept", "what is remembered of sessions that are"),
     ("~/.confab/redaction.key", "what keys the tags of stable markers; made when needed"),
+    ("~/.claude/settings.json.confab-backup", "Claude Code's settings before the hooks came"),
     ("~/.confab/logs", "log of daemons and commands; never holds content"),
 ];
 

@@ -98,6 +98,11 @@ pub fn inspect_in(folder: &Path, program: &Program) -> Result<Report> {
     edit::inspect(found.as_ref().map_or(b"", |found| &found.bytes), program).context(what)
 }
 
+/// The backups that lie in one of Claude's folders.
+pub fn backups_in(folder: &Path) -> Vec<PathBuf> {
+    backups(folder).into_iter().filter(|path| path.exists()).collect()
+}
+
 /// What is to become of the file.
 #[derive(Default)]
 struct Plan {
@@ -221,10 +226,14 @@ fn backups(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Keeps what the file is, with its mode and owner, unless that is kept already; returns where.
-/// With our hooks in it, it needs no backup of its own beside one that has all the rest.
+/// With our hooks in it, it needs no backup beside one that has all the rest, or when there is no
+/// rest.
 fn back_up(folder: &Path, before: &Present, program: &Program) -> Result<Option<PathBuf>> {
-    let report = edit::inspect(&before.bytes, program);
-    let has_ours = report.is_ok_and(|report| !report.is_empty());
+    let others = edit::remove(&before.bytes, program)?;
+    let has_ours = !others.changes.is_empty();
+    if has_ours && others.is_bare {
+        return Ok(None);
+    }
     for path in backups(folder) {
         match files::read_bounded(&path, SETTINGS_BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

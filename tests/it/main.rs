@@ -17,5 +17,6 @@ mod hook;
 mod network;
 mod recovery;
 mod server;
+mod settings;
 mod simulation;
 mod support;
