@@ -15,10 +15,12 @@
 //! | 0 | [`wire`] | every JSON type exchanged with a backend |
 //! | 0 | [`sys`] | all unsafe and libc |
 //! | 1 | [`files`] | atomic replacement, bounded reads, where everything lies |
+//! | 1 | [`json_text`] | JSON changed in place: what is not changed keeps its bytes |
 //! | 1 | [`redact`] | secrets out, every other byte untouched |
 //! | 1 | [`transcript`] | what one line tells us |
 //! | 2 | [`config`] | the user's configuration, checked on load |
 //! | 2 | [`state`] | a session's state file, lock, inbox and line hashes |
+//! | 2 | [`settings`] | Claude's `settings.json`: our hooks in, out, and looked at |
 //! | 2 | [`tail`] | whole lines from a growing file, positions, chained hashes |
 //! | 2 | [`session`] | the files of a session in every layout |
 //! | 2 | [`git`] | branch, commits and remotes without a subprocess |
@@ -64,6 +66,7 @@ pub mod files;
 pub mod git;
 pub mod github;
 pub mod hook;
+pub mod json_text;
 pub mod logging;
 pub mod redact;
 pub mod remote;
@@ -71,6 +74,7 @@ pub mod schedule;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;
+pub mod settings;
 pub mod shell;
 pub mod state;
 pub mod sync;

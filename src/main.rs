@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use confab::cli::doctor::Patient;
 use confab::cli::finding::Finding;
+use confab::cli::hooks::Folders;
 use confab::cli::list::List;
 use confab::cli::local_server::Machine;
 use confab::cli::login::{Console, Login};
@@ -27,6 +28,7 @@ use confab::files::{self, Paths, Roots};
 use confab::hook::{self, Event};
 use confab::logging;
 use confab::remote::{Backend, Client, Network};
+use confab::settings::{Outcome, Program};
 use confab::state::Launch;
 use confab::sys;
 use confab::time::Clock;
@@ -126,7 +128,7 @@ fn run(command: Command) -> Result<Exit> {
             let network = network();
             let connect = |account: &Account| client(account, &network);
             let paths = paths()?;
-            let hooks = hook_findings(&paths, &this_program()?);
+            let hooks = hook_findings(&Folders::new(Vec::new(), &paths));
             cli::status::run(&paths, hooks, &connect, json, &mut stdout).map(judged)
         }
         Command::Doctor { json } => {
@@ -136,10 +138,14 @@ fn run(command: Command) -> Result<Exit> {
                 paths: &paths,
                 now: SystemTime::now(),
                 connect: &|account| client(account, &network),
-                hooks: hook_findings(&paths, &this_program()?),
+                hooks: hook_findings(&Folders::new(Vec::new(), &paths)),
             };
             cli::doctor::run(patient, json, &mut stdout).map(judged)
         }
+        Command::HooksAdd(_)
+        | Command::HooksRemove(_)
+        | Command::HooksCheck { .. }
+        | Command::HooksExportPlugin(_) => run_hooks(command),
         Command::Redact { explain } => run_redact(explain),
         Command::RedactionTest { file, json } => run_redaction_test(&file, json),
         Command::SyncStatus { json } => {
@@ -211,7 +217,8 @@ fn with_console<T>(body: impl FnOnce(&mut Console<'_>) -> T) -> T {
 }
 
 fn run_setup(login: Login, local: bool, claude: Vec<PathBuf>) -> Result<bool> {
-    let (login, network, paths) = (named(login)?, network(), with_claude(paths()?, claude)?);
+    let (login, network, paths) = (named(login)?, network(), paths()?);
+    let (folders, program) = (Folders::new(absolute(claude)?, &paths), program()?);
     let connect = |account: &Account| client(account, &network);
     let (executable, path) = (this_program()?, env::var_os("PATH").unwrap_or_default());
     let environment = Launch::environment(env::vars_os());
@@ -225,7 +232,7 @@ fn run_setup(login: Login, local: bool, claude: Vec<PathBuf>) -> Result<bool> {
         clock: &SystemClock,
     };
     let examine = || {
-        let hooks = hook_findings(&paths, &executable);
+        let hooks = hook_findings(&folders);
         let now = SystemTime::now();
         cli::doctor::examine(Patient { paths: &paths, now, connect: &connect, hooks })
     };
@@ -234,18 +241,20 @@ fn run_setup(login: Login, local: bool, claude: Vec<PathBuf>) -> Result<bool> {
         login,
         local: local.then_some(machine),
         connect: &connect,
-        add_hooks: &|out| cli::hooks::add(&paths.claude, &executable, out),
+        add_hooks: &|out| tell_hooks(cli::hooks::add_to_all(&folders, &program), out),
         examine: &examine,
     };
     with_console(|console| cli::setup::run(setup, console))
 }
 
 fn run_uninstall(yes: bool, force: bool, claude: Vec<PathBuf>) -> Result<Exit> {
-    let (paths, executable) = (with_claude(paths()?, claude)?, this_program()?);
+    let (paths, executable, program) = (paths()?, this_program()?, program()?);
+    let folders = Folders::new(absolute(claude)?, &paths);
     if !yes && !confirmed("take away hooks, config, key, state and logs of confab?")? {
         return Ok(Exit::Failed);
     }
-    let remove_hooks = |out: &mut dyn Write| cli::hooks::remove(&paths.claude, out);
+    let remove_hooks =
+        |out: &mut dyn Write| tell_hooks(cli::hooks::remove_from_all(&folders, &program), out);
     let uninstall =
         Uninstall { paths: &paths, executable: &executable, force, remove_hooks: &remove_hooks };
     cli::uninstall::run(&uninstall, &mut Output(io::stdout())).map(judged)
@@ -263,16 +272,12 @@ fn confirmed(question: &str) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// The folders of Claude that the user names take the place of those of the environment.
-fn with_claude(paths: Paths, claude: Vec<PathBuf>) -> Result<Paths> {
-    if claude.is_empty() {
-        return Ok(paths);
-    }
+/// Folders that were named from the current one on.
+fn absolute(folders: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
     let whole = |path: PathBuf| {
         std::path::absolute(&path).context(|| format!("find the folder {}", path.display()))
     };
-    let claude: Result<Vec<PathBuf>> = claude.into_iter().map(whole).collect();
-    Ok(Paths { claude: claude?, ..paths })
+    folders.into_iter().map(whole).collect()
 }
 
 fn this_program() -> Result<PathBuf> {
@@ -293,8 +298,45 @@ fn client(account: &Account, network: &Network) -> Result<Client> {
 }
 
 /// What is the matter with the hooks in Claude Code's settings.
-fn hook_findings(paths: &Paths, executable: &Path) -> Vec<Finding> {
-    cli::hooks::findings(&paths.claude, executable)
+fn hook_findings(folders: &Folders) -> Vec<Finding> {
+    match program() {
+        Ok(program) => cli::hooks::findings(folders, &program),
+        Err(error) => vec![Finding::error("hooks", &error)],
+    }
+}
+
+/// This program as hooks are to start it.
+fn program() -> Result<Program> {
+    Program::new(&this_program()?)
+}
+
+fn run_hooks(command: Command) -> Result<Exit> {
+    let (paths, program) = (paths()?, program()?);
+    let folders = |named| Ok::<_, Error>(Folders::new(absolute(named)?, &paths));
+    let mut out = Output(io::stdout());
+    match command {
+        Command::HooksAdd(named) => {
+            tell_hooks(cli::hooks::add_to_all(&folders(named)?, &program), &mut out).map(judged)
+        }
+        Command::HooksRemove(named) => {
+            tell_hooks(cli::hooks::remove_from_all(&folders(named)?, &program), &mut out)
+                .map(judged)
+        }
+        Command::HooksCheck { folders: named, json } => {
+            cli::hooks::check(&folders(named)?, &program, json, &mut out).map(judged)
+        }
+        Command::HooksExportPlugin(folder) => {
+            cli::hooks::export_plugin(&folder, &program, &mut out).map(done)
+        }
+        _ => unreachable!("only commands of the hooks come here"),
+    }
+}
+
+/// Says what was done to the hooks of several folders, and what went wrong; true when nothing did.
+fn tell_hooks(outcomes: Vec<Result<Outcome>>, out: &mut dyn Write) -> Result<bool> {
+    let errors = cli::hooks::tell(outcomes, out)?;
+    errors.iter().for_each(complain);
+    Ok(errors.is_empty())
 }
 
 fn judged(is_well: bool) -> Exit {

@@ -74,6 +74,19 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `hooks add`, with Claude's folders.
+    HooksAdd(Vec<PathBuf>),
+    /// `hooks check`.
+    HooksCheck {
+        /// Claude's folders.
+        folders: Vec<PathBuf>,
+        /// As JSON.
+        json: bool,
+    },
+    /// `hooks export-plugin`, with the folder to write.
+    HooksExportPlugin(PathBuf),
+    /// `hooks remove`, with Claude's folders.
+    HooksRemove(Vec<PathBuf>),
     /// `login`. The key may be `-` for standard input, and the name is for `main` to fill in.
     Login(Login),
     /// `logout`.
@@ -261,6 +274,10 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Doctor => Command::Doctor { json },
         Verb::Help => Command::Print(help::topic(operands)?),
         Verb::Hook => Command::Hook(event_of(operands[0])),
+        Verb::HooksAdd => Command::HooksAdd(line.paths("claude-dir")),
+        Verb::HooksCheck => Command::HooksCheck { folders: line.paths("claude-dir"), json },
+        Verb::HooksExportPlugin => Command::HooksExportPlugin(operands[0].into()),
+        Verb::HooksRemove => Command::HooksRemove(line.paths("claude-dir")),
         Verb::Install => Command::Install { folder: line.option("dest").map(PathBuf::from) },
         Verb::List => {
             Command::List(List { since: line.age()?, all: line.option("all").is_some(), json })

@@ -190,7 +190,7 @@ impl Document {
     ///
     /// # Errors
     /// When the text is no JSON object.
-    pub fn get(&self, key: &Key) -> Result<Option<&str>> {
+    pub fn get(&self, key: &Key) -> Result<Option<String>> {
         document::get(&self.text, &key.path()).map_err(|error| misplaced(&error))
     }
 

@@ -12,6 +12,14 @@ pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
 const JSON: Flag = Flag { name: "json", value: None, summary: "write JSON, for scripts" };
 
+const CLAUDE_DIR: Flag = flag(
+    "claude-dir",
+    "DIR",
+    "a folder of Claude's; may be given more than once; ~/.claude if left out",
+);
+/// Options that may be given more than once.
+pub const REPEATED: [&str; 1] = [CLAUDE_DIR.name];
+
 const fn operand(name: &'static str, values: &'static [&'static str]) -> Operand {
     Operand { name, values, count: Count::One }
 }
@@ -20,13 +28,8 @@ const fn flag(name: &'static str, value: &'static str, summary: &'static str) ->
     Flag { name, value: Some(value), summary }
 }
 
-const CLAUDE_DIR: Flag = flag("claude-dir", "DIR", "Claude's folder; may be given several times");
-
 /// Options that also have a short name.
 pub const SHORT: [(char, &str); 1] = [('d', "since")];
-
-/// Options that may be given several times.
-pub const REPEATED: [&str; 1] = ["claude-dir"];
 
 /// What commands have in common, to be named with `..`.
 const NONE: Entry = Entry {
@@ -302,6 +305,56 @@ pub const COMMANDS: &[Entry] = &[
         ..NONE
     },
     Entry {
+        verb: Verb::HooksAdd,
+        words: "hooks add",
+        options: &[CLAUDE_DIR],
+        summary: "puts confab's hooks into Claude Code's settings",
+        text: &[
+            "settings.json is changed in place: order, layout, other hooks and unknown keys stay. As \
+             it was before, it is kept beside it as settings.json.confab-backup. Old entries of \
+             confab are replaced. Doing it twice changes nothing; doing it after the program was \
+             moved repairs the hooks.",
+            "Without --claude-dir, the folders are those of CLAUDE_CONFIG_DIR and \
+             CONFAB_CLAUDE_DIR, or else ~/.claude.",
+        ],
+        examples: &[
+            ("confab hooks add", "for ~/.claude"),
+            ("confab hooks add --claude-dir ~/.claude --claude-dir ~/work/.claude", "for two"),
+        ],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::HooksRemove,
+        words: "hooks remove",
+        options: &[CLAUDE_DIR],
+        summary: "takes confab's hooks out of Claude Code's settings",
+        text: &[
+            "Commands that start anything but confab stay. The file becomes what it was before \
+             the hooks came, byte for byte, unless others have changed it since.",
+        ],
+        examples: &[("confab hooks remove", "sessions are not uploaded any more")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::HooksCheck,
+        words: "hooks check",
+        options: &[CLAUDE_DIR, JSON],
+        summary: "says whether confab's hooks are there and start this program",
+        text: &["The exit status is 1 when something is wrong."],
+        examples: &[("confab hooks check", "one look")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::HooksExportPlugin,
+        words: "hooks export-plugin",
+        operands: &[operand("DIR", &[])],
+        summary: "writes confab's hooks as a Claude Code plugin",
+        text: &["In place of `hooks add`, for those who manage plugins. The hooks start this \
+             program by its path: export again after it was moved."],
+        examples: &[("confab hooks export-plugin ~/plugins/confab", "writes the plugin")],
+        ..NONE
+    },
+    Entry {
         verb: Verb::Hook,
         words: "hook",
         operands: &[operand("EVENT", &HOOK_EVENTS)],
@@ -378,6 +431,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("~/.confab/sync", "state of sessions that are not fully delivered"),
     ("~/.confab/kept", "what is remembered of sessions that are"),
     ("~/.confab/redaction.key", "what keys the tags of stable markers; made when needed"),
+    ("~/.claude/settings.json.confab-backup", "Claude Code's settings before the hooks came"),
     ("~/.confab/logs", "log of daemons and commands; never holds content"),
 ];
 

@@ -50,6 +50,14 @@ pub enum Verb {
     Hook,
     /// `list`.
     List,
+    /// `hooks add`.
+    HooksAdd,
+    /// `hooks check`.
+    HooksCheck,
+    /// `hooks export-plugin DIR`.
+    HooksExportPlugin,
+    /// `hooks remove`.
+    HooksRemove,
     /// `login`.
     Login,
     /// `logout`.
