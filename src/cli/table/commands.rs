@@ -59,7 +59,7 @@ pub const COMMANDS: &[Entry] = &[
             flag("name", "NAME", "name of the new key on the backend; USER@HOST if left out"),
             CLAUDE_DIR,
         ],
-        summary: "signs in, turns redaction on, installs the hooks, checks everything",
+        summary: "signs in, turns redaction on, installs the hooks, checks all of it",
         text: &[
             "Who is signed in already stays so, and hooks that are right are left alone: running it \
              again changes nothing, and repairs the hooks after this program has moved. Address and \
@@ -98,7 +98,7 @@ pub const COMMANDS: &[Entry] = &[
             },
             CLAUDE_DIR,
         ],
-        summary: "takes everything away again: hooks, daemons, config, key, state, logs",
+        summary: "takes hooks, daemons, config, key, state and logs away again",
         text: &[
             "Refuses while something exists only on this machine and is not delivered, unless \
              forced. Claude's transcripts stay, so does what the backend has, and so do the data of \

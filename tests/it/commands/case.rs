@@ -156,6 +156,7 @@ impl Marks {
             ("{KEY}", key("k")),
             ("{NEW_KEY}", key("n")),
             ("{NOW}", http_date(SystemTime::now())),
+            ("{PROGRAMS}", Path::new(CONFAB).parent().unwrap().to_str().unwrap().to_string()),
             ("{VERSION}", env!("CARGO_PKG_VERSION").to_string()),
         ])
     }
