@@ -11,8 +11,14 @@ use std::process::{self, ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use confab::cli::doctor::Patient;
 use confab::cli::finding::Finding;
-use confab::cli::login::Login;
+use confab::cli::list::List;
+use confab::cli::local_server::Machine;
+use confab::cli::login::{Console, Login};
+use confab::cli::save::Save;
+use confab::cli::setup::Setup;
+use confab::cli::uninstall::Uninstall;
 use confab::cli::{self, Command, Exit};
 use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
 use confab::daemon::{self, World};
@@ -80,7 +86,7 @@ fn try_hook(event: Event) -> Result<Option<String>> {
     let input = hook::read_input(read).context(|| "read hook input".into())?;
     let surroundings = hook::Surroundings {
         paths: &paths()?,
-        executable: &env::current_exe().context(|| "find this program".into())?,
+        executable: &this_program()?,
         environment: env::vars_os().collect(),
         claude_pid: text("CLAUDE_PID").and_then(|pid| pid.parse().ok()),
         links_off: text("CONFAB_DISABLE_LINK_FROM_GITHUB")
@@ -91,7 +97,7 @@ fn try_hook(event: Event) -> Result<Option<String>> {
 }
 
 fn run(command: Command) -> Result<Exit> {
-    let mut stdout = io::stdout();
+    let mut stdout = Output(io::stdout());
     match command {
         Command::Hook(_) => unreachable!("hooks are answered before anything else"),
         Command::Daemon(launch) => run_daemon(launch).map(done),
@@ -102,23 +108,35 @@ fn run(command: Command) -> Result<Exit> {
             cli::config::set(&paths()?, key, &value, &mut stdout).map(done)
         }
         Command::ConfigList { json } => cli::config::list(&paths()?, json, &mut stdout).map(done),
-        Command::Login(login) => run_login(login, &mut stdout).map(done),
+        Command::Login(login) => {
+            let (login, network) = (named(login)?, network());
+            let connect = |account: &Account| client(account, &network);
+            let paths = paths()?;
+            with_console(|console| cli::login::login(&paths, login, &connect, console)).map(done)
+        }
         Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
+        Command::List(list) => run_list(&list),
+        Command::Save(save) => run_save(&save),
+        Command::Setup { login, local, claude } => run_setup(login, local, claude).map(judged),
+        Command::Install { folder } => run_install(folder.as_deref()),
+        Command::Uninstall { yes, force, claude } => run_uninstall(yes, force, claude),
         Command::Status { json } => {
             // What is missing only because nothing has run yet is no finding.
             let _ = marked_config();
             let network = network();
             let connect = |account: &Account| client(account, &network);
-            cli::status::run(&paths()?, hook_findings(), &connect, json, &mut stdout).map(judged)
+            let paths = paths()?;
+            let hooks = hook_findings(&paths, &this_program()?);
+            cli::status::run(&paths, hooks, &connect, json, &mut stdout).map(judged)
         }
         Command::Doctor { json } => {
             let _ = marked_config();
             let (paths, network) = (paths()?, network());
-            let patient = cli::doctor::Patient {
+            let patient = Patient {
                 paths: &paths,
                 now: SystemTime::now(),
                 connect: &|account| client(account, &network),
-                hooks: hook_findings(),
+                hooks: hook_findings(&paths, &this_program()?),
             };
             cli::doctor::run(patient, json, &mut stdout).map(judged)
         }
@@ -140,26 +158,125 @@ fn run(command: Command) -> Result<Exit> {
     }
 }
 
-fn run_login(mut login: Login, out: &mut dyn Write) -> Result<()> {
+fn run_list(list: &List) -> Result<Exit> {
+    let (mut out, mut talk) = (Output(io::stdout()), io::stderr());
+    let (now, columns) = (SystemTime::now(), sys::terminal::columns());
+    cli::list::run(list, &paths()?, now, columns, &mut out, &mut talk).map(complete)
+}
+
+fn run_save(save: &Save) -> Result<Exit> {
+    with_world(&paths()?, "save", |world| {
+        let (mut out, mut stderr, mut talk) = (Output(io::stdout()), io::stderr(), io::stderr());
+        let progress = stderr.is_terminal().then_some(&mut stderr as &mut dyn Write);
+        let counts = cli::save::run(save, world, &mut out, progress, &mut talk)?;
+        let all = !counts.any_failed();
+        Ok(if all && counts.any_skipped() { Exit::Skipped } else { judged(all) })
+    })
+}
+
+fn run_install(folder: Option<&Path>) -> Result<Exit> {
+    let surroundings = cli::install::Surroundings {
+        executable: this_program()?,
+        home: home()?,
+        path: env::var_os("PATH").unwrap_or_default(),
+        shell: text("SHELL").unwrap_or_default(),
+    };
+    let mut out = Output(io::stdout());
+    cli::install::run(folder, &surroundings, &mut out, &mut io::stderr()).map(done)
+}
+
+/// The key from standard input, if it is to come from there, and a name for a new one.
+fn named(mut login: Login) -> Result<Login> {
     if login.api_key.as_deref() == Some("-") {
         login.api_key = Some(read_value("api_key")?);
     }
     let user = sys::process::username().unwrap_or_else(|| "user".into());
     let host = sys::process::hostname().unwrap_or_else(|| "host".into());
     login.name.get_or_insert(format!("{user}@{host} (confab)"));
-    let (network, mut talk) = (network(), io::stderr());
+    Ok(login)
+}
+
+fn with_console<T>(body: impl FnOnce(&mut Console<'_>) -> T) -> T {
+    let (mut stdout, mut talk) = (Output(io::stdout()), io::stderr());
     let has_screen =
         cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some();
     let browse = (talk.is_terminal() && has_screen).then_some(&browse as &dyn Fn(&str));
-    let mut console = cli::login::Console {
-        out,
+    body(&mut Console {
+        out: &mut stdout,
         talk: &mut talk,
         browse,
         wait: &std::thread::sleep,
         clock: &SystemClock,
-    };
+    })
+}
+
+fn run_setup(login: Login, local: bool, claude: Vec<PathBuf>) -> Result<bool> {
+    let (login, network, paths) = (named(login)?, network(), with_claude(paths()?, claude)?);
     let connect = |account: &Account| client(account, &network);
-    cli::login::login(&paths()?, login, &connect, &mut console)
+    let (executable, path) = (this_program()?, env::var_os("PATH").unwrap_or_default());
+    let environment = Launch::environment(env::vars_os());
+    let machine = Machine {
+        paths: &paths,
+        executable: &executable,
+        path: &path,
+        environment: &environment,
+        connect: &connect,
+        wait: &std::thread::sleep,
+        clock: &SystemClock,
+    };
+    let examine = || {
+        let hooks = hook_findings(&paths, &executable);
+        let now = SystemTime::now();
+        cli::doctor::examine(Patient { paths: &paths, now, connect: &connect, hooks })
+    };
+    let setup = Setup {
+        paths: &paths,
+        login,
+        local: local.then_some(machine),
+        connect: &connect,
+        add_hooks: &|out| cli::hooks::add(&paths.claude, &executable, out),
+        examine: &examine,
+    };
+    with_console(|console| cli::setup::run(setup, console))
+}
+
+fn run_uninstall(yes: bool, force: bool, claude: Vec<PathBuf>) -> Result<Exit> {
+    let (paths, executable) = (with_claude(paths()?, claude)?, this_program()?);
+    if !yes && !confirmed("take away hooks, config, key, state and logs of confab?")? {
+        return Ok(Exit::Failed);
+    }
+    let remove_hooks = |out: &mut dyn Write| cli::hooks::remove(&paths.claude, out);
+    let uninstall =
+        Uninstall { paths: &paths, executable: &executable, force, remove_hooks: &remove_hooks };
+    cli::uninstall::run(&uninstall, &mut Output(io::stdout())).map(judged)
+}
+
+/// Asks on the terminal; without one nobody can answer.
+fn confirmed(question: &str) -> Result<bool> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::new("nobody can be asked: standard input is no terminal")
+            .with_hint("--yes does it without asking"));
+    }
+    let _ = write!(io::stderr(), "{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context(|| "read the answer".into())?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// The folders of Claude that the user names take the place of those of the environment.
+fn with_claude(paths: Paths, claude: Vec<PathBuf>) -> Result<Paths> {
+    if claude.is_empty() {
+        return Ok(paths);
+    }
+    let whole = |path: PathBuf| {
+        std::path::absolute(&path).context(|| format!("find the folder {}", path.display()))
+    };
+    let claude: Result<Vec<PathBuf>> = claude.into_iter().map(whole).collect();
+    Ok(Paths { claude: claude?, ..paths })
+}
+
+fn this_program() -> Result<PathBuf> {
+    env::current_exe().context(|| "find this program".into())
 }
 
 /// Starts a browser and forgets it: whoever has none reads the address on the terminal.
@@ -175,13 +292,17 @@ fn client(account: &Account, network: &Network) -> Result<Client> {
     Client::new(account, network, Arc::new(SystemClock))
 }
 
-/// What is the matter with the hooks in Claude Code's settings: nothing is known of them yet.
-fn hook_findings() -> Vec<Finding> {
-    Vec::new()
+/// What is the matter with the hooks in Claude Code's settings.
+fn hook_findings(paths: &Paths, executable: &Path) -> Vec<Finding> {
+    cli::hooks::findings(&paths.claude, executable)
 }
 
 fn judged(is_well: bool) -> Exit {
     if is_well { Exit::Done } else { Exit::Failed }
+}
+
+fn complete(is_complete: bool) -> Exit {
+    if is_complete { Exit::Done } else { Exit::Skipped }
 }
 
 fn done((): ()) -> Exit {
@@ -202,13 +323,27 @@ fn read_value(name: &str) -> Result<String> {
     Ok(text)
 }
 
-/// A reader that goes away early has what it wanted.
 fn print(text: &str) -> Result<Exit> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::new("write to standard output").caused_by(error))
+    let written = Output(io::stdout()).write_all(text.as_bytes());
+    written.context(|| "write to standard output".into()).map(done)
+}
+
+/// Standard output. A reader that goes away early has what it wanted, and the work goes on.
+struct Output(io::Stdout);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            result => result,
         }
-        _ => Ok(Exit::Done),
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
     }
 }
 
@@ -267,7 +402,7 @@ fn with_world<T>(
             jitter_ms: text("CONFAB_SYNC_JITTER_MS"),
         },
         connect: &connect,
-        executable: env::current_exe().context(|| "find this program".into())?,
+        executable: this_program()?,
         environment: Launch::environment(env::vars_os()),
     })
 }
@@ -288,9 +423,12 @@ fn with_marker_key(paths: &Paths, config: Config) -> Result<Config> {
     config::load(paths)
 }
 
+fn home() -> Result<PathBuf> {
+    home::home_dir().ok_or_else(|| Error::new("find the home directory").with_hint("set HOME"))
+}
+
 fn paths() -> Result<Paths> {
-    let home = home::home_dir()
-        .ok_or_else(|| Error::new("find the home directory").with_hint("set HOME"))?;
+    let home = home()?;
     let path = |name: &str| env::var_os(name).map(PathBuf::from);
     Ok(Paths::new(Roots {
         home,

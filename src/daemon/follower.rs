@@ -503,7 +503,7 @@ impl Follower {
     ///
     /// # Errors
     /// As the system calls; the lock is then free and the session is looked at again later.
-    pub fn finish(self, world: &World<'_>) -> io::Result<Finished> {
+    pub fn finish(mut self, world: &World<'_>) -> io::Result<Finished> {
         let mut kept = Kept::load(world.paths, &self.id);
         kept.files = self.engine.records();
         kept.files.retain(|_, file| {
@@ -512,9 +512,18 @@ impl Follower {
         if let Err(error) = kept.save(world.paths, &self.id) {
             warn!("{error}");
         }
+        let transcript = self.engine.session().transcript().to_owned();
+        let sent = self.engine.records().into_values().find(|file| file.path == transcript);
         let Follower { id, lock, n_inbox_bytes, .. } = self;
         match state::finish(world.paths, &id, lock, n_inbox_bytes)? {
-            None => Ok(Finished::Gone),
+            None => {
+                let noted =
+                    sent.map(|file| state::note_delivered(world.paths, &id, file.byte_offset));
+                if let Some(Err(error)) = noted {
+                    warn!("what is delivered of session {id} cannot be noted: {error}");
+                }
+                Ok(Finished::Gone)
+            }
             Some(lock) => Ok(Finished::Continues(Box::new(Follower { id, lock, ..self }))),
         }
     }

@@ -14,6 +14,7 @@
 //! and `files`, so that hooks and daemons of either respect each other.
 
 mod asked;
+mod delivered;
 mod inbox;
 mod kept;
 mod launch;
@@ -22,6 +23,7 @@ mod lock;
 mod record;
 
 pub use asked::ask_once;
+pub use delivered::{load as load_delivered, note as note_delivered};
 pub use inbox::{
     HookInput, Note, NoteKind, append, append_foreign, consume, finish, has_notes, read,
 };

@@ -100,6 +100,7 @@ impl Api {
             Route::Chunk => self.chunk(&user, head, body),
             Route::Event => self.event(&user, head, body),
             Route::Sessions => self.sessions(&user, head),
+            Route::Session(id) if head.method == "DELETE" => self.delete_session(&user, id),
             Route::Session(id) => self.session(&user, id),
             Route::Files(id) => self.files(&user, id),
             Route::Links(id) if head.method == "GET" => self.links(&user, id),
@@ -129,6 +130,7 @@ impl Route {
             Route::Init | Route::Chunk | Route::Event => &["POST"],
             Route::Links(_) => &["GET", "POST"],
             Route::Summary(_) => &["PATCH"],
+            Route::Session(_) => &["GET", "DELETE"],
             _ => &["GET"],
         }
     }

@@ -1,101 +1,7 @@
-//! All commands as data. Options are checked by this table, and usage, help, completions and the
-//! manual page are made from it: what is not here does not exist, and what is here is shown.
-//!
-//! Deliberately absent: abbreviated options, options without a long name, defaults (they are said
-//! in the text, and set by the command).
+//! What is in the table: commands, files, variables, exit statuses.
 
+use super::{Count, Entry, Flag, Operand, Verb};
 use crate::config::keys;
-
-/// One command.
-#[derive(Debug)]
-pub struct Entry {
-    /// Which one it is, for the code that carries it out.
-    pub verb: Verb,
-    /// What is typed behind `confab`: `sync status`.
-    pub words: &'static str,
-    /// What follows, in order.
-    pub operands: &'static [Operand],
-    /// Options of this command alone.
-    pub options: &'static [Flag],
-    /// One line, lower case, no full stop.
-    pub summary: &'static str,
-    /// More, as paragraphs of plain text.
-    pub text: &'static [&'static str],
-    /// Command lines and what they are for.
-    pub examples: &'static [(&'static str, &'static str)],
-    /// Not for people: shown nowhere.
-    pub hidden: bool,
-}
-
-/// What a command is called in the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// `completions SHELL`.
-    Completions,
-    /// `config get KEY`.
-    ConfigGet,
-    /// `config list`.
-    ConfigList,
-    /// `config set KEY VALUE`.
-    ConfigSet,
-    /// What a hook starts.
-    Daemon,
-    /// `doctor`.
-    Doctor,
-    /// `help`.
-    Help,
-    /// `hook EVENT`; is answered before any option is looked at.
-    Hook,
-    /// `login`.
-    Login,
-    /// `logout`.
-    Logout,
-    /// `man`.
-    Man,
-    /// `redact`.
-    Redact,
-    /// `redaction-test FILE`.
-    RedactionTest,
-    /// `status`.
-    Status,
-    /// `sync flush`.
-    SyncFlush,
-    /// `sync status`.
-    SyncStatus,
-    /// `version`.
-    Version,
-}
-
-/// A word behind a command that is no option.
-#[derive(Debug)]
-pub struct Operand {
-    /// As it is written in a usage line: `KEY`.
-    pub name: &'static str,
-    /// What it may be; empty when it may be anything.
-    pub values: &'static [&'static str],
-    /// How often it may be given.
-    pub count: Count,
-}
-
-/// How often an operand is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Count {
-    /// Once.
-    One,
-    /// Any number of times, also never. Only the last operand of a command may be this.
-    Any,
-}
-
-/// An option. One name takes a value in all commands or in none.
-#[derive(Debug)]
-pub struct Flag {
-    /// Without the two hyphens.
-    pub name: &'static str,
-    /// Name of its value as it is written in a usage line: `URL`.
-    pub value: Option<&'static str>,
-    /// One line, lower case, no full stop.
-    pub summary: &'static str,
-}
 
 /// The events of Claude Code that are answered.
 const HOOK_EVENTS: [&str; 5] =
@@ -114,6 +20,14 @@ const fn flag(name: &'static str, value: &'static str, summary: &'static str) ->
     Flag { name, value: Some(value), summary }
 }
 
+const CLAUDE_DIR: Flag = flag("claude-dir", "DIR", "Claude's folder; may be given several times");
+
+/// Options that also have a short name.
+pub const SHORT: [(char, &str); 1] = [('d', "since")];
+
+/// Options that may be given several times.
+pub const REPEATED: [&str; 1] = ["claude-dir"];
+
 /// What commands have in common, to be named with `..`.
 const NONE: Entry = Entry {
     verb: Verb::Help,
@@ -128,6 +42,69 @@ const NONE: Entry = Entry {
 
 /// All commands in the order in which they are shown.
 pub const COMMANDS: &[Entry] = &[
+    Entry {
+        verb: Verb::Setup,
+        words: "setup",
+        options: &[
+            flag("backend-url", "URL", "address of the backend; that of the config if left out"),
+            Flag {
+                name: "local",
+                value: None,
+                summary: "use the embedded backend on this machine; it is started if need be",
+            },
+            flag("api-key", "KEY", "sign in with this key; - reads it from standard input"),
+            flag("name", "NAME", "name of the new key on the backend; USER@HOST if left out"),
+            CLAUDE_DIR,
+        ],
+        summary: "signs in, turns redaction on, installs the hooks, checks everything",
+        text: &[
+            "Who is signed in already stays so, and hooks that are right are left alone: running it \
+             again changes nothing, and repairs the hooks after this program has moved. Address and \
+             key are checked with the backend before anything is written.",
+            "With --local, confab-server is looked for beside this program and in PATH, started if \
+             none answers at 127.0.0.1:8787, and asked for a key. It keeps its data in \
+             ~/.confab/server and runs until the machine stops; the same command starts it again.",
+        ],
+        examples: &[
+            ("confab setup --backend-url https://confab.example.org", "with a backend of a team"),
+            ("confab setup --local", "without any"),
+        ],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::Install,
+        words: "install",
+        options: &[flag("dest", "DIR", "the folder; ~/.local/bin if left out")],
+        summary: "puts this program into a folder of PATH",
+        text: &[
+            "confab-server goes along when it lies beside this program. Programs that run go on \
+             undisturbed. The shell's own files are left alone; what they still need is said.",
+        ],
+        examples: &[("confab install --dest ~/bin", "into another folder")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::Uninstall,
+        words: "uninstall",
+        options: &[
+            Flag { name: "yes", value: None, summary: "do not ask" },
+            Flag {
+                name: "force",
+                value: None,
+                summary: "also when sessions are not fully delivered",
+            },
+            CLAUDE_DIR,
+        ],
+        summary: "takes everything away again: hooks, daemons, config, key, state, logs",
+        text: &[
+            "Refuses while something exists only on this machine and is not delivered, unless \
+             forced. Claude's transcripts stay, so does what the backend has, and so do the data of \
+             an embedded backend and the programs: what is left is listed, with the command that \
+             removes it.",
+        ],
+        examples: &[("confab uninstall --yes", "from a script")],
+        ..NONE
+    },
     Entry {
         verb: Verb::Login,
         words: "login",
@@ -159,6 +136,53 @@ pub const COMMANDS: &[Entry] = &[
         text: &["Everything else in the config stays, and so do hooks and sessions that wait for \
              delivery. The key stays valid until it is deleted on the backend."],
         examples: &[("confab logout", "signs out")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::List,
+        words: "list",
+        options: &[
+            flag(
+                "since",
+                "AGE",
+                "only what was written within 5d, 12h, 30m, 8w; -d is short for it",
+            ),
+            Flag { name: "all", value: None, summary: "not only the latest 25" },
+            JSON,
+        ],
+        summary: "the sessions on this machine, and how much of each the backend has",
+        text: &[
+            "The latest first. An id may be pasted wherever one is taken. With --since or --json \
+             there is no limit to their number. Nobody is asked: the backend has `all` of what was \
+             delivered from here, and ? stands for a session that this machine has not sent, or not \
+             since it keeps note of it.",
+        ],
+        examples: &[("confab list -d 5d", "those of the last five days")],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::Save,
+        words: "save",
+        operands: &[Operand { name: "ID", values: &[], count: Count::Any }],
+        options: &[
+            Flag { name: "all", value: None, summary: "all sessions on this machine" },
+            flag("since", "AGE", "all that were written within 5d, 12h, 30m, 8w"),
+            Flag {
+                name: "deleted",
+                value: None,
+                summary: "also those that were deleted on the backend",
+            },
+        ],
+        summary: "uploads sessions now",
+        text: &[
+            "The backend is asked what it has, and gets the rest, so that stopping it anywhere costs \
+             nothing. A session that a daemon follows is left to it. The exit status is 1 when \
+             something failed, 3 when something was skipped.",
+        ],
+        examples: &[
+            ("confab save 3f2a91c0", "one session, by the beginning of its id"),
+            ("confab save --all", "the history of years"),
+        ],
         ..NONE
     },
     Entry {
@@ -374,108 +398,3 @@ pub const STATUSES: &[(&str, &str)] = &[
     ("2", "the command line is wrong"),
     ("3", "done, with things skipped"),
 ];
-
-impl Entry {
-    /// The command line in short: `completions SHELL`, `status [--json]`.
-    pub fn usage(&self) -> String {
-        let mut usage = self.words.to_owned();
-        for operand in self.operands {
-            usage += " ";
-            usage += &match operand.count {
-                Count::One => operand.name.to_owned(),
-                Count::Any => format!("[{}]...", operand.name),
-            };
-        }
-        for flag in self.options {
-            usage += &format!(" [{}]", flag.usage());
-        }
-        usage
-    }
-
-    /// The option of this name, when the command has it.
-    pub fn option(&self, name: &str) -> Option<&'static Flag> {
-        self.options.iter().find(|flag| flag.name == name)
-    }
-}
-
-impl Flag {
-    /// `--json`, `--backend-url URL`.
-    pub fn usage(&self) -> String {
-        match self.value {
-            None => format!("--{}", self.name),
-            Some(value) => format!("--{} {value}", self.name),
-        }
-    }
-}
-
-/// The commands that people see.
-pub fn shown() -> impl Iterator<Item = &'static Entry> {
-    COMMANDS.iter().filter(|entry| !entry.hidden)
-}
-
-/// The option of this name, whichever command it belongs to.
-pub fn any_option(name: &str) -> Option<&'static Flag> {
-    COMMANDS.iter().find_map(|entry| entry.option(name))
-}
-
-/// The command that `words` begin with, and how many of them are its name.
-pub fn find(words: &[&str]) -> Option<(&'static Entry, usize)> {
-    COMMANDS.iter().find_map(|entry| {
-        let name: Vec<&str> = entry.words.split(' ').collect();
-        words.starts_with(&name).then_some((entry, name.len()))
-    })
-}
-
-/// The shown commands whose names begin with these words: `config` has three.
-pub fn group(words: &[&str]) -> Vec<&'static Entry> {
-    shown()
-        .filter(|entry| entry.words.split(' ').take(words.len()).eq(words.iter().copied()))
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    /// The parser relies on it: it learns of the command after the options.
-    #[test]
-    fn an_option_takes_a_value_everywhere_or_nowhere() {
-        let mut takes_value = BTreeMap::new();
-        for entry in COMMANDS {
-            for flag in entry.options {
-                let known = takes_value.entry(flag.name).or_insert(flag.value.is_some());
-                assert_eq!(*known, flag.value.is_some(), "{} --{}", entry.words, flag.name);
-            }
-        }
-    }
-
-    #[test]
-    fn every_command_is_described_once() {
-        let mut verbs = Vec::new();
-        for entry in COMMANDS {
-            assert!(!verbs.contains(&entry.verb), "{}", entry.words);
-            verbs.push(entry.verb);
-            assert!(entry.hidden || !entry.examples.is_empty(), "{}", entry.words);
-            for (line, _) in entry.examples {
-                assert!(line.starts_with(&format!("confab {}", entry.words)), "{line}");
-            }
-            let summaries = entry.options.iter().map(|flag| flag.summary).chain([entry.summary]);
-            for summary in summaries {
-                assert!(!summary.is_empty() && !summary.ends_with('.'), "{summary}");
-            }
-            let any = entry.operands.iter().rev().skip(1).find(|one| one.count == Count::Any);
-            assert!(any.is_none(), "{}: only the last operand repeats", entry.words);
-        }
-    }
-
-    #[test]
-    fn commands_are_found_by_their_first_words() {
-        let found = |words: &[&str]| find(words).map(|(entry, length)| (entry.verb, length));
-        assert_eq!(found(&["sync", "flush", "x"]), Some((Verb::SyncFlush, 2)));
-        assert_eq!(found(&["sync"]), None);
-        assert_eq!(found(&[]), None);
-        assert_eq!(group(&["config"]).len(), 3);
-        assert!(group(&["daemon"]).is_empty());
-    }
-}
