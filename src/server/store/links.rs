@@ -34,9 +34,10 @@ impl Store {
             let repository = &link.repository;
             let entry = transaction
                 .prepare_cached(&format!(
-                    "INSERT INTO links (session_id, type, url, host, owner, repo, ref, title,
+                    "INSERT INTO links (id, session_id, type, url, host, owner, repo, ref, title,
                          source, created_at)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                     VALUES ((SELECT coalesce(max(id), 0) + 1 FROM links),
+                         ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                      ON CONFLICT (session_id, type, host, owner, repo, ref) DO UPDATE SET
                          url = excluded.url, title = excluded.title, source = excluded.source
                      RETURNING {COLUMNS}",

@@ -1,7 +1,7 @@
 -- Commits and pull requests of sessions. `type` is `commit` or `pull_request`, `ref` a hash or a
--- number. `host` tells one GitHub from another.
+-- number. `host` tells one GitHub from another. Without rowid, it takes one page while it is empty.
 CREATE TABLE links (
-    id INTEGER PRIMARY KEY,
+    id INTEGER NOT NULL,
     session_id INTEGER NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
     type TEXT NOT NULL,
     url TEXT NOT NULL,
@@ -12,5 +12,5 @@ CREATE TABLE links (
     title TEXT,
     source TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    UNIQUE (session_id, type, host, owner, repo, ref)
-) STRICT;
+    PRIMARY KEY (session_id, type, host, owner, repo, ref)
+) STRICT, WITHOUT ROWID;
