@@ -190,6 +190,7 @@ fn ago(now: SystemTime, then: SystemTime) -> String {
         0..60 => format!("{seconds} s ago"),
         60..3_600 => format!("{} min ago", seconds / 60),
         3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        86_400..172_800 => "1 day ago".to_owned(),
         _ => format!("{} days ago", seconds / 86_400),
     }
 }

@@ -46,7 +46,7 @@ pub fn run(uninstall: &Uninstall<'_>, out: &mut dyn Write) -> Result<bool> {
     stop_daemons(paths, out)?;
     let n_waiting = undelivered(&sync_status::overview(paths)?);
     if n_waiting > 0 && !uninstall.force {
-        let what = format!("{n_waiting} sessions are not fully delivered: config and state stay");
+        let what = format!("{}: config and state stay", waiting(n_waiting));
         return Err(Error::new(what)
             .with_hint("confab sync flush delivers them; --force leaves them as they are"));
     }
@@ -90,6 +90,13 @@ fn undelivered(overview: &Overview) -> usize {
                 || session.files.iter().any(has_rest))
     };
     overview.sessions.iter().filter(waits).count()
+}
+
+fn waiting(n_sessions: usize) -> String {
+    match n_sessions {
+        1 => "1 session is not fully delivered".to_owned(),
+        n => format!("{n} sessions are not fully delivered"),
+    }
 }
 
 /// Config, key, state and logs. A folder that holds something else stays.
@@ -141,7 +148,7 @@ fn list_what_stays(
     let paths = uninstall.paths;
     writeln!(out, "\nwhat stays:")?;
     if n_waiting > 0 {
-        writeln!(out, "- {n_waiting} sessions that are not fully delivered, in Claude's folders")?;
+        writeln!(out, "- {}; Claude's folders have them", waiting(n_waiting))?;
     }
     for folder in paths.claude.iter().filter(|folder| folder.join("projects").is_dir()) {
         writeln!(out, "- Claude's own transcripts: {}", folder.join("projects").display())?;
