@@ -18,6 +18,7 @@ pub mod man;
 pub mod redact;
 pub mod redaction_test;
 pub mod save;
+pub mod session;
 pub mod sessions;
 pub mod setup;
 pub mod status;
@@ -95,6 +96,13 @@ pub enum Command {
     List(List),
     /// `save`.
     Save(Save),
+    /// `session …`.
+    Session {
+        /// The session, as the user names it.
+        id: String,
+        /// What to do with it.
+        act: SessionAct,
+    },
     /// `setup`.
     Setup {
         /// Address, key and name, as for `login`.
@@ -136,6 +144,42 @@ pub enum Command {
         file: PathBuf,
         /// As JSON.
         json: bool,
+    },
+}
+
+/// What to do with a session on the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionAct {
+    /// `list-files`.
+    ListFiles {
+        /// As JSON.
+        json: bool,
+    },
+    /// `download`.
+    Download {
+        /// Below this folder, instead of to standard output.
+        folder: Option<PathBuf>,
+    },
+    /// `get-summary`.
+    GetSummary {
+        /// The most characters.
+        chars_max: Option<u64>,
+    },
+    /// `open`.
+    Open,
+    /// `verify`.
+    Verify,
+    /// `restore`.
+    Restore {
+        /// Claude's folders, of which the first counts.
+        claude: Vec<PathBuf>,
+        /// Where to go on.
+        cwd: Option<PathBuf>,
+    },
+    /// `delete`.
+    Delete {
+        /// Do not ask.
+        yes: bool,
     },
 }
 
@@ -234,6 +278,13 @@ impl Line {
         Ok(Some(age))
     }
 
+    fn chars_max(&self) -> Result<Option<u64>> {
+        let Some(text) = self.text("max-chars")? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| *number > 0);
+        let wrong = || Error::new(format!("--max-chars is {text:?}, which is no number above 0"));
+        number.ok_or_else(wrong).map(Some)
+    }
+
     fn login(&self) -> Result<Login> {
         Ok(Login {
             backend_url: self.text("backend-url")?,
@@ -299,6 +350,15 @@ fn command_of(line: Line) -> Result<Command> {
             }
             Command::Save(save)
         }
+        Verb::SessionDelete
+        | Verb::SessionDownload
+        | Verb::SessionGetSummary
+        | Verb::SessionListFiles
+        | Verb::SessionOpen
+        | Verb::SessionRestore
+        | Verb::SessionVerify => {
+            Command::Session { id: operands[0].to_owned(), act: session_act(entry.verb, &line)? }
+        }
         Verb::Setup => Command::Setup {
             login: line.login()?,
             local: line.option("local").is_some(),
@@ -313,6 +373,22 @@ fn command_of(line: Line) -> Result<Command> {
             claude: line.paths("claude-dir"),
         },
         Verb::Version => Command::Print(version()),
+    })
+}
+
+fn session_act(verb: Verb, line: &Line) -> Result<SessionAct> {
+    let path = |name| line.option(name).map(PathBuf::from);
+    Ok(match verb {
+        Verb::SessionDelete => SessionAct::Delete { yes: line.option("yes").is_some() },
+        Verb::SessionDownload => SessionAct::Download { folder: path("output-dir") },
+        Verb::SessionGetSummary => SessionAct::GetSummary { chars_max: line.chars_max()? },
+        Verb::SessionListFiles => SessionAct::ListFiles { json: line.option("json").is_some() },
+        Verb::SessionOpen => SessionAct::Open,
+        Verb::SessionRestore => {
+            SessionAct::Restore { claude: line.paths("claude-dir"), cwd: path("cwd") }
+        }
+        Verb::SessionVerify => SessionAct::Verify,
+        _ => unreachable!("only commands of sessions come here"),
     })
 }
 

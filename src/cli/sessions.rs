@@ -174,7 +174,8 @@ fn session_at(path: PathBuf) -> Option<LocalSession> {
     Some(LocalSession { id, transcript: path, bytes: metadata.len(), modified })
 }
 
-fn is_uuid(text: &str) -> bool {
+/// Whether it is the form of a UUID.
+pub(super) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
-use ureq::http::{Method, Request, header};
+use ureq::http::{Method, Request, Response, header};
 
 use crate::config::Account;
 use crate::error::{Error, Result};
@@ -30,10 +30,10 @@ const BUFFER_BYTES: usize = 16 << 10;
 
 /// Speaks to one backend. Connections are kept while the client lives.
 pub struct Client {
-    agent: Agent,
-    url: String,
+    pub(super) agent: Agent,
+    pub(super) url: String,
     /// None while there is no key.
-    authorization: Option<String>,
+    pub(super) authorization: Option<String>,
     clock: Arc<dyn Clock + Send + Sync>,
 }
 
@@ -93,26 +93,31 @@ impl Client {
         if compressed {
             request = request.header(header::CONTENT_ENCODING, "zstd");
         }
-        let mut response = if body.is_empty() {
+        let response = if body.is_empty() {
             let request = self.agent.configure_request(request.body(())?);
             self.agent.run(request.timeout_global(Some(time_max)).build())?
         } else {
             let request = self.agent.configure_request(request.body(body)?);
             self.agent.run(request.timeout_global(Some(time_max)).build())?
         };
+        Ok(self.answer(response))
+    }
+
+    /// Reads a bounded answer.
+    pub(super) fn answer(&self, mut response: Response<ureq::Body>) -> Answer {
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let text = |name| response.headers().get(name)?.to_str().ok();
         let now = self.clock.wall();
-        Ok(Answer {
+        Answer {
             status: response.status().as_u16(),
             retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(value, now)),
             date: text(header::DATE).and_then(time::parse_http_date),
             body,
-        })
+        }
     }
 
     /// One exchange; every answer but 2xx is a failure.
-    fn exchange(
+    pub(super) fn exchange(
         &self,
         method: Method,
         path: &str,
@@ -236,7 +241,7 @@ impl Answer {
     }
 }
 
-fn refusal(what: &str, answer: &Answer) -> Failure {
+pub(super) fn refusal(what: &str, answer: &Answer) -> Failure {
     let status = answer.status;
     let verdict = match status {
         401 | 403 => Verdict::SignIn,
@@ -257,7 +262,7 @@ fn refusal(what: &str, answer: &Answer) -> Failure {
 
 /// A 2xx answer that is not what was asked for comes from something else than a backend, a captive
 /// portal perhaps: it acknowledges nothing.
-fn decode<A: DeserializeOwned>(path: &str, answer: &[u8]) -> Result<A, Failure> {
+pub(super) fn decode<A: DeserializeOwned>(path: &str, answer: &[u8]) -> Result<A, Failure> {
     serde_json::from_slice(answer).map_err(|_| {
         Failure::retry(
             Error::new(format!("{path}: the answer is not that of a confab backend"))

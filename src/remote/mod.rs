@@ -4,6 +4,7 @@ mod client;
 #[cfg(feature = "tls")]
 mod roots;
 mod route;
+mod sessions;
 mod sign_in;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use client::Client;
 pub use route::Network;
+pub use sessions::{Stream, escaped};
 pub use sign_in::{Check, Poll, Standing, Trouble};
 
 use crate::error::Error;

@@ -12,19 +12,22 @@ use confab::cli::list::List;
 use confab::cli::local_server::Machine;
 use confab::cli::login::{Console, Login};
 use confab::cli::save::Save;
+use confab::cli::session::{self, Restore, Stored, Verified};
 use confab::cli::setup::Setup;
 use confab::cli::uninstall::Uninstall;
-use confab::cli::{self, Command, Exit};
+use confab::cli::{self, Command, Exit, SessionAct};
 use confab::config::Account;
 use confab::daemon;
 use confab::error::{Context, Error, Result};
+use confab::redact::Redactor;
 use confab::settings::Outcome;
 use confab::state::Launch;
 use confab::sys;
+use confab::time;
 
 use crate::world::{
-    Output, SystemClock, absolute, browse, client, complain, confirmed, home, marked_config,
-    network, paths, program, read_value, text, this_program, with_world,
+    Output, SystemClock, absolute, browse, client, complain, confirmed, has_screen, home,
+    marked_config, network, paths, program, read_value, text, this_program, with_world,
 };
 
 /// Bytes that a filter writes at once.
@@ -51,6 +54,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
         Command::List(list) => run_list(&list),
         Command::Save(save) => run_save(&save),
+        Command::Session { id, act } => run_session(&id, act),
         Command::Setup { login, local, claude } => run_setup(login, local, claude).map(judged),
         Command::Install { folder } => run_install(folder.as_deref()),
         Command::Uninstall { yes, force, claude } => run_uninstall(yes, force, claude),
@@ -112,6 +116,59 @@ fn run_save(save: &Save) -> Result<Exit> {
     })
 }
 
+fn run_session(id: &str, act: SessionAct) -> Result<Exit> {
+    let (paths, network) = (paths()?, network());
+    let config = marked_config()?;
+    let account = config.account()?;
+    let client = client(&account, &network)?;
+    let stored = Stored { paths: &paths, client: &client, url: &account.url };
+    let session = stored.find(id)?;
+    let (mut out, mut talk) = (Output(io::stdout()), io::stderr());
+    match act {
+        SessionAct::ListFiles { json } => session::list_files(&session, json, &mut out).map(done),
+        SessionAct::Download { folder: None } => {
+            session::download(&stored, &session, &mut out).map(done)
+        }
+        SessionAct::Download { folder: Some(folder) } => {
+            let errors = session::download_all(&stored, &session, &folder, &mut out)?;
+            errors.iter().for_each(complain);
+            Ok(judged(errors.is_empty()))
+        }
+        SessionAct::GetSummary { chars_max } => {
+            session::get_summary(&stored, &session, chars_max, &mut out).map(done)
+        }
+        SessionAct::Open => {
+            let page = session::page(&account.url, &session);
+            if has_screen() && io::stdout().is_terminal() {
+                browse(&page);
+            }
+            print(&format!("{page}\n"))
+        }
+        SessionAct::Verify => {
+            let (redactor, _) = Redactor::new(&config.redaction);
+            session::verify(&stored, &session, &redactor, &mut out).map(|verified| match verified {
+                Verified::Equal => Exit::Done,
+                Verified::Pending => Exit::Skipped,
+                Verified::Different => Exit::Failed,
+            })
+        }
+        SessionAct::Restore { claude, cwd } => {
+            let claude = absolute(claude)?.into_iter().next();
+            let cwd = cwd.map(|cwd| absolute(vec![cwd])).transpose()?.and_then(|mut cwd| cwd.pop());
+            let claude = claude.as_deref().unwrap_or(&paths.claude[0]);
+            let restore = Restore { claude, cwd };
+            session::restore(&stored, &session, &restore, &mut out, &mut talk).map(complete)
+        }
+        SessionAct::Delete { yes } => {
+            if !yes && !confirmed(&format!("delete session {} on the backend?", session.id))? {
+                return Ok(Exit::Failed);
+            }
+            let now = time::rfc3339(SystemTime::now());
+            session::delete(&stored, &session, now, &mut out).map(done)
+        }
+    }
+}
+
 fn run_install(folder: Option<&Path>) -> Result<Exit> {
     let surroundings = cli::install::Surroundings {
         executable: this_program()?,
@@ -136,9 +193,7 @@ fn named(mut login: Login) -> Result<Login> {
 
 fn with_console<T>(body: impl FnOnce(&mut Console<'_>) -> T) -> T {
     let (mut stdout, mut talk) = (Output(io::stdout()), io::stderr());
-    let has_screen =
-        cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some();
-    let browse = (talk.is_terminal() && has_screen).then_some(&browse as &dyn Fn(&str));
+    let browse = (talk.is_terminal() && has_screen()).then_some(&browse as &dyn Fn(&str));
     body(&mut Console {
         out: &mut stdout,
         talk: &mut talk,

@@ -74,6 +74,20 @@ pub enum Verb {
     Install,
     /// `save ID...`.
     Save,
+    /// `session delete ID`.
+    SessionDelete,
+    /// `session download ID`.
+    SessionDownload,
+    /// `session get-summary ID`.
+    SessionGetSummary,
+    /// `session list-files ID`.
+    SessionListFiles,
+    /// `session open ID`.
+    SessionOpen,
+    /// `session restore ID`.
+    SessionRestore,
+    /// `session verify ID`.
+    SessionVerify,
     /// `setup`.
     Setup,
     /// `sync flush`.
