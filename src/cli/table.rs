@@ -191,8 +191,8 @@ pub const COMMANDS: &[Entry] = &[
         options: &[JSON],
         summary: "checks everything and says what to do",
         text: &[
-            "Checks config, redaction patterns, backend, certificates, key, clock, disk, daemons, \
-             sessions that are not fully delivered, and when Claude's own clean-up deletes what \
+            "Checks config, redaction patterns, backend, certificates, key, clock, disk, hooks, \
+             daemons, sessions that are not fully delivered, and when Claude's own clean-up deletes what \
              exists only here. Takes at most half a minute. The exit status is 1 when something is \
              wrong; a warning alone leaves it 0.",
         ],
@@ -446,7 +446,8 @@ impl Entry {
             };
         }
         for flag in self.options {
-            usage += &format!(" [{}]", flag.usage());
+            let more = if REPEATED.contains(&flag.name) { "..." } else { "" };
+            usage += &format!(" [{}]{more}", flag.usage());
         }
         usage
     }

@@ -152,6 +152,7 @@ impl Marks {
         let url = script.url();
         Marks(vec![
             ("{ADDRESS}", url.trim_start_matches("http://").to_string()),
+            ("{CONFAB}", CONFAB.to_string()),
             ("{HOME}", sandbox.home().to_str().unwrap().to_string()),
             ("{KEY}", key("k")),
             ("{NEW_KEY}", key("n")),
