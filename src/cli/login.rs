@@ -124,18 +124,29 @@ pub fn logout(paths: &Paths, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Turns redaction on in writing, unless it is off in writing.
+///
+/// # Errors
+/// When the configuration cannot be read or written.
+pub fn turn_redaction_on(paths: &Paths) -> Result<()> {
+    config::edit(paths, switch_on).map(|_| ())
+}
+
+fn switch_on(document: &mut config::Document) -> Result<()> {
+    for switch in ["redaction.enabled", "redaction.use_default_patterns"] {
+        if document.get(key(switch))?.is_none() {
+            document.set(key(switch), Some("true"))?;
+        }
+    }
+    Ok(())
+}
+
 fn write(paths: &Paths, account: &Account) -> Result<()> {
     let text = |text: &str| serde_json::Value::from(text).to_string();
     let (url, api_key) = (text(&account.url), text(&account.key));
     config::edit(paths, |document| {
         document.set(key("backend_url"), Some(&url))?;
         document.set(key("api_key"), Some(&api_key))?;
-        for switch in ["redaction.enabled", "redaction.use_default_patterns"] {
-            if document.get(key(switch))?.is_none() {
-                document.set(key(switch), Some("true"))?;
-            }
-        }
-        Ok(())
+        switch_on(document)
     })?;
     Ok(())
 }

@@ -9,21 +9,31 @@ pub mod doctor;
 pub mod finding;
 pub mod help;
 pub mod hooks;
+pub mod install;
 pub mod lines;
+pub mod list;
+pub mod local_server;
 pub mod login;
 pub mod man;
 pub mod redact;
 pub mod redaction_test;
+pub mod save;
+pub mod sessions;
+pub mod setup;
 pub mod status;
 pub mod sync_flush;
 pub mod sync_status;
 pub mod table;
+pub mod uninstall;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::cli::list::List;
 use crate::cli::login::Login;
-use crate::cli::table::{Count, Entry, REPEATED, Verb};
+use crate::cli::save::Save;
+use crate::cli::table::{Count, Entry, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
 use crate::files::SessionId;
@@ -81,6 +91,33 @@ pub enum Command {
     Login(Login),
     /// `logout`.
     Logout,
+    /// `list`.
+    List(List),
+    /// `save`.
+    Save(Save),
+    /// `setup`.
+    Setup {
+        /// Address, key and name, as for `login`.
+        login: Login,
+        /// With the embedded backend on this machine.
+        local: bool,
+        /// Claude's folders, when not those of the environment.
+        claude: Vec<PathBuf>,
+    },
+    /// `install`.
+    Install {
+        /// Where to, when not to the usual folder.
+        folder: Option<PathBuf>,
+    },
+    /// `uninstall`.
+    Uninstall {
+        /// Do not ask.
+        yes: bool,
+        /// Also what is not delivered.
+        force: bool,
+        /// Claude's folders, when not those of the environment.
+        claude: Vec<PathBuf>,
+    },
     /// `sync status`.
     SyncStatus {
         /// As JSON.
@@ -155,20 +192,24 @@ impl Line {
                 Value(word) => line.words.push(utf8(word, "an argument")?),
                 Long("help") | Short('h') => line.help = true,
                 Long("version") | Short('V') => line.version = true,
-                Long(name) => {
-                    let Some(flag) = table::any_option(name) else {
-                        return Err(usage(Long(name).unexpected()));
+                Long(_) | Short(_) => {
+                    let name = match argument {
+                        Long(name) => Some(name),
+                        Short(letter) => table::long_name(letter),
+                        Value(_) => None,
+                    };
+                    let Some(flag) = name.and_then(table::any_option) else {
+                        return Err(usage(argument.unexpected()));
                     };
                     let value = match flag.value {
                         Some(_) => parser.value().map_err(usage)?,
                         None => OsString::new(),
                     };
-                    if line.option(flag.name).is_some() && !REPEATED.contains(&flag.name) {
+                    if line.option(flag.name).is_some() && !table::REPEATED.contains(&flag.name) {
                         return Err(Error::new(format!("--{} is given twice", flag.name)));
                     }
                     line.options.push((flag.name, value));
                 }
-                other @ Short(_) => return Err(usage(other.unexpected())),
             }
         }
         Ok(line)
@@ -179,10 +220,26 @@ impl Line {
         found.map(|(_, value)| value.as_os_str())
     }
 
-    /// All values of an option that may be given more than once.
     fn paths(&self, name: &str) -> Vec<PathBuf> {
-        let given = self.options.iter().filter(|(known, _)| *known == name);
-        given.map(|(_, value)| value.into()).collect()
+        let found = self.options.iter().filter(|(known, _)| *known == name);
+        found.map(|(_, value)| PathBuf::from(value)).collect()
+    }
+
+    fn age(&self) -> Result<Option<Duration>> {
+        let Some(text) = self.text("since")? else { return Ok(None) };
+        let age = parse_age(&text).ok_or_else(|| {
+            Error::new(format!("--since is {text:?}, which is no age"))
+                .with_hint("write 30m, 12h, 5d or 8w")
+        })?;
+        Ok(Some(age))
+    }
+
+    fn login(&self) -> Result<Login> {
+        Ok(Login {
+            backend_url: self.text("backend-url")?,
+            api_key: self.text("api-key")?,
+            name: self.text("name")?,
+        })
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {
@@ -221,20 +278,56 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::HooksCheck => Command::HooksCheck { folders: line.paths("claude-dir"), json },
         Verb::HooksExportPlugin => Command::HooksExportPlugin(operands[0].into()),
         Verb::HooksRemove => Command::HooksRemove(line.paths("claude-dir")),
-        Verb::Login => Command::Login(Login {
-            backend_url: line.text("backend-url")?,
-            api_key: line.text("api-key")?,
-            name: line.text("name")?,
-        }),
+        Verb::Install => Command::Install { folder: line.option("dest").map(PathBuf::from) },
+        Verb::List => {
+            Command::List(List { since: line.age()?, all: line.option("all").is_some(), json })
+        }
+        Verb::Login => Command::Login(line.login()?),
         Verb::Logout => Command::Logout,
         Verb::Man => Command::Print(man::page()),
         Verb::Redact => Command::Redact { explain: line.option("explain").is_some() },
         Verb::RedactionTest => Command::RedactionTest { file: operands[0].into(), json },
+        Verb::Save => {
+            let save = Save {
+                ids: operands.iter().map(|id| (*id).to_owned()).collect(),
+                all: line.option("all").is_some(),
+                since: line.age()?,
+                deleted: line.option("deleted").is_some(),
+            };
+            if save.ids.is_empty() && !save.all && save.since.is_none() {
+                return Err(save::nothing_chosen());
+            }
+            Command::Save(save)
+        }
+        Verb::Setup => Command::Setup {
+            login: line.login()?,
+            local: line.option("local").is_some(),
+            claude: line.paths("claude-dir"),
+        },
         Verb::Status => Command::Status { json },
         Verb::SyncFlush => Command::SyncFlush,
         Verb::SyncStatus => Command::SyncStatus { json },
+        Verb::Uninstall => Command::Uninstall {
+            yes: line.option("yes").is_some(),
+            force: line.option("force").is_some(),
+            claude: line.paths("claude-dir"),
+        },
         Verb::Version => Command::Print(version()),
     })
+}
+
+/// `30m`, `12h`, `5d`, `8w`: more than nothing.
+fn parse_age(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let number: u64 = text[..text.len() - unit.len_utf8()].parse().ok().filter(|n| *n > 0)?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 fn key(name: &str) -> &'static Key {
@@ -291,6 +384,8 @@ fn event_of(word: &str) -> Option<Event> {
         "session-start" => Some(Event::SessionStart),
         "session-end" => Some(Event::SessionEnd),
         "user-prompt-submit" => Some(Event::UserPromptSubmit),
+        "pre-tool-use" => Some(Event::PreToolUse),
+        "post-tool-use" => Some(Event::PostToolUse),
         _ => None,
     }
 }
@@ -317,13 +412,15 @@ mod tests {
 
     #[test]
     fn a_hook_is_never_a_usage_error() {
-        let cases: [(&[&str], Option<Event>); 9] = [
+        let cases: [(&[&str], Option<Event>); 11] = [
             (&["--", "hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-end", "--provider", "claude-code"], Some(Event::SessionEnd)),
             (&["hook", "user-prompt-submit", "--nonsense"], Some(Event::UserPromptSubmit)),
             (&["hook", "session-start", "--provider", "other"], Some(Event::SessionStart)),
-            (&["hook", "pre-tool-use"], None),
+            (&["hook", "pre-tool-use"], Some(Event::PreToolUse)),
+            (&["hook", "post-tool-use", "x"], Some(Event::PostToolUse)),
+            (&["hook", "stop"], None),
             (&["hook"], None),
             (&["sync", "start"], Some(Event::SessionStart)),
             (&["sync", "stop", "--help"], Some(Event::SessionEnd)),

@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::remote::{Backend, Failure, Network, Verdict};
 use crate::time::{self, Clock};
 use crate::wire::{
-    Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, SummaryRequest,
+    Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, LinkEntry,
+    LinkRequest, SummaryRequest,
 };
 
 /// Bytes of an answer.
@@ -178,6 +179,33 @@ impl Backend for Client {
         let body = serde_json::to_vec(&SummaryRequest { summary: summary.to_owned() })
             .map_err(|error| Failure::retry(Error::new("write summary").caused_by(error)))?;
         self.exchange(Method::PATCH, &path, &body, false, time_max).map(|_| ())
+    }
+
+    fn link(
+        &mut self,
+        session_id: &str,
+        request: &LinkRequest,
+        time_max: Duration,
+    ) -> Result<(), Failure> {
+        let path = format!("/api/v1/sessions/{session_id}/github-links");
+        let body = serde_json::to_vec(request)
+            .map_err(|error| Failure::retry(Error::new("write link").caused_by(error)))?;
+        let what = format!("POST {path}");
+        let failed = |error: ureq::Error| Failure {
+            timed_out: matches!(error, ureq::Error::Timeout(_)),
+            ..Failure::retry(Error::new(what.clone()).caused_by(error))
+        };
+        let answer = self.send(&Method::POST, &path, &body, false, time_max).map_err(failed)?;
+        match answer.status {
+            // How older backends say that they have it.
+            409 => Ok(()),
+            // How those say no that store no links.
+            405 => Err(Failure { verdict: Verdict::Reject, ..refusal(&what, &answer) }),
+            _ if answer.is_success() => {
+                decode(&path, &answer.body.map_err(failed)?).map(|_: LinkEntry| ())
+            }
+            _ => Err(refusal(&what, &answer)),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ pub use route::Network;
 pub use sign_in::{Check, Poll, Standing, Trouble};
 
 use crate::error::Error;
-use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest};
+use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest, LinkRequest};
 
 /// What the engine asks of a backend. Each call ends within `time_max`, retries nothing, follows no
 /// redirect and reads a bounded answer. `Send`, because a request is on its way while the next one
@@ -33,6 +33,14 @@ pub trait Backend: Send {
         &mut self,
         external_id: &str,
         summary: &str,
+        time_max: Duration,
+    ) -> Result<(), Failure>;
+    /// Links a session, by the backend's id, with a commit or a pull request. A link that is there
+    /// already is a success.
+    fn link(
+        &mut self,
+        session_id: &str,
+        request: &LinkRequest,
         time_max: Duration,
     ) -> Result<(), Failure>;
 }

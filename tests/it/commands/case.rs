@@ -152,11 +152,11 @@ impl Marks {
         let url = script.url();
         Marks(vec![
             ("{ADDRESS}", url.trim_start_matches("http://").to_string()),
-            ("{CONFAB}", CONFAB.to_string()),
             ("{HOME}", sandbox.home().to_str().unwrap().to_string()),
             ("{KEY}", key("k")),
             ("{NEW_KEY}", key("n")),
             ("{NOW}", http_date(SystemTime::now())),
+            ("{PROGRAMS}", Path::new(CONFAB).parent().unwrap().to_str().unwrap().to_string()),
             ("{VERSION}", env!("CARGO_PKG_VERSION").to_string()),
         ])
     }

@@ -191,10 +191,19 @@ impl Sandbox {
         })
     }
 
-    /// Waits until no daemon is left.
+    /// Waits until no daemon is left, and no lock of one: a process that ends loses its name before
+    /// its files.
     #[track_caller]
     pub fn daemons_end(&self) {
-        eventually("all daemons end", || self.daemons().is_empty());
+        eventually("all daemons end", || self.daemons().is_empty() && !self.is_any_locked());
+    }
+
+    fn is_any_locked(&self) -> bool {
+        let entries = fs::read_dir(self.confab("sync")).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.path().extension().is_some_and(|ending| ending == "lock"))
+            .filter_map(|entry| fs::File::open(entry.path()).ok())
+            .any(|file| file.try_lock_shared().is_err())
     }
 
     /// The state file of a session, if there is one and it is whole.
