@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::script::Script;
 use confab::time::parse_rfc3339;
 
+use super::script::Script;
 use crate::support::sandbox::{CONFAB, Sandbox};
 
 const DAY: Duration = Duration::from_secs(86_400);
