@@ -99,11 +99,6 @@ pub fn inspect_in(folder: &Path, program: &Program) -> Result<Report> {
     edit::inspect(found.as_ref().map_or(b"", |found| &found.bytes), program).context(what)
 }
 
-/// The backups that lie in one of Claude's folders.
-pub fn backups_in(folder: &Path) -> Vec<PathBuf> {
-    backups(folder).into_iter().filter(|path| path.exists()).collect()
-}
-
 /// What is to become of the file.
 #[derive(Default)]
 struct Plan {
