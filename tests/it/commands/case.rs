@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use confab::time::parse_rfc3339;
+
 use super::script::Script;
 use crate::support::sandbox::{CONFAB, Sandbox};
 
@@ -119,10 +121,10 @@ impl Case {
             fs::set_permissions(home.join(path), fs::Permissions::from_mode(mode)).unwrap();
         }
         for line in self.text("ages").lines() {
-            let (days, path) = line.split_once(' ').expect("days and a path");
-            let age = DAY * days.parse::<u32>().unwrap();
+            let (when, path) = line.split_once(' ').expect("days or a time, and a path");
             let file = File::options().append(true).open(home.join(path)).unwrap();
-            file.set_modified(SystemTime::now() - age).unwrap();
+            let days_ago = || SystemTime::now() - DAY * when.parse::<u32>().unwrap();
+            file.set_modified(parse_rfc3339(when).unwrap_or_else(days_ago)).unwrap();
         }
         files(&home)
     }
