@@ -278,6 +278,24 @@ impl Line {
         Ok(Some(age))
     }
 
+    fn list(&self) -> Result<List> {
+        let (all, json) = (self.option("all").is_some(), self.option("json").is_some());
+        Ok(List { since: self.age()?, all, json })
+    }
+
+    fn save(&self, ids: &[&str]) -> Result<Save> {
+        let save = Save {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            all: self.option("all").is_some(),
+            since: self.age()?,
+            deleted: self.option("deleted").is_some(),
+        };
+        match save.ids.is_empty() && !save.all && save.since.is_none() {
+            true => Err(save::nothing_chosen()),
+            false => Ok(save),
+        }
+    }
+
     fn chars_max(&self) -> Result<Option<u64>> {
         let Some(text) = self.text("max-chars")? else { return Ok(None) };
         let number = text.parse().ok().filter(|number| *number > 0);
@@ -330,26 +348,13 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::HooksExportPlugin => Command::HooksExportPlugin(operands[0].into()),
         Verb::HooksRemove => Command::HooksRemove(line.paths("claude-dir")),
         Verb::Install => Command::Install { folder: line.option("dest").map(PathBuf::from) },
-        Verb::List => {
-            Command::List(List { since: line.age()?, all: line.option("all").is_some(), json })
-        }
+        Verb::List => Command::List(line.list()?),
         Verb::Login => Command::Login(line.login()?),
         Verb::Logout => Command::Logout,
         Verb::Man => Command::Print(man::page()),
         Verb::Redact => Command::Redact { explain: line.option("explain").is_some() },
         Verb::RedactionTest => Command::RedactionTest { file: operands[0].into(), json },
-        Verb::Save => {
-            let save = Save {
-                ids: operands.iter().map(|id| (*id).to_owned()).collect(),
-                all: line.option("all").is_some(),
-                since: line.age()?,
-                deleted: line.option("deleted").is_some(),
-            };
-            if save.ids.is_empty() && !save.all && save.since.is_none() {
-                return Err(save::nothing_chosen());
-            }
-            Command::Save(save)
-        }
+        Verb::Save => Command::Save(line.save(operands)?),
         Verb::SessionDelete
         | Verb::SessionDownload
         | Verb::SessionGetSummary
