@@ -18,6 +18,7 @@ mod links;
 mod network;
 mod recovery;
 mod server;
+mod sessions;
 mod settings;
 mod shell;
 mod simulation;

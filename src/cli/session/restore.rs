@@ -104,12 +104,24 @@ fn fetch_and_place(
         return Err(Error::new(format!("{} exists already", path.display()))
             .with_hint("nothing was changed; confab session verify compares it with the backend"));
     }
-    for (from, to) in &placements {
-        let what = || format!("put {} in place", to.display());
-        let folder = to.parent().unwrap_or(Path::new("/"));
-        files::make_folder(folder).and_then(|()| place(from, to)).context(what)?;
-    }
+    place_all(&placements)?;
     Ok(Placed { cwd, transcript, n_files: placements.len(), n_left_out })
+}
+
+/// Gives all files their names, or none.
+fn place_all(placements: &[(PathBuf, PathBuf)]) -> Result<()> {
+    for (number, (from, to)) in placements.iter().enumerate() {
+        let folder = to.parent().unwrap_or(Path::new("/"));
+        if let Err(error) = files::make_folder(folder).and_then(|()| place(from, to)) {
+            for (_, placed) in &placements[..number] {
+                // What cannot be removed now is found by the next attempt, which says so.
+                let _ = files::remove_if_present(placed);
+            }
+            let what = format!("put {} in place", to.display());
+            return Err(Error::new(what).caused_by(error));
+        }
+    }
+    Ok(())
 }
 
 /// Claude's id, as it is known here or as the transcript is called.

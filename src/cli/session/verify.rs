@@ -104,15 +104,15 @@ impl Comparison {
 
 fn tell(name: &str, comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     let Comparison { n_equal, n_replaced, first_difference, n_pending, n_former } = comparison;
-    write!(out, "{}: {n_equal} lines are equal", plain(name))?;
+    write!(out, "{}: {n_equal} lines equal", plain(name))?;
     if *n_replaced > 0 {
         write!(out, " ({n_replaced} by their hash)")?;
     }
     if *n_former > 0 {
-        write!(out, ", {n_former} were replaced here since")?;
+        write!(out, ", {n_former} replaced here since")?;
     }
     if *n_pending > 0 {
-        write!(out, ", {n_pending} are only here")?;
+        write!(out, ", {n_pending} only here")?;
     }
     match first_difference {
         Some(line) => writeln!(out, "; line {line} of the backend differs"),
