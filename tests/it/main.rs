@@ -20,6 +20,7 @@ mod recovery;
 mod server;
 mod sessions;
 mod settings;
+mod setup;
 mod shell;
 mod simulation;
 mod support;
