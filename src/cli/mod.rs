@@ -13,6 +13,7 @@ pub mod login;
 pub mod man;
 pub mod redact;
 pub mod redaction_test;
+pub mod sessions;
 pub mod status;
 pub mod sync_flush;
 pub mod sync_status;
