@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use confab::cli::finding::Finding;
+use confab::cli::list::List;
 use confab::cli::login::Login;
+use confab::cli::save::Selection;
 use confab::cli::{self, Command, Exit};
 use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
 use confab::daemon::{self, World};
@@ -117,6 +119,8 @@ fn run(command: Command) -> Result<Exit> {
             };
             cli::doctor::run(patient, json, &mut stdout).map(judged)
         }
+        Command::List(list) => run_list(list),
+        Command::Save(selection) => run_save(&selection),
         Command::Redact { explain } => run_redact(explain),
         Command::RedactionTest { file, json } => run_redaction_test(&file, json),
         Command::SyncStatus { json } => {
@@ -205,6 +209,35 @@ fn print(text: &str) -> Result<Exit> {
         }
         _ => Ok(Exit::Done),
     }
+}
+
+fn run_list(list: List) -> Result<Exit> {
+    let (paths, network) = (paths()?, network());
+    let surroundings = cli::list::Surroundings {
+        paths: &paths,
+        now: SystemTime::now(),
+        connect: &|account| client(account, &network),
+        columns: sys::terminal::columns(io::stdout()),
+    };
+    cli::list::run(list, &surroundings, &mut io::stdout(), &mut io::stderr())
+}
+
+fn run_save(selection: &Selection) -> Result<Exit> {
+    let paths = paths()?;
+    marked_config()?;
+    let stderr = io::stderr();
+    let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
+    let columns = sys::terminal::columns(&stderr).filter(|_| !is_dumb);
+    with_world(&paths, "save", |world| {
+        let mut desk = cli::save::Desk {
+            world,
+            wait: &std::thread::sleep,
+            out: &mut io::stdout(),
+            talk: &mut io::stderr(),
+            columns,
+        };
+        cli::save::run(selection, &mut desk)
+    })
 }
 
 fn run_redact(explain: bool) -> Result<Exit> {

@@ -3,16 +3,20 @@
 //! Commands and their options are data in [`table`]; what is typed is checked by it.
 
 mod account;
+mod age;
+mod columns;
 pub mod completions;
 pub mod config;
 pub mod doctor;
 pub mod finding;
 pub mod help;
 pub mod lines;
+pub mod list;
 pub mod login;
 pub mod man;
 pub mod redact;
 pub mod redaction_test;
+pub mod save;
 pub mod sessions;
 pub mod status;
 pub mod sync_flush;
@@ -21,8 +25,11 @@ pub mod table;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::cli::list::List;
 use crate::cli::login::Login;
+use crate::cli::save::Selection;
 use crate::cli::table::{Count, Entry, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
@@ -75,6 +82,10 @@ pub enum Command {
     },
     /// `sync flush`.
     SyncFlush,
+    /// `list`.
+    List(List),
+    /// `save`.
+    Save(Selection),
     /// `redact`.
     Redact {
         /// Says what was found.
@@ -142,10 +153,13 @@ impl Line {
                 Value(word) => line.words.push(utf8(word, "an argument")?),
                 Long("help") | Short('h') => line.help = true,
                 Long("version") | Short('V') => line.version = true,
-                Long(name) => {
-                    let Some(flag) = table::any_option(name) else {
-                        return Err(usage(Long(name).unexpected()));
+                option @ (Long(_) | Short(_)) => {
+                    let known = match option {
+                        Long(name) => table::any_option(name),
+                        Short(letter) => table::any_letter(letter),
+                        Value(_) => None,
                     };
+                    let Some(flag) = known else { return Err(usage(option.unexpected())) };
                     let value = match flag.value {
                         Some(_) => parser.value().map_err(usage)?,
                         None => OsString::new(),
@@ -155,7 +169,6 @@ impl Line {
                     }
                     line.options.push((flag.name, value));
                 }
-                other @ Short(_) => return Err(usage(other.unexpected())),
             }
         }
         Ok(line)
@@ -198,6 +211,8 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Doctor => Command::Doctor { json },
         Verb::Help => Command::Print(help::topic(operands)?),
         Verb::Hook => Command::Hook(event_of(operands[0])),
+        Verb::List => Command::List(List { age: age(&line)?, json }),
+        Verb::Save => Command::Save(selection(&line, operands)?),
         Verb::Login => Command::Login(Login {
             backend_url: line.text("backend-url")?,
             api_key: line.text("api-key")?,
@@ -250,6 +265,29 @@ fn unknown(words: &[&str]) -> Error {
         }
         Some(_) => Error::new(format!("there is no command {}", words.join(" "))),
     }
+}
+
+/// How old a session may be; `None` for any age, and the default of `list` when nothing is said.
+fn age(line: &Line) -> Result<Option<Duration>> {
+    let all = line.option("all").is_some();
+    match line.text("since")? {
+        Some(_) if all => Err(Error::new("--all and --since exclude each other")),
+        Some(text) => age::parse(&text),
+        None if all => Ok(None),
+        None => Ok(Some(list::AGE_DEFAULT)),
+    }
+}
+
+/// Which sessions are to be saved.
+fn selection(line: &Line, ids: &[&str]) -> Result<Selection> {
+    let is_general = line.option("all").is_some() || line.option("since").is_some();
+    match (ids, is_general) {
+        ([], true) => Ok(Selection::Age(age(line)?)),
+        ([], false) => Err(Error::new("save needs the ids of sessions, --all or --since")),
+        (_, true) => Err(Error::new("ids of sessions exclude --all and --since")),
+        (ids, false) => Ok(Selection::Ids(ids.iter().map(|id| (*id).to_owned()).collect())),
+    }
+    .map_err(|error| error.with_hint("confab list shows ids; confab help save shows examples"))
 }
 
 /// What a hook has told the daemon that it starts.

@@ -44,6 +44,10 @@ pub enum Verb {
     Doctor,
     /// `help`.
     Help,
+    /// `list`.
+    List,
+    /// `save ID...`.
+    Save,
     /// `hook EVENT`; is answered before any option is looked at.
     Hook,
     /// `login`.
@@ -91,6 +95,8 @@ pub enum Count {
 pub struct Flag {
     /// Without the two hyphens.
     pub name: &'static str,
+    /// One letter that means the same.
+    pub short: Option<char>,
     /// Name of its value as it is written in a usage line: `URL`.
     pub value: Option<&'static str>,
     /// One line, lower case, no full stop.
@@ -100,14 +106,22 @@ pub struct Flag {
 /// The shells that completions are made for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-const JSON: Flag = Flag { name: "json", value: None, summary: "write JSON, for scripts" };
+const JSON: Flag = switch("json", "write JSON, for scripts");
 
 const fn operand(name: &'static str, values: &'static [&'static str]) -> Operand {
     Operand { name, values, count: Count::One }
 }
 
 const fn flag(name: &'static str, value: &'static str, summary: &'static str) -> Flag {
-    Flag { name, value: Some(value), summary }
+    Flag { name, short: None, value: Some(value), summary }
+}
+
+const fn switch(name: &'static str, summary: &'static str) -> Flag {
+    Flag { name, short: None, value: None, summary }
+}
+
+const fn since(summary: &'static str) -> Flag {
+    Flag { name: "since", short: Some('d'), value: Some("AGE"), summary }
 }
 
 /// What commands have in common, to be named with `..`.
@@ -241,13 +255,59 @@ pub const COMMANDS: &[Entry] = &[
         ..NONE
     },
     Entry {
+        verb: Verb::List,
+        words: "list",
+        options: &[
+            since("sessions written to within 90m, 12h, 5d or 2w; 30d if left out"),
+            switch("all", "all sessions, however old"),
+            JSON,
+        ],
+        summary: "sessions on this machine, and how much the backend has",
+        text: &[
+            "The newest first: an id that can be pasted wherever one is taken, the last activity, \
+             the size with all agents, how much of it the backend has, and the title. `all` means \
+             as of the last message; a question mark, that it is not known: confab keeps no record \
+             of what is delivered, and the backend is asked once, for at most three seconds. The \
+             exit status is 3 when something could not be looked at.",
+        ],
+        examples: &[
+            ("confab list", "the last 30 days"),
+            ("confab list -d 5d", "the last five days"),
+            ("confab list --all --json", "everything, for scripts"),
+        ],
+        ..NONE
+    },
+    Entry {
+        verb: Verb::Save,
+        words: "save",
+        operands: &[Operand { name: "ID", values: &[], count: Count::Any }],
+        options: &[
+            switch("all", "all sessions of this machine"),
+            since("sessions written to within 90m, 12h, 5d or 2w"),
+        ],
+        summary: "uploads sessions now, whether hooks have seen them or not",
+        text: &[
+            "ID is the id of a session, or as much of it as `confab list` shows. What the backend \
+             has is not sent again, so that this can be stopped at any point and started anew. A \
+             session that a daemon follows is sent by its daemon. One session that fails does not \
+             keep the others from being sent; when the backend cannot be reached, the rest is left.",
+            "The exit status is 1 when a session failed, and 3 when none did and some were skipped: \
+             those that `exclude` names, and those that were deleted on the backend.",
+        ],
+        examples: &[
+            ("confab save 0f4b2a1c", "one session"),
+            ("confab save --all", "brings in a history of years"),
+            ("confab save --since 30d", "what the last month has left"),
+        ],
+        ..NONE
+    },
+    Entry {
         verb: Verb::Redact,
         words: "redact",
-        options: &[Flag {
-            name: "explain",
-            value: None,
-            summary: "say on standard error what was found by which rule, and where",
-        }],
+        options: &[switch(
+            "explain",
+            "say on standard error what was found by which rule, and where",
+        )],
         summary: "copies JSONL from standard input to standard output, redacted",
         text: &[
             "A line for a line, as the config says and as it would leave this machine. A secret \
@@ -379,7 +439,7 @@ impl Entry {
             };
         }
         for flag in self.options {
-            usage += &format!(" [{}]", flag.usage());
+            usage += &format!(" [{}]", flag.usage().replace(", ", " | "));
         }
         usage
     }
@@ -391,12 +451,11 @@ impl Entry {
 }
 
 impl Flag {
-    /// `--json`, `--backend-url URL`.
+    /// `--json`, `--backend-url URL`, `-d, --since AGE`.
     pub fn usage(&self) -> String {
-        match self.value {
-            None => format!("--{}", self.name),
-            Some(value) => format!("--{} {value}", self.name),
-        }
+        let short = self.short.map_or(String::new(), |short| format!("-{short}, "));
+        let value = self.value.map_or(String::new(), |value| format!(" {value}"));
+        format!("{short}--{}{value}", self.name)
     }
 }
 
@@ -408,6 +467,12 @@ pub fn shown() -> impl Iterator<Item = &'static Entry> {
 /// The option of this name, whichever command it belongs to.
 pub fn any_option(name: &str) -> Option<&'static Flag> {
     COMMANDS.iter().find_map(|entry| entry.option(name))
+}
+
+/// The option of this letter, whichever command it belongs to.
+pub fn any_letter(letter: char) -> Option<&'static Flag> {
+    let mut options = COMMANDS.iter().flat_map(|entry| entry.options);
+    options.find(|flag| flag.short == Some(letter))
 }
 
 /// The command that `words` begin with, and how many of them are its name.
@@ -438,6 +503,18 @@ mod tests {
             for flag in entry.options {
                 let known = takes_value.entry(flag.name).or_insert(flag.value.is_some());
                 assert_eq!(*known, flag.value.is_some(), "{} --{}", entry.words, flag.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_letter_means_the_same_everywhere() {
+        let options = || COMMANDS.iter().flat_map(|entry| entry.options);
+        for flag in options() {
+            let Some(letter) = flag.short else { continue };
+            assert!(!['h', 'V'].contains(&letter), "-{letter}");
+            for other in options() {
+                assert_eq!(other.name == flag.name, other.short == flag.short, "-{letter}");
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::time::Clock;
 
 pub use events::{Event, Events};
 pub use follower::{Finished, Follower, Outcome};
-pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver};
+pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch};
 
 /// The longest that a pass may take before events are looked at again.
 const PASS_TIME_MAX: Duration = Duration::from_secs(600);

@@ -16,8 +16,8 @@ use crate::wire::{
     Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, SummaryRequest,
 };
 
-/// Bytes of an answer.
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// Bytes of an answer: a thousand sessions in a list, with the longest titles and messages.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of the header of an answer.
 const ANSWER_HEADER_BYTES_MAX: usize = 32 << 10;
 /// Bytes of an error's text that are shown.
@@ -111,7 +111,7 @@ impl Client {
     }
 
     /// One exchange; every answer but 2xx is a failure.
-    fn exchange(
+    pub(super) fn exchange(
         &self,
         method: Method,
         path: &str,
@@ -229,7 +229,7 @@ fn refusal(what: &str, answer: &Answer) -> Failure {
 
 /// A 2xx answer that is not what was asked for comes from something else than a backend, a captive
 /// portal perhaps: it acknowledges nothing.
-fn decode<A: DeserializeOwned>(path: &str, answer: &[u8]) -> Result<A, Failure> {
+pub(super) fn decode<A: DeserializeOwned>(path: &str, answer: &[u8]) -> Result<A, Failure> {
     serde_json::from_slice(answer).map_err(|_| {
         Failure::retry(
             Error::new(format!("{path}: the answer is not that of a confab backend"))

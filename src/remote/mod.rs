@@ -1,6 +1,7 @@
 //! The backend as the engine sees it, and why it refused.
 
 mod client;
+mod listing;
 #[cfg(feature = "tls")]
 mod roots;
 mod route;
@@ -10,6 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use client::Client;
+pub use listing::SESSIONS_MAX;
 pub use route::Network;
 pub use sign_in::{Check, Poll, Standing, Trouble};
 
