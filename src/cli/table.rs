@@ -265,10 +265,12 @@ pub const COMMANDS: &[Entry] = &[
         summary: "sessions on this machine, and how much the backend has",
         text: &[
             "The newest first: an id that can be pasted wherever one is taken, the last activity, \
-             the size with all agents, how much of it the backend has, and the title. `all` means \
-             as of the last message; a question mark, that it is not known: confab keeps no record \
-             of what is delivered, and the backend is asked once, for at most three seconds. The \
-             exit status is 3 when something could not be looked at.",
+             the size with all agents, how much of it the backend has, and the title.",
+            "Of a session that is not fully delivered, confab knows the share itself. Of all others \
+             it asks the backend, once and for at most three seconds: `all` and `part` go by the \
+             last message, `some` means that the backend does not say how much, and a question mark \
+             that it could not be asked, or that the session is none of its last 1000. The exit \
+             status is 3 when something here could not be looked at.",
         ],
         examples: &[
             ("confab list", "the last 30 days"),
@@ -290,7 +292,7 @@ pub const COMMANDS: &[Entry] = &[
             "ID is the id of a session, or as much of it as `confab list` shows. What the backend \
              has is not sent again, so that this can be stopped at any point and started anew. A \
              session that a daemon follows is sent by its daemon. One session that fails does not \
-             keep the others from being sent; when the backend cannot be reached, the rest is left.",
+             keep the others from being sent; when the backend takes nothing, the rest is left.",
             "The exit status is 1 when a session failed, and 3 when none did and some were skipped: \
              those that `exclude` names, and those that were deleted on the backend.",
         ],

@@ -19,7 +19,7 @@ use crate::cli::{Exit, age, columns, lines};
 use crate::config::{self, Account, Config};
 use crate::error::{Context, Error, Result};
 use crate::files::Paths;
-use crate::remote::Client;
+use crate::remote::{Client, Verdict};
 use crate::time;
 
 use glance::Glance;
@@ -107,7 +107,7 @@ impl Problem {
 /// Writes the list to `out`, as JSON or for people, and what else there is to say to `talk`.
 ///
 /// # Errors
-/// When state or configuration cannot be read or the output not be written.
+/// When state cannot be read or the output not be written.
 pub fn run(
     list: List,
     surroundings: &Surroundings<'_>,
@@ -135,17 +135,21 @@ pub fn run(
 /// Looks at the sessions.
 ///
 /// # Errors
-/// When state or configuration cannot be read.
+/// When state cannot be read.
 pub fn listing(list: List, surroundings: &Surroundings<'_>) -> Result<Listing> {
     let Surroundings { paths, now, .. } = *surroundings;
-    let config = config::load(paths)?;
+    // What cannot be read tells nothing of the backend, and keeps nobody from a look at the disk.
+    let (config, broken) = match config::load(paths) {
+        Ok(config) => (config, None),
+        Err(error) => (Config::default(), Some(Problem::of(&error))),
+    };
     let records = Records::read(paths)?;
     let found = sessions::all(paths);
     let short_id_chars = found.short_id_chars();
-    let is_shown = |session: &LocalSession| match list.age {
-        Some(age) => now.duration_since(session.modified).is_ok_and(|it| it < age),
-        None => true,
-    } || session.modified > now;
+    let is_shown = |session: &LocalSession| {
+        let age = now.duration_since(session.modified).unwrap_or_default();
+        list.age.is_none_or(|age_max| age < age_max)
+    };
     let n_shown = found.sessions.iter().take_while(|session| is_shown(session)).count();
     let shown = &found.sessions[..n_shown];
     let agents = agents::bytes(shown.iter());
@@ -167,6 +171,7 @@ pub fn listing(list: List, surroundings: &Surroundings<'_>) -> Result<Listing> {
         listing.sessions.push(row(session, short, glance, bytes, backend, now));
     }
     ask(&mut listing, &config, surroundings, shown);
+    listing.unknown_because = broken.or(listing.unknown_because);
     Ok(listing)
 }
 
@@ -212,7 +217,12 @@ fn ask(
     if listing.sessions.iter().any(is_open) {
         let answer = config.account().and_then(|account| {
             let answer = (surroundings.connect)(&account)?.sessions(REQUEST_TIME_MAX);
-            answer.map_err(|failure| failure.error)
+            answer.map_err(|failure| match failure.verdict {
+                Verdict::Retry(_) => failure.error,
+                // Some show lists in a browser alone.
+                _ => Error::new("the backend does not list sessions for this key")
+                    .with_hint("confab status says whether the key is valid"),
+            })
         });
         match answer {
             Ok(answer) => {
@@ -295,7 +305,7 @@ fn notes(list: List, listing: &Listing, talk: &mut dyn Write) -> Result<()> {
     }
     if let Some(problem) = &listing.unknown_because {
         let what = columns::plain(&problem.what);
-        lines::say(talk, &format!("what the backend has of the others is not known: {what}"))?;
+        lines::say(talk, &format!("? is not known: {what}"))?;
         if let Some(hint) = &problem.hint {
             lines::say(talk, &format!("hint: {hint}"))?;
         }

@@ -81,7 +81,7 @@ enum Ending {
     Failed(Error),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     saved: u64,
     skipped: u64,
@@ -381,6 +381,11 @@ impl Counts {
             let hint = "run the same command again; what was sent is not sent again";
             lines::report(&[error.with_hint(hint)], desk.talk)?;
         }
+        if *self == Counts::default() {
+            return writeln!(desk.out, "there is nothing to save")
+                .context(|| "write to standard output".into())
+                .map(|()| Exit::Done);
+        }
         let mut text = lines::count(saved, "session") + " on the backend";
         for (n, what) in [(skipped, "skipped"), (failed, "failed"), (left, "not tried")] {
             if n > 0 {
@@ -445,5 +450,67 @@ impl Progress {
         let _ = write!(talk, "\r{text}{rest}{back}");
         let _ = talk.flush();
         self.shown = width;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::SessionId;
+
+    fn session(id: &str) -> LocalSession {
+        LocalSession {
+            id: SessionId::new(id).expect("an id"),
+            transcript: "/x".into(),
+            bytes: 2_000_000,
+            modified: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// The last line that a terminal would show.
+    fn screen(bytes: &[u8]) -> String {
+        let mut cells: Vec<char> = Vec::new();
+        let mut at = 0;
+        for character in std::str::from_utf8(bytes).expect("UTF-8").chars() {
+            assert!(character == '\r' || !character.is_control(), "{character:?}");
+            if character == '\r' {
+                at = 0;
+                continue;
+            }
+            cells.resize(cells.len().max(at + 1), ' ');
+            cells[at] = character;
+            at += 1;
+        }
+        cells.into_iter().collect::<String>().trim_end().to_owned()
+    }
+
+    #[test]
+    fn progress_is_one_line_that_goes() {
+        let sessions = [session("a-long-id"), session("b")];
+        let mut progress = Progress::new(&sessions, Some(70));
+        let mut talk = Vec::new();
+        progress.show(&sessions[0], Reading::default(), &mut talk);
+        assert_eq!(screen(&talk), "saving 1 of 2, 0 B of 4.0 MB done: a-long-id");
+        let sent = Reading { answers: 2, chunks: 1, bytes: 1234 };
+        progress.show(&sessions[0], sent, &mut talk);
+        assert_eq!(screen(&talk), "saving 1 of 2, 0 B of 4.0 MB done: a-long-id, 1.2 kB sent");
+        progress.finish(&sessions[0], &mut talk);
+        assert_eq!(screen(&talk), "");
+        progress.show(&sessions[1], Reading::default(), &mut talk);
+        assert_eq!(screen(&talk), "saving 2 of 2, 2.0 MB of 4.0 MB done: b");
+    }
+
+    #[test]
+    fn progress_fits_the_terminal_and_needs_one() {
+        let sessions = [session("a-long-id")];
+        for columns in 0..80 {
+            let mut talk = Vec::new();
+            let mut progress = Progress::new(&sessions, Some(columns));
+            progress.show(&sessions[0], Reading::default(), &mut talk);
+            assert!(columns::width(&screen(&talk)) <= columns.saturating_sub(1), "{columns}");
+        }
+        let mut talk = Vec::new();
+        Progress::new(&sessions, None).show(&sessions[0], Reading::default(), &mut talk);
+        assert!(talk.is_empty());
     }
 }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use confab::sys::process;
+
 use super::script::Script;
 use crate::support::sandbox::{CONFAB, Sandbox};
 
@@ -157,6 +159,8 @@ impl Marks {
             ("{NEW_KEY}", key("n")),
             ("{NOW}", http_date(SystemTime::now())),
             ("{VERSION}", env!("CARGO_PKG_VERSION").to_string()),
+            ("{HOST}", process::hostname().unwrap_or_default()),
+            ("{USER}", process::username().unwrap_or_default()),
         ])
     }
 
@@ -166,8 +170,10 @@ impl Marks {
     }
 
     fn empty(&self, text: &str) -> String {
+        // Names of people and machines are words that may stand for themselves.
+        let is_rare = |(mark, _): &&(&str, String)| !["{HOST}", "{USER}"].contains(mark);
         let replace = |text: String, (mark, value): &(&str, String)| text.replace(value, mark);
-        self.0.iter().fold(text.to_string(), replace)
+        self.0.iter().filter(is_rare).fold(text.to_string(), replace)
     }
 }
 
