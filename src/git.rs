@@ -5,13 +5,19 @@
 //! subject and author of the commit, `include` and `insteadOf`. All user info is cut out of URLs:
 //! it may be a token.
 
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::files;
+use crate::github;
 use crate::wire::{self, GitInfo, GitRemote};
 
 /// Bytes read of a file of git's.
 const GIT_FILE_BYTES_MAX: usize = 4 << 20;
+/// Bytes read of the end of a log of references.
+const LOG_BYTES_MAX: u64 = 64 << 10;
 /// How far up a repository is looked for.
 const PARENTS_MAX: usize = 64;
 /// How often a reference may point to another.
@@ -19,17 +25,14 @@ const REFERENCES_MAX: usize = 5;
 
 /// What is known of the repository that `folder` lies in; `None` when there is none.
 pub fn inspect(folder: &Path) -> Option<GitInfo> {
-    let git = folder.ancestors().take(PARENTS_MAX).find_map(git_folder)?;
-    let common = read_line(&git.join("commondir")).map_or(git.clone(), |path| git.join(path));
+    let (git, common) = find(folder)?;
     let head = read_line(&git.join("HEAD"))?;
     let reference = head.strip_prefix("ref: ");
     let branch = match reference {
         Some(reference) => reference.strip_prefix("refs/heads/").unwrap_or(reference).to_owned(),
         None => "HEAD".to_owned(),
     };
-    let config =
-        files::read_bounded(&common.join("config"), GIT_FILE_BYTES_MAX).unwrap_or_default();
-    let config = parse_config(&String::from_utf8_lossy(&config));
+    let config = config(&common);
     let remotes = remotes(&config);
     let tracking = format!("branch.{branch}.remote");
     Some(GitInfo {
@@ -40,6 +43,40 @@ pub fn inspect(folder: &Path) -> Option<GitInfo> {
         remotes,
         ..GitInfo::default()
     })
+}
+
+/// The repository on GitHub that the one in `folder` is a clone of: that of `origin`, else that of
+/// any other remote. `ssh_config` is the text of `~/.ssh/config`.
+pub fn on_github(folder: &Path, ssh_config: &str) -> Option<github::Repository> {
+    let (_, common) = find(folder)?;
+    let config = config(&common);
+    let is_url = |key: &str| key.starts_with("remote.") && key.ends_with(".url");
+    let others = config.iter().filter(|(key, _)| is_url(key)).map(|(_, value)| value.as_str());
+    let mut remotes = value(&config, "remote.origin.url").into_iter().chain(others);
+    remotes.find_map(|remote| github::Repository::of_remote(remote, ssh_config))
+}
+
+/// The whole hash of a commit that was made in `folder` or checked out there of late, of which the
+/// first digits are known.
+pub fn find_commit(folder: &Path, digits: &str) -> Option<String> {
+    let (git, common) = find(folder)?;
+    let head = read_line(&git.join("HEAD")).and_then(|head| resolve(&git, &common, &head));
+    let log = read_log(&git).unwrap_or_default();
+    let logged = log.lines().rev().filter_map(|line| line.split(' ').nth(1).map(str::to_owned));
+    head.into_iter().chain(logged).find(|hash| hash.starts_with(digits))
+}
+
+/// The commit that was made last in `folder`, when nothing else has happened to its `HEAD` since
+/// and it was not before `since`. Without a log of `HEAD`, the commit of `HEAD`.
+pub fn last_commit(folder: &Path, since: SystemTime) -> Option<String> {
+    let (git, common) = find(folder)?;
+    let Ok(log) = read_log(&git) else {
+        return resolve(&git, &common, &read_line(&git.join("HEAD"))?);
+    };
+    let modified = std::fs::metadata(log_path(&git)).and_then(|log| log.modified()).ok()?;
+    let (entry, message) = log.lines().last()?.split_once('\t')?;
+    let is_fresh = modified >= since && message.starts_with("commit");
+    entry.split(' ').nth(1).filter(|_| is_fresh).map(str::to_owned)
 }
 
 /// The URL without user name, password or token before its host. Forms such as `git@host:path`
@@ -53,6 +90,38 @@ pub fn without_user_info(url: &str) -> String {
         Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
         None => url.to_owned(),
     }
+}
+
+/// Where git keeps what belongs to the work tree that `folder` lies in, and what belongs to all of
+/// the repository's work trees.
+fn find(folder: &Path) -> Option<(PathBuf, PathBuf)> {
+    let git = folder.ancestors().take(PARENTS_MAX).find_map(git_folder)?;
+    let common = read_line(&git.join("commondir")).map_or(git.clone(), |path| git.join(path));
+    Some((git, common))
+}
+
+fn config(common: &Path) -> Vec<(String, String)> {
+    let bytes = files::read_bounded(&common.join("config"), GIT_FILE_BYTES_MAX);
+    parse_config(&String::from_utf8_lossy(&bytes.unwrap_or_default()))
+}
+
+fn log_path(git: &Path) -> PathBuf {
+    git.join("logs").join("HEAD")
+}
+
+/// The newest entries of the log of `HEAD`.
+fn read_log(git: &Path) -> io::Result<String> {
+    let mut file = File::open(log_path(git))?;
+    let start = file.metadata()?.len().saturating_sub(LOG_BYTES_MAX);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_BYTES_MAX).read_to_end(&mut bytes)?;
+    let mut log = String::from_utf8_lossy(&bytes).into_owned();
+    if start > 0 {
+        // The first line is cut.
+        log.drain(..log.find('\n').map_or(log.len(), |end| end + 1));
+    }
+    Ok(log)
 }
 
 /// `.git` of a folder, or where a `.git` file points.

@@ -10,16 +10,20 @@
 //! | 0 | [`error`] | the one error that a human reads |
 //! | 0 | [`time`] | RFC 3339 and HTTP dates, pure; the clock that is handed in |
 //! | 0 | [`schedule`] | when to act next: interval, jitter, backoff |
+//! | 0 | [`shell`] | a command line as a shell would split it |
+//! | 0 | [`github`] | what addresses on GitHub look like |
 //! | 0 | [`wire`] | every JSON type exchanged with a backend |
 //! | 0 | [`sys`] | all unsafe and libc |
 //! | 1 | [`files`] | atomic replacement, bounded reads, where everything lies |
+//! | 1 | [`json_text`] | JSON changed in place: what is not changed keeps its bytes |
 //! | 1 | [`redact`] | secrets out, every other byte untouched |
 //! | 1 | [`transcript`] | what one line tells us |
 //! | 2 | [`config`] | the user's configuration, checked on load |
 //! | 2 | [`state`] | a session's state file, lock, inbox and line hashes |
+//! | 2 | [`settings`] | Claude's `settings.json`: our hooks in, out, and looked at |
 //! | 2 | [`tail`] | whole lines from a growing file, positions, chained hashes |
 //! | 2 | [`session`] | the files of a session in every layout |
-//! | 2 | [`git`] | branch and remotes without a subprocess |
+//! | 2 | [`git`] | branch, commits and remotes without a subprocess |
 //! | 2 | [`logging`] | one size-capped log for all processes |
 //! | 3 | [`remote`] | the `Backend` trait and its client over HTTP |
 //! | 3 | [`chunk`] | lines to one bounded, redacted, compressed request |
@@ -29,9 +33,10 @@
 //! | 6 | [`cli`] | the command line |
 //! | s | `server` | the embedded backend, behind the feature `server` |
 //!
-//! `hook` has an allow-list of its own: `error files state sys`. `server` uses
-//! `error time wire sys files redact transcript` and itself; client and server meet in `wire`
-//! alone.
+//! `hook` has an allow-list of its own: `error files state sys`, and for commits and pull requests
+//! `shell github git`: two that only read text, and one that reads a few small files once a commit
+//! was made. `server` uses `error time wire github sys files redact transcript` and itself; client
+//! and server meet in `wire` and `github` alone.
 //!
 //! # A line's way
 //!
@@ -59,7 +64,9 @@ pub mod daemon;
 pub mod error;
 pub mod files;
 pub mod git;
+pub mod github;
 pub mod hook;
+pub mod json_text;
 pub mod logging;
 pub mod redact;
 pub mod remote;
@@ -67,6 +74,8 @@ pub mod schedule;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod session;
+pub mod settings;
+pub mod shell;
 pub mod state;
 pub mod sync;
 pub mod sys;

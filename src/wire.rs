@@ -11,6 +11,8 @@
 //! | `POST /sync/chunk` | [`ChunkRequest`] | [`ChunkAnswer`] |
 //! | `POST /sync/event` | [`EventRequest`] | [`EventAnswer`] |
 //! | `PATCH /sessions/{external_id}/summary` | [`SummaryRequest`] | 200 |
+//! | `POST /sessions/{id}/github-links` | [`LinkRequest`] | 201 and [`LinkEntry`] |
+//! | `GET /sessions/{id}/github-links` | | [`LinksAnswer`] |
 //! | `GET /capabilities` | | [`Capabilities`] |
 //! | `GET /auth/validate` | | [`Identity`] |
 //! | `POST /auth/device/code`, not below `/api/v1` | [`DeviceCodeRequest`] | [`DeviceCode`] |
@@ -69,6 +71,10 @@ pub const TYPE_AGENT: &str = "agent";
 pub const TYPE_WORKFLOW_JOURNAL: &str = "workflow_journal";
 /// The one event type.
 pub const EVENT_SESSION_END: &str = "session_end";
+/// Source of a link that a hook has found.
+pub const LINK_SOURCE_HOOK: &str = "cli_hook";
+/// Source of a link that a person has made.
+pub const LINK_SOURCE_MANUAL: &str = "manual";
 
 /// Opens or resumes a session. The metadata is sent whole each time: a backend overwrites `cwd`
 /// even with nothing.
@@ -252,6 +258,63 @@ pub struct EventAnswer {
 pub struct SummaryRequest {
     /// At most [`SUMMARY_BYTES_MAX`].
     pub summary: String,
+}
+
+/// Links a session with a commit or a pull request; a repetition changes title and source alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LinkRequest {
+    /// `https://github.com/OWNER/REPO/pull/NUMBER` or `…/commit/HASH`.
+    pub url: String,
+    /// For people; an absent one clears.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// [`LINK_SOURCE_HOOK`] or [`LINK_SOURCE_MANUAL`].
+    pub source: String,
+    /// `pull_request` or `commit`; must be that of the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link_type: Option<String>,
+}
+
+/// A stored link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkEntry {
+    /// The backend's number of it.
+    #[serde(default)]
+    pub id: i64,
+    /// [`InitAnswer::session_id`].
+    #[serde(default)]
+    pub session_id: String,
+    /// `pull_request` or `commit`.
+    #[serde(default)]
+    pub link_type: String,
+    /// As it was sent.
+    pub url: String,
+    /// Owner of the repository.
+    #[serde(default)]
+    pub owner: String,
+    /// Name of the repository.
+    #[serde(default)]
+    pub repo: String,
+    /// Number or hash.
+    #[serde(default, rename = "ref")]
+    pub reference: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// As it was sent.
+    #[serde(default)]
+    pub source: String,
+    /// RFC 3339.
+    #[serde(default)]
+    pub created_at: String,
+}
+
+/// All links of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinksAnswer {
+    /// The oldest first.
+    pub links: Vec<LinkEntry>,
 }
 
 /// What a backend can store beyond transcripts and agents; 404 means none of it.

@@ -18,7 +18,7 @@ pub fn get(paths: &Paths, key: &Key, out: &mut dyn Write) -> Result<()> {
     config::load(paths)?;
     let document = Document::load(paths)?;
     let shown = match document.get(key)? {
-        Some(json) => key.shown(json),
+        Some(json) => key.shown(&json),
         None => key.default.to_owned(),
     };
     if shown.is_empty() {
@@ -100,7 +100,7 @@ pub fn list(paths: &Paths, json: bool, out: &mut dyn Write) -> Result<()> {
 
 fn value(key: &'static Key, document: &Document) -> Result<Value<'static>> {
     let written = document.get(key)?;
-    let shown = written.map_or(key.default.to_owned(), |json| key.shown(json));
+    let shown = written.as_ref().map_or(key.default.to_owned(), |json| key.shown(json));
     // What is a string in the file is one here, but without what nobody is to see.
     let is_text = matches!(key.form, Form::Text | Form::Address | Form::Secret);
     let json = match (shown.as_str(), is_text) {

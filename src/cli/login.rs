@@ -12,7 +12,7 @@ use crate::config::keys::{Key, shown_address};
 use crate::config::{self, Account, Config};
 use crate::error::{Context, Error, Result};
 use crate::files::Paths;
-use crate::remote::{Client, Poll};
+use crate::remote::{Client, Poll, escaped};
 use crate::time::Clock;
 use crate::wire::{DeviceCode, DeviceError};
 
@@ -124,18 +124,29 @@ pub fn logout(paths: &Paths, out: &mut dyn Write) -> Result<()> {
 }
 
 /// Turns redaction on in writing, unless it is off in writing.
+///
+/// # Errors
+/// When the configuration cannot be read or written.
+pub fn turn_redaction_on(paths: &Paths) -> Result<()> {
+    config::edit(paths, switch_on).map(|_| ())
+}
+
+fn switch_on(document: &mut config::Document) -> Result<()> {
+    for switch in ["redaction.enabled", "redaction.use_default_patterns"] {
+        if document.get(key(switch))?.is_none() {
+            document.set(key(switch), Some("true"))?;
+        }
+    }
+    Ok(())
+}
+
 fn write(paths: &Paths, account: &Account) -> Result<()> {
     let text = |text: &str| serde_json::Value::from(text).to_string();
     let (url, api_key) = (text(&account.url), text(&account.key));
     config::edit(paths, |document| {
         document.set(key("backend_url"), Some(&url))?;
         document.set(key("api_key"), Some(&api_key))?;
-        for switch in ["redaction.enabled", "redaction.use_default_patterns"] {
-            if document.get(key(switch))?.is_none() {
-                document.set(key(switch), Some("true"))?;
-            }
-        }
-        Ok(())
+        switch_on(document)
     })?;
     Ok(())
 }
@@ -234,17 +245,6 @@ fn page(code: &DeviceCode) -> Option<String> {
     let is_clean = page.bytes().all(|byte| byte.is_ascii_graphic());
     let separator = if page.contains('?') { '&' } else { '?' };
     (is_page && is_clean).then(|| format!("{page}{separator}code={}", escaped(&code.user_code)))
-}
-
-/// For the query of an address (RFC 3986, 2.3).
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -3,25 +3,29 @@
 //! Commands and their options are data in [`table`]; what is typed is checked by it.
 
 mod account;
-mod age;
-mod columns;
 pub mod completions;
 pub mod config;
 pub mod doctor;
 pub mod finding;
 pub mod help;
+pub mod hooks;
+pub mod install;
 pub mod lines;
 pub mod list;
+pub mod local_server;
 pub mod login;
 pub mod man;
 pub mod redact;
 pub mod redaction_test;
 pub mod save;
+pub mod session;
 pub mod sessions;
+pub mod setup;
 pub mod status;
 pub mod sync_flush;
 pub mod sync_status;
 pub mod table;
+pub mod uninstall;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -29,7 +33,7 @@ use std::time::Duration;
 
 use crate::cli::list::List;
 use crate::cli::login::Login;
-use crate::cli::save::Selection;
+use crate::cli::save::Save;
 use crate::cli::table::{Count, Entry, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
@@ -71,10 +75,57 @@ pub enum Command {
         /// As JSON.
         json: bool,
     },
+    /// `hooks add`, with Claude's folders.
+    HooksAdd(Vec<PathBuf>),
+    /// `hooks check`.
+    HooksCheck {
+        /// Claude's folders.
+        folders: Vec<PathBuf>,
+        /// As JSON.
+        json: bool,
+    },
+    /// `hooks export-plugin`, with the folder to write.
+    HooksExportPlugin(PathBuf),
+    /// `hooks remove`, with Claude's folders.
+    HooksRemove(Vec<PathBuf>),
     /// `login`. The key may be `-` for standard input, and the name is for `main` to fill in.
     Login(Login),
     /// `logout`.
     Logout,
+    /// `list`.
+    List(List),
+    /// `save`.
+    Save(Save),
+    /// `session …`.
+    Session {
+        /// The session, as the user names it.
+        id: String,
+        /// What to do with it.
+        act: SessionAct,
+    },
+    /// `setup`.
+    Setup {
+        /// Address, key and name, as for `login`.
+        login: Login,
+        /// With the embedded backend on this machine.
+        local: bool,
+        /// Claude's folders, when not those of the environment.
+        claude: Vec<PathBuf>,
+    },
+    /// `install`.
+    Install {
+        /// Where to, when not to the usual folder.
+        folder: Option<PathBuf>,
+    },
+    /// `uninstall`.
+    Uninstall {
+        /// Do not ask.
+        yes: bool,
+        /// Also what is not delivered.
+        force: bool,
+        /// Claude's folders, when not those of the environment.
+        claude: Vec<PathBuf>,
+    },
     /// `sync status`.
     SyncStatus {
         /// As JSON.
@@ -82,10 +133,6 @@ pub enum Command {
     },
     /// `sync flush`.
     SyncFlush,
-    /// `list`.
-    List(List),
-    /// `save`.
-    Save(Selection),
     /// `redact`.
     Redact {
         /// Says what was found.
@@ -97,6 +144,42 @@ pub enum Command {
         file: PathBuf,
         /// As JSON.
         json: bool,
+    },
+}
+
+/// What to do with a session on the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionAct {
+    /// `list-files`.
+    ListFiles {
+        /// As JSON.
+        json: bool,
+    },
+    /// `download`.
+    Download {
+        /// Below this folder, instead of to standard output.
+        folder: Option<PathBuf>,
+    },
+    /// `get-summary`.
+    GetSummary {
+        /// The most characters.
+        chars_max: Option<u64>,
+    },
+    /// `open`.
+    Open,
+    /// `verify`.
+    Verify,
+    /// `restore`.
+    Restore {
+        /// Claude's folders, of which the first counts.
+        claude: Vec<PathBuf>,
+        /// Where to go on.
+        cwd: Option<PathBuf>,
+    },
+    /// `delete`.
+    Delete {
+        /// Do not ask.
+        yes: bool,
     },
 }
 
@@ -153,18 +236,20 @@ impl Line {
                 Value(word) => line.words.push(utf8(word, "an argument")?),
                 Long("help") | Short('h') => line.help = true,
                 Long("version") | Short('V') => line.version = true,
-                option @ (Long(_) | Short(_)) => {
-                    let known = match option {
-                        Long(name) => table::any_option(name),
-                        Short(letter) => table::any_letter(letter),
+                Long(_) | Short(_) => {
+                    let name = match argument {
+                        Long(name) => Some(name),
+                        Short(letter) => table::long_name(letter),
                         Value(_) => None,
                     };
-                    let Some(flag) = known else { return Err(usage(option.unexpected())) };
+                    let Some(flag) = name.and_then(table::any_option) else {
+                        return Err(usage(argument.unexpected()));
+                    };
                     let value = match flag.value {
                         Some(_) => parser.value().map_err(usage)?,
                         None => OsString::new(),
                     };
-                    if line.option(flag.name).is_some() {
+                    if line.option(flag.name).is_some() && !table::REPEATED.contains(&flag.name) {
                         return Err(Error::new(format!("--{} is given twice", flag.name)));
                     }
                     line.options.push((flag.name, value));
@@ -177,6 +262,53 @@ impl Line {
     fn option(&self, name: &str) -> Option<&OsStr> {
         let found = self.options.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.as_os_str())
+    }
+
+    fn paths(&self, name: &str) -> Vec<PathBuf> {
+        let found = self.options.iter().filter(|(known, _)| *known == name);
+        found.map(|(_, value)| PathBuf::from(value)).collect()
+    }
+
+    fn age(&self) -> Result<Option<Duration>> {
+        let Some(text) = self.text("since")? else { return Ok(None) };
+        let age = parse_age(&text).ok_or_else(|| {
+            Error::new(format!("--since is {text:?}, which is no age"))
+                .with_hint("write 30m, 12h, 5d or 8w")
+        })?;
+        Ok(Some(age))
+    }
+
+    fn list(&self) -> Result<List> {
+        let (all, json) = (self.option("all").is_some(), self.option("json").is_some());
+        Ok(List { since: self.age()?, all, json })
+    }
+
+    fn save(&self, ids: &[&str]) -> Result<Save> {
+        let save = Save {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            all: self.option("all").is_some(),
+            since: self.age()?,
+            deleted: self.option("deleted").is_some(),
+        };
+        match save.ids.is_empty() && !save.all && save.since.is_none() {
+            true => Err(save::nothing_chosen()),
+            false => Ok(save),
+        }
+    }
+
+    fn chars_max(&self) -> Result<Option<u64>> {
+        let Some(text) = self.text("max-chars")? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| *number > 0);
+        let wrong = || Error::new(format!("--max-chars is {text:?}, which is no number above 0"));
+        number.ok_or_else(wrong).map(Some)
+    }
+
+    fn login(&self) -> Result<Login> {
+        Ok(Login {
+            backend_url: self.text("backend-url")?,
+            api_key: self.text("api-key")?,
+            name: self.text("name")?,
+        })
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {
@@ -211,22 +343,72 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Doctor => Command::Doctor { json },
         Verb::Help => Command::Print(help::topic(operands)?),
         Verb::Hook => Command::Hook(event_of(operands[0])),
-        Verb::List => Command::List(List { age: age(&line)?, json }),
-        Verb::Save => Command::Save(selection(&line, operands)?),
-        Verb::Login => Command::Login(Login {
-            backend_url: line.text("backend-url")?,
-            api_key: line.text("api-key")?,
-            name: line.text("name")?,
-        }),
+        Verb::HooksAdd => Command::HooksAdd(line.paths("claude-dir")),
+        Verb::HooksCheck => Command::HooksCheck { folders: line.paths("claude-dir"), json },
+        Verb::HooksExportPlugin => Command::HooksExportPlugin(operands[0].into()),
+        Verb::HooksRemove => Command::HooksRemove(line.paths("claude-dir")),
+        Verb::Install => Command::Install { folder: line.option("dest").map(PathBuf::from) },
+        Verb::List => Command::List(line.list()?),
+        Verb::Login => Command::Login(line.login()?),
         Verb::Logout => Command::Logout,
         Verb::Man => Command::Print(man::page()),
         Verb::Redact => Command::Redact { explain: line.option("explain").is_some() },
         Verb::RedactionTest => Command::RedactionTest { file: operands[0].into(), json },
+        Verb::Save => Command::Save(line.save(operands)?),
+        Verb::SessionDelete
+        | Verb::SessionDownload
+        | Verb::SessionGetSummary
+        | Verb::SessionListFiles
+        | Verb::SessionOpen
+        | Verb::SessionRestore
+        | Verb::SessionVerify => {
+            Command::Session { id: operands[0].to_owned(), act: session_act(entry.verb, &line)? }
+        }
+        Verb::Setup => Command::Setup {
+            login: line.login()?,
+            local: line.option("local").is_some(),
+            claude: line.paths("claude-dir"),
+        },
         Verb::Status => Command::Status { json },
         Verb::SyncFlush => Command::SyncFlush,
         Verb::SyncStatus => Command::SyncStatus { json },
+        Verb::Uninstall => Command::Uninstall {
+            yes: line.option("yes").is_some(),
+            force: line.option("force").is_some(),
+            claude: line.paths("claude-dir"),
+        },
         Verb::Version => Command::Print(version()),
     })
+}
+
+fn session_act(verb: Verb, line: &Line) -> Result<SessionAct> {
+    let path = |name| line.option(name).map(PathBuf::from);
+    Ok(match verb {
+        Verb::SessionDelete => SessionAct::Delete { yes: line.option("yes").is_some() },
+        Verb::SessionDownload => SessionAct::Download { folder: path("output-dir") },
+        Verb::SessionGetSummary => SessionAct::GetSummary { chars_max: line.chars_max()? },
+        Verb::SessionListFiles => SessionAct::ListFiles { json: line.option("json").is_some() },
+        Verb::SessionOpen => SessionAct::Open,
+        Verb::SessionRestore => {
+            SessionAct::Restore { claude: line.paths("claude-dir"), cwd: path("cwd") }
+        }
+        Verb::SessionVerify => SessionAct::Verify,
+        _ => unreachable!("only commands of sessions come here"),
+    })
+}
+
+/// `30m`, `12h`, `5d`, `8w`: more than nothing.
+fn parse_age(text: &str) -> Option<Duration> {
+    let unit = text.chars().next_back()?;
+    let number: u64 = text[..text.len() - unit.len_utf8()].parse().ok().filter(|n| *n > 0)?;
+    let seconds = match unit {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        'w' => 604_800,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
 }
 
 fn key(name: &str) -> &'static Key {
@@ -267,29 +449,6 @@ fn unknown(words: &[&str]) -> Error {
     }
 }
 
-/// How old a session may be; `None` for any age, and the default of `list` when nothing is said.
-fn age(line: &Line) -> Result<Option<Duration>> {
-    let all = line.option("all").is_some();
-    match line.text("since")? {
-        Some(_) if all => Err(Error::new("--all and --since exclude each other")),
-        Some(text) => age::parse(&text),
-        None if all => Ok(None),
-        None => Ok(Some(list::AGE_DEFAULT)),
-    }
-}
-
-/// Which sessions are to be saved.
-fn selection(line: &Line, ids: &[&str]) -> Result<Selection> {
-    let is_general = line.option("all").is_some() || line.option("since").is_some();
-    match (ids, is_general) {
-        ([], true) => Ok(Selection::Age(age(line)?)),
-        ([], false) => Err(Error::new("save needs the ids of sessions, --all or --since")),
-        (_, true) => Err(Error::new("ids of sessions exclude --all and --since")),
-        (ids, false) => Ok(Selection::Ids(ids.iter().map(|id| (*id).to_owned()).collect())),
-    }
-    .map_err(|error| error.with_hint("confab list shows ids; confab help save shows examples"))
-}
-
 /// What a hook has told the daemon that it starts.
 fn launch(line: &Line) -> Result<Launch> {
     let id = line.option("session").and_then(OsStr::to_str).and_then(SessionId::new);
@@ -306,6 +465,8 @@ fn event_of(word: &str) -> Option<Event> {
         "session-start" => Some(Event::SessionStart),
         "session-end" => Some(Event::SessionEnd),
         "user-prompt-submit" => Some(Event::UserPromptSubmit),
+        "pre-tool-use" => Some(Event::PreToolUse),
+        "post-tool-use" => Some(Event::PostToolUse),
         _ => None,
     }
 }
@@ -332,13 +493,15 @@ mod tests {
 
     #[test]
     fn a_hook_is_never_a_usage_error() {
-        let cases: [(&[&str], Option<Event>); 9] = [
+        let cases: [(&[&str], Option<Event>); 11] = [
             (&["--", "hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-start"], Some(Event::SessionStart)),
             (&["hook", "session-end", "--provider", "claude-code"], Some(Event::SessionEnd)),
             (&["hook", "user-prompt-submit", "--nonsense"], Some(Event::UserPromptSubmit)),
             (&["hook", "session-start", "--provider", "other"], Some(Event::SessionStart)),
-            (&["hook", "pre-tool-use"], None),
+            (&["hook", "pre-tool-use"], Some(Event::PreToolUse)),
+            (&["hook", "post-tool-use", "x"], Some(Event::PostToolUse)),
+            (&["hook", "stop"], None),
             (&["hook"], None),
             (&["sync", "start"], Some(Event::SessionStart)),
             (&["sync", "stop", "--help"], Some(Event::SessionEnd)),

@@ -1,323 +1,287 @@
-//! The sessions of Claude Code on this machine, and which of them a word on the command line means.
+//! The sessions in Claude's folders, and what is known of each without reading it whole.
 //!
-//! A session is a file `projects/*/<UUID>.jsonl` in one of Claude's folders; files of agents belong
-//! to theirs. Nothing is opened here: names, sizes and times are all that is looked at. Links are
-//! followed wherever they lead, and a folder that two names lead to is looked into once. The same
-//! session in two places is the one that was written to last.
-//!
-//! Deliberately absent: folders below project folders. Claude Code keeps no transcript there.
+//! Finding them costs a look at every folder and a `stat` of every file. A title costs two bounded
+//! reads, and is asked for only where it is shown.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, Metadata};
+use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde_json::Value;
+
 use crate::error::{Error, Result};
-use crate::files::{Paths, SessionId, Stamp};
+use crate::files::{self, Paths, SessionId};
+use crate::state::{self, Kept, Loaded};
+use crate::transcript;
 
-/// Entries looked at in one folder.
-const ENTRIES_MAX: usize = 200_000;
-/// Candidates that are named when a word is the beginning of several ids.
-const CANDIDATES_MAX: usize = 8;
-/// Characters of the shortest short id.
-const SHORT_ID_CHARS_MIN: usize = 8;
-/// Where a UUID has its hyphens.
-const UUID_HYPHENS: [usize; 4] = [8, 13, 18, 23];
-const UUID_BYTES: usize = 36;
+/// Project folders below one of Claude's folders.
+const PROJECTS_MAX: usize = 100_000;
+/// Files of one project folder.
+const FILES_MAX: usize = 1_000_000;
+/// Bytes of the beginning of a transcript that are read for title and folder.
+const START_BYTES_MAX: usize = 64 << 10;
+/// Bytes of its end, where a title that was given later stands.
+const END_BYTES_MAX: u64 = 64 << 10;
+/// Bytes of a title.
+const TITLE_BYTES_MAX: usize = 200;
+/// Bytes of the beginning of an id that is shown, unless two sessions share them.
+const ID_BYTES_MIN: usize = 8;
+/// Sessions that are named when an id fits several.
+const CANDIDATES_SHOWN_MAX: usize = 10;
 
-/// A session whose transcript is on this machine.
+/// A session with a transcript on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalSession {
-    /// Claude's id of it.
+    /// Claude's id.
     pub id: SessionId,
-    /// Where its transcript is.
+    /// Its main transcript.
     pub transcript: PathBuf,
-    /// Size of the transcript.
+    /// Bytes of it.
     pub bytes: u64,
-    /// When the transcript was written to last.
+    /// When it was last written.
     pub modified: SystemTime,
 }
 
-/// All sessions of this machine.
-#[derive(Debug, Default)]
-pub struct LocalSessions {
-    /// The sessions, those that were written to last first.
-    pub sessions: Vec<LocalSession>,
-    /// Folders and files that could not be looked at.
-    pub errors: Vec<Error>,
+/// What a look into a transcript tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// What the user called it, a summary, or the first message.
+    pub title: Option<String>,
+    /// Folder in which it began.
+    pub cwd: Option<String>,
 }
 
-/// The session that `word` means: its id, or the beginning of no other one's.
+/// How much of a session the backend has, as far as this machine knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivered {
+    /// This many bytes of the transcript.
+    Bytes(u64),
+    /// The backend has deleted it.
+    Deleted,
+    /// Nobody has sent it from here, or that was not noted.
+    Unknown,
+}
+
+/// All sessions, the latest first, and what could not be read. A session that lies in several
+/// folders counts once, where it was written last.
+pub fn discover(paths: &Paths) -> (Vec<LocalSession>, Vec<Error>) {
+    let mut found: HashMap<SessionId, LocalSession> = HashMap::new();
+    let mut problems = Vec::new();
+    for root in &paths.claude {
+        let projects = root.join("projects");
+        for folder in entries(&projects, PROJECTS_MAX, &mut problems) {
+            // What is no folder holds no sessions; links are followed, one level deep.
+            if !folder.is_dir() {
+                continue;
+            }
+            for path in entries(&folder, FILES_MAX, &mut problems) {
+                let Some(session) = session_at(path) else { continue };
+                let known = found.get(&session.id);
+                if known.is_none_or(|known| known.modified < session.modified) {
+                    found.insert(session.id.clone(), session);
+                }
+            }
+        }
+    }
+    let mut sessions: Vec<LocalSession> = found.into_values().collect();
+    sessions.sort_by(|one, other| {
+        other.modified.cmp(&one.modified).then_with(|| one.id.cmp(&other.id))
+    });
+    (sessions, problems)
+}
+
+/// The one session whose id begins like this.
 ///
 /// # Errors
-/// When there is none, or when there are several, with a hint.
-pub fn find(paths: &Paths, word: &str) -> Result<LocalSession> {
-    all(paths).resolve(word).cloned()
-}
-
-/// Looks for all sessions.
-pub fn all(paths: &Paths) -> LocalSessions {
-    let mut walk = Walk::default();
-    for claude in &paths.claude {
-        for project in walk.entries(&claude.join("projects")) {
-            walk.project(&project);
-        }
-    }
-    let mut sessions: Vec<LocalSession> = walk.sessions.into_values().collect();
-    // By id where times are equal, so that two runs print the same.
-    sessions.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| a.id.cmp(&b.id)));
-    LocalSessions { sessions, errors: walk.errors }
-}
-
-impl LocalSessions {
-    /// The session that `word` means: its id, or the beginning of no other one's.
-    ///
-    /// # Errors
-    /// When there is none, or when there are several, with a hint.
-    pub fn resolve(&self, word: &str) -> Result<&LocalSession> {
-        let word = word.to_ascii_lowercase();
-        let begins = |session: &&LocalSession| {
-            !word.is_empty() && session.id.as_str().to_ascii_lowercase().starts_with(&word)
-        };
-        let candidates: Vec<&LocalSession> = self.sessions.iter().filter(begins).collect();
-        match candidates.as_slice() {
-            [one] => Ok(one),
-            [] => Err(self.unknown(&word)),
-            several => Err(ambiguous(&word, several)),
-        }
-    }
-
-    /// For each session, in order, how many characters of its id tell it from all others: at least
-    /// eight, at most all.
-    pub fn short_id_chars(&self) -> Vec<usize> {
-        let mut sorted: Vec<(&str, usize)> =
-            self.sessions.iter().enumerate().map(|(at, one)| (one.id.as_str(), at)).collect();
-        sorted.sort_unstable();
-        let mut chars = vec![SHORT_ID_CHARS_MIN; sorted.len()];
-        for pair in sorted.windows(2) {
-            let [(a, a_at), (b, b_at)] = *pair else { continue };
-            let common = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-            for at in [a_at, b_at] {
-                chars[at] = chars[at].max((common + 1).min(UUID_BYTES));
-            }
-        }
-        chars
-    }
-
-    fn unknown(&self, word: &str) -> Error {
-        let error = Error::new(format!("there is no session {word:?} on this machine"));
-        match self.errors.first() {
-            None => error.with_hint("confab list --all lists all sessions"),
-            Some(trouble) => error.with_hint(format!("it may be hidden: {trouble}")),
-        }
-    }
-}
-
-fn ambiguous(word: &str, candidates: &[&LocalSession]) -> Error {
-    let shown = candidates.iter().take(CANDIDATES_MAX).map(|session| session.id.as_str());
-    let mut names = shown.collect::<Vec<_>>().join(", ");
-    if candidates.len() > CANDIDATES_MAX {
-        names += &format!(" and {} more", candidates.len() - CANDIDATES_MAX);
-    }
-    Error::new(format!("{word:?} is the beginning of {} session ids: {names}", candidates.len()))
-        .with_hint("write more of the id; confab list shows how much is enough")
-}
-
-#[derive(Default)]
-struct Walk {
-    sessions: BTreeMap<SessionId, LocalSession>,
-    /// Folders that were looked into, by device and inode.
-    seen: HashSet<(u64, u64)>,
-    errors: Vec<Error>,
-}
-
-impl Walk {
-    /// What is in a folder. One that is not there, is no folder, or was looked into is empty.
-    fn entries(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let is_new = match fs::metadata(folder) {
-            Ok(metadata) => metadata.is_dir() && self.is_new(&metadata),
-            Err(error) => return self.failed(folder, error),
-        };
-        if !is_new {
-            return Vec::new();
-        }
-        let listed: io::Result<Vec<fs::DirEntry>> =
-            fs::read_dir(folder).and_then(|entries| entries.take(ENTRIES_MAX + 1).collect());
-        let mut entries = match listed {
-            Ok(entries) => entries,
-            Err(error) => return self.failed(folder, error),
-        };
-        if entries.len() > ENTRIES_MAX {
-            entries.pop();
-            let what = format!("{} has more than {ENTRIES_MAX} entries", folder.display());
-            self.errors.push(Error::new(what));
-        }
-        // What is really here comes before links to it: it goes by its own name.
-        let is_link = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        entries.sort_by_cached_key(|entry| (is_link(entry), entry.file_name()));
-        entries.iter().map(fs::DirEntry::path).collect()
-    }
-
-    fn is_new(&mut self, metadata: &Metadata) -> bool {
-        let stamp = Stamp::of(metadata);
-        self.seen.insert((stamp.device, stamp.inode))
-    }
-
-    fn failed(&mut self, path: &Path, error: io::Error) -> Vec<PathBuf> {
-        if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
-            self.errors.push(Error::new(format!("look at {}", path.display())).caused_by(error));
-        }
-        Vec::new()
-    }
-
-    fn project(&mut self, folder: &Path) {
-        for path in self.entries(folder) {
-            let Some(id) = session_id(&path) else { continue };
-            let (bytes, modified) = match fs::metadata(&path).and_then(|found| looks(&found)) {
-                Ok(Some(looks)) => looks,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.failed(&path, error);
-                    continue;
-                }
-            };
-            let session = LocalSession { id: id.clone(), transcript: path, bytes, modified };
-            match self.sessions.get(&id) {
-                Some(other) if other.modified >= modified => {}
-                _ => drop(self.sessions.insert(id, session)),
-            }
-        }
-    }
-}
-
-/// Size and time of a file; `None` when it is no file.
-fn looks(metadata: &Metadata) -> io::Result<Option<(u64, SystemTime)>> {
-    match metadata.is_file() {
-        true => Ok(Some((metadata.len(), metadata.modified()?))),
-        false => Ok(None),
-    }
-}
-
-/// The id of the session whose transcript has this name.
-fn session_id(path: &Path) -> Option<SessionId> {
-    let stem = path.file_name()?.to_str()?.strip_suffix(".jsonl")?;
-    let is_right = |(at, byte): (usize, u8)| match UUID_HYPHENS.contains(&at) {
-        true => byte == b'-',
-        false => byte.is_ascii_hexdigit(),
+/// When there is none, or more than one.
+pub fn find<'a>(sessions: &'a [LocalSession], start: &str) -> Result<&'a LocalSession> {
+    let mut fitting = sessions.iter().filter(|session| session.id.as_str().starts_with(start));
+    let (Some(first), false) = (fitting.next(), start.is_empty()) else {
+        let what = format!("there is no session {start} on this machine");
+        return Err(Error::new(what).with_hint("confab list --all shows those that there are"));
     };
-    let is_uuid = stem.len() == UUID_BYTES && stem.bytes().enumerate().all(is_right);
-    SessionId::new(stem).filter(|_| is_uuid)
+    let others: Vec<&str> = fitting.map(|session| session.id.as_str()).collect();
+    // A whole id may be the beginning of another one.
+    if others.is_empty() || first.id.as_str() == start {
+        return Ok(first);
+    }
+    let shown = others.iter().take(CANDIDATES_SHOWN_MAX - 1).copied();
+    let names: Vec<&str> = std::iter::once(first.id.as_str()).chain(shown).collect();
+    let what = format!("{start} is the beginning of {} sessions", others.len() + 1);
+    Err(Error::new(what).with_hint(format!("type more of it: {}", names.join(", "))))
+}
+
+/// How many bytes of an id tell all of these apart, at least eight.
+pub fn id_bytes(sessions: &[LocalSession]) -> usize {
+    let mut ids: Vec<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
+    ids.sort_unstable();
+    let common = |one: &str, other: &str| {
+        one.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count()
+    };
+    let longest = ids.windows(2).map(|pair| common(pair[0], pair[1])).max();
+    longest.map_or(0, |bytes| bytes + 1).max(ID_BYTES_MIN)
+}
+
+/// Looks at the beginning and the end of a transcript.
+///
+/// # Errors
+/// As opening and reading it.
+pub fn glance(session: &LocalSession) -> io::Result<Glance> {
+    let start = files::read_start(&session.transcript, START_BYTES_MAX)?;
+    let end = files::read_end(&session.transcript, END_BYTES_MAX)?;
+    Ok(glance_at(&start, &end))
+}
+
+/// How much of a session was delivered, by its state or by what was noted when that was removed.
+pub fn delivered(paths: &Paths, session: &LocalSession, noted: &HashMap<String, u64>) -> Delivered {
+    if Kept::is_deleted(paths, &session.id) {
+        return Delivered::Deleted;
+    }
+    if let Ok(Loaded::Ours(record)) = state::load(paths, &session.id) {
+        let file = record.files.values().find(|file| file.path == session.transcript);
+        return Delivered::Bytes(file.map_or(0, |file| file.byte_offset));
+    }
+    match noted.get(session.id.as_str()) {
+        Some(bytes) => Delivered::Bytes(*bytes),
+        None => Delivered::Unknown,
+    }
+}
+
+/// The entries of a folder. One that is not there has none; one that cannot be read is told.
+fn entries(folder: &Path, entries_max: usize, problems: &mut Vec<Error>) -> Vec<PathBuf> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.take(entries_max).flatten().map(|entry| entry.path()).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => {
+            let what = format!("look into {}", folder.display());
+            problems.push(Error::new(what).caused_by(error));
+            Vec::new()
+        }
+    }
+}
+
+/// A file that is called like a session: `UUID.jsonl`. Sub-agents' files are not.
+fn session_at(path: PathBuf) -> Option<LocalSession> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".jsonl")?;
+    if !is_uuid(stem) {
+        return None;
+    }
+    let id = SessionId::new(stem)?;
+    let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    Some(LocalSession { id, transcript: path, bytes: metadata.len(), modified })
+}
+
+/// Whether it is the form of a UUID.
+pub(super) fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn glance_at(start: &[u8], end: &[u8]) -> Glance {
+    let (mut first, mut summary, mut given, mut cwd) = (None, None, None, None);
+    for line in start.split(|byte| *byte == b'\n') {
+        let facts = transcript::inspect(line);
+        cwd = cwd.or_else(|| facts.cwd.map(|cwd| cwd.into_owned()));
+        // A summary of another session may lead a file, so the last one counts.
+        summary = facts.summary.map(|text| text.into_owned()).or(summary);
+        first = first.or_else(|| transcript::user_text(line));
+    }
+    // The first line of the end is cut as a rule, and then tells nothing.
+    for line in end.split(|byte| *byte == b'\n') {
+        given = custom_title(line).or(given);
+        let facts = transcript::inspect(line);
+        summary = facts.summary.map(|text| text.into_owned()).or(summary);
+    }
+    let title = given.or(summary.map(title_of)).or(first).map(|text| transcript::sanitise(&text));
+    let title = title.map(|text| plain(&transcript::truncate(&text, TITLE_BYTES_MAX)));
+    Glance { title: title.filter(|title| !title.is_empty()), cwd }
+}
+
+/// `{"type":"custom-title","customTitle":"…"}`, written when the user names a session.
+fn custom_title(line: &[u8]) -> Option<String> {
+    const KEY: &[u8] = b"\"customTitle\"";
+    memchr::memmem::find(line, KEY)?;
+    let value: Value = serde_json::from_slice(line).ok()?;
+    let title = value.get("customTitle")?.as_str()?;
+    (value.get("type")? == "custom-title").then(|| title.to_owned())
+}
+
+/// Some versions write `{"title": "…"}` as a summary.
+fn title_of(summary: String) -> String {
+    let value: Option<Value> = serde_json::from_str(&summary).ok();
+    let title = value.as_ref().and_then(|value| value.get("title")?.as_str());
+    title.map(str::to_owned).unwrap_or(summary)
+}
+
+/// Without what moves a terminal's cursor or turns the direction of writing.
+fn plain(text: &str) -> String {
+    let is_shown = |character: &char| {
+        !character.is_control()
+            && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().filter(is_shown).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::Roots;
-    use std::os::unix::fs::symlink;
-    use std::time::Duration;
 
     fn session(id: &str) -> LocalSession {
         LocalSession {
             id: SessionId::new(id).unwrap(),
-            transcript: PathBuf::new(),
+            transcript: format!("/p/{id}.jsonl").into(),
             bytes: 0,
             modified: SystemTime::UNIX_EPOCH,
         }
     }
 
-    fn sessions(ids: &[&str]) -> LocalSessions {
-        let sessions = ids.iter().map(|id| session(id)).collect();
-        LocalSessions { sessions, errors: Vec::new() }
+    #[test]
+    fn ids_are_found_by_their_beginning() {
+        let sessions = [session("aaaa1111-x"), session("aaaa1112-x"), session("bbbb")];
+        assert_eq!(find(&sessions, "b").unwrap().id.as_str(), "bbbb");
+        assert_eq!(find(&sessions, "aaaa1112").unwrap().id.as_str(), "aaaa1112-x");
+        for (start, hint) in [("aaaa", "aaaa1111-x, aaaa1112-x"), ("c", "list"), ("", "list")] {
+            let error = find(&sessions, start).unwrap_err();
+            assert!(error.hint().unwrap().contains(hint), "{start}");
+        }
+        assert_eq!(id_bytes(&sessions), 8);
+        assert_eq!(id_bytes(&[session("aaaa1111-x1"), session("aaaa1111-x2")]), 11);
+        assert_eq!(id_bytes(&[]), 8);
     }
 
-    const A: &str = "aaaaaaaa-1111-4111-8111-111111111111";
-    const A2: &str = "aaaaaaaa-1111-4111-8111-211111111111";
-    const B: &str = "bbbbbbbb-1111-4111-8111-111111111111";
-
     #[test]
-    fn a_word_means_one_session_or_none() {
-        let known = sessions(&[A, A2, B]);
+    fn titles_are_those_that_were_given_last() {
+        let user = r#"{"type":"user","cwd":"/w","message":{"content":"do <b>it</b>\u001b[2J"}}"#;
+        let summary = r#"{"type":"summary","summary":"about it"}"#;
+        let custom = r#"{"type":"custom-title","customTitle":"mine"}"#;
         let cases = [
-            (A, Some(A)),
-            ("b", Some(B)),
-            ("BBBBBBBB", Some(B)),
-            ("aaaaaaaa-1111-4111-8111-2", Some(A2)),
-            ("aaaaaaaa", None),
-            ("", None),
-            ("c", None),
-            ("bbbbbbbb-1111-4111-8111-111111111111x", None),
+            (format!("{user}\n"), String::new(), Some("do it[2J")),
+            (format!("{summary}\n{user}\n"), String::new(), Some("about it")),
+            (format!("{summary}\n{user}\n"), format!("ut\"}}\n{custom}\n"), Some("mine")),
+            (String::new(), String::new(), None),
+            ("not json\n".into(), "{\"customTitle\":1}\n".into(), None),
         ];
-        for (word, expected) in cases {
-            let found = known.resolve(word).map(|one| one.id.to_string());
-            assert_eq!(found.as_deref().ok(), expected, "{word}");
-            assert!(found.is_ok() || found.unwrap_err().hint().is_some(), "{word}");
+        for (start, end, expected) in cases {
+            let glance = glance_at(start.as_bytes(), end.as_bytes());
+            assert_eq!(glance.title.as_deref(), expected, "{start}");
+            assert_eq!(glance.cwd.is_some(), start.contains("/w"));
         }
-        let error = known.resolve("aaaa").unwrap_err().to_string();
-        assert!(error.contains(A) && error.contains(A2) && !error.contains(B), "{error}");
     }
 
     #[test]
-    fn candidates_are_named_up_to_a_limit() {
-        let ids: Vec<String> =
-            (0..20).map(|n| format!("aaaaaaaa-1111-4111-8111-1111111111{n:02}")).collect();
-        let known = sessions(&ids.iter().map(String::as_str).collect::<Vec<_>>());
-        let error = known.resolve("a").unwrap_err().to_string();
-        assert!(error.contains("20 session ids") && error.ends_with("and 12 more"), "{error}");
-    }
-
-    #[test]
-    fn every_short_id_means_its_session() {
-        let known = sessions(&[A, B, A2]);
-        let chars = known.short_id_chars();
-        assert_eq!(chars, [25, 8, 25]);
-        for (session, chars) in known.sessions.iter().zip(chars) {
-            assert_eq!(known.resolve(&session.id.as_str()[..chars]).unwrap(), session);
+    fn only_uuids_are_sessions() {
+        assert!(is_uuid("d380a1a0-a95f-417c-8c6e-6f4552758a8e"));
+        for text in
+            ["", "agent-0123456789abcdef0123456789abcd", "d380a1a0-a95f-417c-8c6e-6f4552758a8g"]
+        {
+            assert!(!is_uuid(text), "{text}");
         }
-        assert_eq!(sessions(&[A]).short_id_chars(), [8]);
-    }
-
-    /// Links to folders and files, loops, several folders of Claude, and what only looks alike.
-    #[test]
-    fn sessions_are_found_behind_links_and_once() {
-        let root = std::env::temp_dir().join(format!("confab-sessions-{}", std::process::id()));
-        let real = root.join("elsewhere/projects");
-        fs::create_dir_all(real.join("-work")).unwrap();
-        fs::create_dir_all(root.join(".claude")).unwrap();
-        fs::create_dir_all(root.join("other/projects/-x")).unwrap();
-        symlink(&real, root.join(".claude/projects")).unwrap();
-        symlink("-work", real.join("-alias")).unwrap();
-        symlink("..", real.join("-up")).unwrap();
-        symlink("-loop", real.join("-loop")).unwrap();
-        symlink("nowhere", real.join("-broken")).unwrap();
-        fs::create_dir_all(real.join("-work").join(A).join("subagents")).unwrap();
-        let write = |path: &str, age: u64| {
-            fs::write(root.join(path), "{}\n").unwrap();
-            let file = fs::File::options().append(true).open(root.join(path)).unwrap();
-            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1000 - age)).unwrap();
-        };
-        write(&format!("elsewhere/projects/-work/{A}.jsonl"), 3);
-        write(&format!("other/projects/-x/{A}.jsonl"), 9);
-        write(&format!("elsewhere/projects/-work/{A}/subagents/agent-1.jsonl"), 1);
-        write(&format!("elsewhere/projects/-work/{A2}.jsonl.superseded-1"), 1);
-        write("elsewhere/projects/-work/agent-aaaaaaaa-1111-4111-8111-11111111.jsonl", 1);
-        write("elsewhere/projects/-work/aaaaaaaaa1111-4111-8111-1111111111111.jsonl", 1);
-        write("elsewhere/projects/notes.txt", 1);
-        write(&format!("elsewhere/{B}.txt"), 1);
-        symlink(root.join(format!("elsewhere/{B}.txt")), real.join(format!("-work/{B}.jsonl")))
-            .unwrap();
-        fs::create_dir(real.join(format!("-work/{A2}.jsonl"))).unwrap();
-        let paths = Paths::new(Roots {
-            home: root.clone(),
-            claude_config_dir: Some(root.join("other")),
-            ..Roots::default()
-        });
-        let found = all(&paths);
-        let names: Vec<&str> = found.sessions.iter().map(|one| one.id.as_str()).collect();
-        assert_eq!(names, [B, A]);
-        assert!(found.sessions[1].transcript.ends_with(format!("-work/{A}.jsonl")));
-        assert_eq!(found.errors.len(), 1, "{:?}", found.errors);
-        assert!(found.errors[0].to_string().contains("-loop"));
-        fs::remove_dir_all(root).unwrap();
     }
 }

@@ -1,67 +1,26 @@
-//! The text of a JSON object, changed in place: what is not changed keeps its bytes, order, and
-//! layout, whether we know the key or not.
-//!
-//! The place of a member is where the JSON reader has found it, so there is no second reader here.
+//! The text of the configuration, changed in place by path: what is not changed keeps its bytes,
+//! order, and layout, whether we know the key or not.
 
-use std::ops::Range;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-/// The members of an object as they are written.
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-impl<'a> Members<'a> {
-    /// The last one of that name, which is the one that counts.
-    fn position(&self, name: &str) -> Option<usize> {
-        let is_it = |key: &RawValue| {
-            serde_json::from_str::<String>(key.get()).is_ok_and(|written| written == name)
-        };
-        self.0.iter().rposition(|(key, _)| is_it(key))
-    }
-}
+use crate::json_text::{Container, Layout, quoted};
 
 /// The names of all members of an object, in order.
 ///
 /// # Errors
 /// When the text is not a JSON object.
 pub fn names(text: &str) -> serde_json::Result<Vec<String>> {
-    let members: Members<'_> = serde_json::from_str(text)?;
-    members.0.iter().map(|(key, _)| serde_json::from_str(key.get())).collect()
+    let members = Container::object(text)?.members;
+    Ok(members.iter().filter_map(|member| member.name()).collect())
 }
 
 /// The JSON of the member at a path, as it is written.
 ///
 /// # Errors
 /// When the text, or what the path leads through, is not a JSON object.
-pub fn get<'a>(text: &'a str, path: &[&str]) -> serde_json::Result<Option<&'a str>> {
-    let mut found = text;
+pub fn get(text: &str, path: &[&str]) -> serde_json::Result<Option<String>> {
+    let mut found = text.to_owned();
     for name in path {
-        let members: Members<'_> = serde_json::from_str(found)?;
-        match members.position(name) {
-            Some(at) => found = members.0[at].1.get(),
+        match Container::object(&found)?.value(name) {
+            Some(value) => found = value.to_owned(),
             None => return Ok(None),
         }
     }
@@ -73,80 +32,39 @@ pub fn get<'a>(text: &'a str, path: &[&str]) -> serde_json::Result<Option<&'a st
 /// # Errors
 /// When the text, or what the path leads through, is not a JSON object.
 pub fn set(text: &str, path: &[&str], json: Option<&str>) -> serde_json::Result<String> {
-    set_below(text, path, json, 0)
+    let mut root = Container::object(text)?;
+    let layout = Layout::of(text, &root);
+    set_below(&mut root, path, json, &layout, "")?;
+    Ok(root.text())
 }
 
 fn set_below(
-    text: &str,
+    object: &mut Container,
     path: &[&str],
     json: Option<&str>,
-    depth: usize,
-) -> serde_json::Result<String> {
-    let members: Members<'_> = serde_json::from_str(text)?;
+    layout: &Layout,
+    indent: &str,
+) -> serde_json::Result<()> {
     let (name, rest) = path.split_first().expect("a path is not empty");
-    let Some(at) = members.position(name) else {
-        let Some(json) = json else { return Ok(text.to_owned()) };
-        let value = match rest {
-            [] => json.to_owned(),
-            rest => set_below("{}", rest, Some(json), depth + 1)?,
-        };
-        return Ok(insert(text, &members, name, &value, depth));
+    let Some(at) = object.position(name) else {
+        let Some(json) = json else { return Ok(()) };
+        let nest = |inner, name: &&str| format!("{{{}: {inner}}}", quoted(name));
+        object.push(Some(name), "null", layout, indent);
+        // As it was given, not laid out.
+        let last = object.members.last_mut().expect("it was pushed");
+        last.value = rest.iter().rev().fold(json.to_owned(), nest);
+        return Ok(());
     };
-    let value = members.0[at].1;
     match (rest, json) {
-        ([], None) => Ok(splice(text, span_to_remove(text, &members, at), "")),
-        ([], Some(json)) => Ok(splice(text, span(text, value), json)),
+        ([], None) => object.remove(at),
+        ([], Some(json)) => object.members[at].value = json.to_owned(),
         (rest, json) => {
-            let inside = set_below(value.get(), rest, json, depth + 1)?;
-            Ok(splice(text, span(text, value), &inside))
+            let mut inner = Container::object(&object.members[at].value)?;
+            set_below(&mut inner, rest, json, layout, &object.indent_at(at, indent))?;
+            object.members[at].value = inner.text();
         }
     }
-}
-
-/// Behind the last member, laid out like it.
-fn insert(text: &str, members: &Members<'_>, name: &str, value: &str, depth: usize) -> String {
-    let name = serde_json::Value::from(name);
-    let Some((key, last)) = members.0.last() else {
-        let (open, close) = inside(text);
-        let empty = if depth == 0 { "\n" } else { "" };
-        let indent = if depth == 0 { "  " } else { "" };
-        return splice(text, open..close, &format!("{empty}{indent}{name}: {value}{empty}"));
-    };
-    let (key, last) = (span(text, key), span(text, last));
-    let before = text[..key.start].rfind([',', '{']).map_or(0, |at| at + 1);
-    let (gap, colon) = (&text[before..key.start], &text[key.end..last.start]);
-    splice(text, last.end..last.end, &format!(",{gap}{name}{colon}{value}"))
-}
-
-/// A member with the comma that goes with it.
-fn span_to_remove(text: &str, members: &Members<'_>, at: usize) -> Range<usize> {
-    let (key, value) = members.0[at];
-    if at > 0 {
-        return span(text, members.0[at - 1].1).end..span(text, value).end;
-    }
-    match members.0.get(1) {
-        Some((next, _)) => span(text, key).start..span(text, next).start,
-        None => {
-            let (open, close) = inside(text);
-            open..close
-        }
-    }
-}
-
-/// What is between the outer braces.
-fn inside(text: &str) -> (usize, usize) {
-    let open = text.find('{').expect("an object has a brace");
-    (open + 1, text.rfind('}').expect("an object has two"))
-}
-
-/// Where a borrowed part of the text lies in it.
-fn span(text: &str, part: &RawValue) -> Range<usize> {
-    let start = part.get().as_ptr().addr() - text.as_ptr().addr();
-    start..start + part.get().len()
-}
-
-fn splice(text: &str, range: Range<usize>, replacement: &str) -> String {
-    [&text[..range.start], replacement, &text[range.end..]].concat()
+    Ok(())
 }
 
 #[cfg(test)]
@@ -167,7 +85,7 @@ mod tests {
             ("{\"a\": 1}", &["b"], None, "{\"a\": 1}"),
             ("{\"a\": 1}", &["b", "c"], None, "{\"a\": 1}"),
             ("{\"\\u0061\": 1}", &["a"], Some("2"), "{\"\\u0061\": 2}"),
-            ("{\"a\": \"}\"}", &["b"], Some("2"), "{\"a\": \"}\",\"b\": 2}"),
+            ("{\"a\": \"}\"}", &["b"], Some("2"), "{\"a\": \"}\", \"b\": 2}"),
             (pretty, &["b"], Some("2"), "{\n\t\"b\" : 2,\n\t\"a\" : {\"x\":1,\n \"y\":2}\n}\n"),
             (pretty, &["a", "y"], None, "{\n\t\"b\" : 1.50,\n\t\"a\" : {\"x\":1}\n}\n"),
             (
@@ -191,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_set_is_read_back_and_what_is_no_object_is_refused() {
         let text = set("{\"x\": 1}", &["r", "k"], Some("[1, 2]")).unwrap();
-        assert_eq!(get(&text, &["r", "k"]).unwrap(), Some("[1, 2]"));
+        assert_eq!(get(&text, &["r", "k"]).unwrap(), Some("[1, 2]".into()));
         assert_eq!(get(&text, &["r", "z"]).unwrap(), None);
         assert_eq!(names(&text).unwrap(), ["x", "r"]);
         for (text, path) in [("", &["a"][..]), ("[]", &["a"]), ("{\"a\": 1}", &["a", "b"])] {

@@ -43,13 +43,14 @@ const fn key(name: &'static str, form: Form, default: &'static str) -> Key {
 }
 
 /// All keys, in the order in which they are shown.
-pub const KEYS: [Key; 14] = [
+pub const KEYS: [Key; 15] = [
     key("backend_url", Form::Address, ""),
     key("api_key", Form::Secret, ""),
     key("log_level", Form::Text, "info"),
     key("sync_interval", Form::Text, "30s"),
     key("allow_insecure_http", Form::Switch, "false"),
     key("ca_file", Form::Text, ""),
+    key("link_from_github", Form::Switch, "true"),
     key("redaction.enabled", Form::Switch, "true"),
     key("redaction.use_default_patterns", Form::Switch, "true"),
     key("redaction.patterns", Form::Json, "[]"),
@@ -234,6 +235,7 @@ mod tests {
         assert_eq!(parse_duration(default("sync_interval")), Some(interval));
         let parsed = |name| default(name).parse::<bool>().unwrap();
         assert_eq!(config.allow_insecure_http, parsed("allow_insecure_http"));
+        assert_eq!(config.links(), parsed("link_from_github"));
         assert_eq!(config.redaction.enabled, parsed("redaction.enabled"));
         let defaults = parsed("redaction.use_default_patterns");
         assert_eq!(config.redaction.use_default_patterns, defaults);

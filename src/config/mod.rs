@@ -53,6 +53,8 @@ pub struct Config {
     pub sync_interval: Option<String>,
     /// Plain http to a host that is not this machine.
     pub allow_insecure_http: bool,
+    /// Commits and pull requests name the session, and the session names them; absent means yes.
+    pub link_from_github: Option<bool>,
     /// PEM file with further certificate authorities.
     pub ca_file: Option<PathBuf>,
     /// What is cut out of what leaves the machine.
@@ -188,7 +190,7 @@ impl Document {
     ///
     /// # Errors
     /// When the text is no JSON object.
-    pub fn get(&self, key: &Key) -> Result<Option<&str>> {
+    pub fn get(&self, key: &Key) -> Result<Option<String>> {
         document::get(&self.text, &key.path()).map_err(|error| misplaced(&error))
     }
 
@@ -315,6 +317,11 @@ impl Config {
             .or_else(from_file)
             .unwrap_or(schedule::INTERVAL);
         (interval, milliseconds(&overrides.jitter_ms).unwrap_or(schedule::JITTER_MAX))
+    }
+
+    /// Whether commits and pull requests are linked with sessions.
+    pub fn links(&self) -> bool {
+        self.link_from_github.unwrap_or(true)
     }
 
     /// The log level; anything unknown is `info`.

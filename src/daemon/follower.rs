@@ -19,7 +19,7 @@ use crate::time;
 use crate::transcript;
 use crate::wire::PROVIDER;
 
-use super::World;
+use super::{World, links};
 
 /// Bytes at the beginning of a transcript in which the folder is named where it began.
 const START_BYTES_MAX: usize = 256 << 10;
@@ -65,6 +65,8 @@ pub struct Follower {
     n_gone: u32,
     /// The account of the last pass.
     account: Option<Account>,
+    /// The configuration of the last pass wants commits and pull requests linked.
+    links: bool,
     /// All Claude Code processes that were seen to use the session.
     parents: Vec<Process>,
 }
@@ -140,6 +142,7 @@ impl Follower {
             n_inbox_bytes: 0,
             n_gone: 0,
             account: None,
+            links: false,
             parents,
         }))
     }
@@ -211,7 +214,8 @@ impl Follower {
 
     /// True when there may be something to send.
     pub fn has_news(&mut self) -> bool {
-        self.engine.has_news()
+        let has_links = !self.record.links.is_empty() && self.engine.has_files();
+        has_links || self.engine.has_news()
     }
 
     /// Acts upon new notes; true when there were any.
@@ -239,6 +243,10 @@ impl Follower {
     }
 
     fn follow_note(&mut self, note: Note) {
+        if note.kind == NoteKind::Link {
+            self.record.add_links(note.links);
+            return;
+        }
         if !matches!(note.kind, NoteKind::Start | NoteKind::SessionEnd) {
             return;
         }
@@ -287,6 +295,13 @@ impl Follower {
     }
 
     fn consume_notes(&mut self, world: &World<'_>) -> io::Result<()> {
+        // What waits must stand in one of the two at any time.
+        if !self.record.links.is_empty()
+            && let Err(error) = self.save(world)
+        {
+            warn!("{error}");
+            return Ok(());
+        }
         state::consume(world.paths, &self.id, self.n_inbox_bytes)?;
         self.n_notes = 0;
         self.n_inbox_bytes = 0;
@@ -333,16 +348,14 @@ impl Follower {
             warn!("{problem}");
         }
         let mut backend = (world.connect)(&account)?;
-        if self.account.as_ref().is_some_and(|last| *last != account) {
-            info!("the backend or the key is another one now");
-            self.engine.change_backend();
-            self.n_gone = 0;
-        }
-        self.account = Some(account);
-        let Follower { id, engine, record, ends, .. } = self;
+        self.links = config.links();
+        self.take_account(account);
+        let Follower { id, engine, record, ends, account, links, .. } = self;
+        let mut waiting = record.links.clone();
         let mut checkpoint = |engine: &Engine| {
             record.files = engine.records();
             record.confab_session_id = engine.backend_id().map(str::to_owned);
+            record.session_url = links::session_url(record, account.as_ref(), *links);
             if let Err(error) = state::save(world.paths, id, record) {
                 warn!("{error}");
             }
@@ -356,6 +369,9 @@ impl Follower {
             checkpoint: &mut checkpoint,
         };
         let mut report = engine.pass(&mut tools, last);
+        if report.failure.is_none() && !report.interrupted && engine.has_files() {
+            report.failure = links::send(&mut waiting, *links, engine, &mut tools).err();
+        }
         let sent_all = report.failure.is_none() && !report.interrupted;
         // A session that never wrote anything is not made known to the backend.
         if last && sent_all && engine.has_files() {
@@ -369,6 +385,7 @@ impl Follower {
                 }
             }
         }
+        record.links = waiting;
         if report.n_lines > 0 {
             info!("{} lines were acknowledged", report.n_lines);
         }
@@ -379,6 +396,15 @@ impl Follower {
             }
         }
         Ok(report)
+    }
+
+    fn take_account(&mut self, account: Account) {
+        if self.account.as_ref().is_some_and(|last| *last != account) {
+            info!("the backend or the key is another one now");
+            self.engine.change_backend();
+            self.n_gone = 0;
+        }
+        self.account = Some(account);
     }
 
     fn after_success(&mut self, world: &World<'_>, error: Option<Error>) -> Outcome {
@@ -423,6 +449,10 @@ impl Follower {
         self.record.files = self.engine.records();
         if let Some(id) = self.engine.backend_id() {
             self.record.confab_session_id = Some(id.to_owned());
+        }
+        if self.account.is_some() {
+            self.record.session_url =
+                links::session_url(&self.record, self.account.as_ref(), self.links);
         }
         self.record.transcript_path = self.engine.session().transcript().to_owned();
         if self.record.pid == std::process::id() && !self.names_holder {
@@ -473,7 +503,7 @@ impl Follower {
     ///
     /// # Errors
     /// As the system calls; the lock is then free and the session is looked at again later.
-    pub fn finish(self, world: &World<'_>) -> io::Result<Finished> {
+    pub fn finish(mut self, world: &World<'_>) -> io::Result<Finished> {
         let mut kept = Kept::load(world.paths, &self.id);
         kept.files = self.engine.records();
         kept.files.retain(|_, file| {
@@ -482,9 +512,18 @@ impl Follower {
         if let Err(error) = kept.save(world.paths, &self.id) {
             warn!("{error}");
         }
+        let transcript = self.engine.session().transcript().to_owned();
+        let sent = self.engine.records().into_values().find(|file| file.path == transcript);
         let Follower { id, lock, n_inbox_bytes, .. } = self;
         match state::finish(world.paths, &id, lock, n_inbox_bytes)? {
-            None => Ok(Finished::Gone),
+            None => {
+                let noted =
+                    sent.map(|file| state::note_delivered(world.paths, &id, file.byte_offset));
+                if let Some(Err(error)) = noted {
+                    warn!("what is delivered of session {id} cannot be noted: {error}");
+                }
+                Ok(Finished::Gone)
+            }
             Some(lock) => Ok(Finished::Continues(Box::new(Follower { id, lock, ..self }))),
         }
     }

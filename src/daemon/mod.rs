@@ -7,6 +7,7 @@
 
 mod events;
 mod follower;
+mod links;
 mod pending;
 mod strays;
 

@@ -9,9 +9,9 @@
 
 mod id;
 
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 pub use id::SessionId;
@@ -96,7 +96,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// The stamp of an open file or of what a path names.
-    pub fn of(metadata: &std::fs::Metadata) -> Stamp {
+    pub fn of(metadata: &Metadata) -> Stamp {
         Stamp {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -144,22 +144,53 @@ pub fn read_start(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads the last bytes of a file, at most `bytes_max`.
+///
+/// # Errors
+/// As `open`, `seek` and `read`.
+pub fn read_end(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    file.seek(SeekFrom::Start(bytes.saturating_sub(bytes_max)))?;
+    let mut end = Vec::new();
+    file.take(bytes_max).read_to_end(&mut end)?;
+    Ok(end)
+}
+
 /// Replaces `path` by a file with these bytes, mode 0600, so that a reader sees the old content or
 /// the new one, also after a power cut. The folder must exist.
 ///
 /// # Errors
 /// As the system calls; the old file is then untouched and the temporary one removed.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_like(path, bytes, None, &|| true).map(drop)
+}
+
+/// As [`replace`], with the mode and owner of `like` where that is given. `is_current` is asked
+/// last; when it says no, nothing has happened, and this returns false.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_like(
+    path: &Path,
+    bytes: &[u8],
+    like: Option<&Metadata>,
+    is_current: &dyn Fn() -> bool,
+) -> io::Result<bool> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     // The process id makes the name unique among writers: a process writes a file from one thread.
     let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let written = write_new(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
-    if let Err(error) = written {
+    let written = write_new(&temporary, bytes, like).and_then(|()| match is_current() {
+        true => std::fs::rename(&temporary, path).map(|()| true),
+        false => Ok(false),
+    });
+    if !matches!(written, Ok(true)) {
         let _ = std::fs::remove_file(&temporary);
-        return Err(error);
+        return written;
     }
-    sync_folder(folder)
+    sync_folder(folder)?;
+    Ok(true)
 }
 
 /// Makes a folder with mode 0700, and its parents. One that is there is left as it is.
@@ -202,9 +233,16 @@ pub fn private_file() -> OpenOptions {
     options
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()> {
     let mut file = private_file().write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)?;
+    if let Some(like) = like {
+        let mine = file.metadata()?;
+        if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
+            fchown(&file, Some(like.uid()), Some(like.gid()))?;
+        }
+        file.set_permissions(like.permissions())?;
+    }
     file.sync_all()
 }
 

@@ -6,18 +6,19 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
-use ureq::http::{Method, Request, header};
+use ureq::http::{Method, Request, Response, header};
 
 use crate::config::Account;
 use crate::error::{Error, Result};
 use crate::remote::{Backend, Failure, Network, Verdict};
 use crate::time::{self, Clock};
 use crate::wire::{
-    Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, SummaryRequest,
+    Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, LinkEntry,
+    LinkRequest, SummaryRequest,
 };
 
-/// Bytes of an answer: a thousand sessions in a list, with the longest titles and messages.
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of the header of an answer.
 const ANSWER_HEADER_BYTES_MAX: usize = 32 << 10;
 /// Bytes of an error's text that are shown.
@@ -29,10 +30,10 @@ const BUFFER_BYTES: usize = 16 << 10;
 
 /// Speaks to one backend. Connections are kept while the client lives.
 pub struct Client {
-    agent: Agent,
-    url: String,
+    pub(super) agent: Agent,
+    pub(super) url: String,
     /// None while there is no key.
-    authorization: Option<String>,
+    pub(super) authorization: Option<String>,
     clock: Arc<dyn Clock + Send + Sync>,
 }
 
@@ -92,22 +93,27 @@ impl Client {
         if compressed {
             request = request.header(header::CONTENT_ENCODING, "zstd");
         }
-        let mut response = if body.is_empty() {
+        let response = if body.is_empty() {
             let request = self.agent.configure_request(request.body(())?);
             self.agent.run(request.timeout_global(Some(time_max)).build())?
         } else {
             let request = self.agent.configure_request(request.body(body)?);
             self.agent.run(request.timeout_global(Some(time_max)).build())?
         };
+        Ok(self.answer(response))
+    }
+
+    /// Reads a bounded answer.
+    pub(super) fn answer(&self, mut response: Response<ureq::Body>) -> Answer {
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let text = |name| response.headers().get(name)?.to_str().ok();
         let now = self.clock.wall();
-        Ok(Answer {
+        Answer {
             status: response.status().as_u16(),
             retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(value, now)),
             date: text(header::DATE).and_then(time::parse_http_date),
             body,
-        })
+        }
     }
 
     /// One exchange; every answer but 2xx is a failure.
@@ -179,6 +185,33 @@ impl Backend for Client {
             .map_err(|error| Failure::retry(Error::new("write summary").caused_by(error)))?;
         self.exchange(Method::PATCH, &path, &body, false, time_max).map(|_| ())
     }
+
+    fn link(
+        &mut self,
+        session_id: &str,
+        request: &LinkRequest,
+        time_max: Duration,
+    ) -> Result<(), Failure> {
+        let path = format!("/api/v1/sessions/{session_id}/github-links");
+        let body = serde_json::to_vec(request)
+            .map_err(|error| Failure::retry(Error::new("write link").caused_by(error)))?;
+        let what = format!("POST {path}");
+        let failed = |error: ureq::Error| Failure {
+            timed_out: matches!(error, ureq::Error::Timeout(_)),
+            ..Failure::retry(Error::new(what.clone()).caused_by(error))
+        };
+        let answer = self.send(&Method::POST, &path, &body, false, time_max).map_err(failed)?;
+        match answer.status {
+            // How older backends say that they have it.
+            409 => Ok(()),
+            // How those say no that store no links.
+            405 => Err(Failure { verdict: Verdict::Reject, ..refusal(&what, &answer) }),
+            _ if answer.is_success() => {
+                decode(&path, &answer.body.map_err(failed)?).map(|_: LinkEntry| ())
+            }
+            _ => Err(refusal(&what, &answer)),
+        }
+    }
 }
 
 /// An answer with what of it matters.
@@ -208,7 +241,7 @@ impl Answer {
     }
 }
 
-fn refusal(what: &str, answer: &Answer) -> Failure {
+pub(super) fn refusal(what: &str, answer: &Answer) -> Failure {
     let status = answer.status;
     let verdict = match status {
         401 | 403 => Verdict::SignIn,

@@ -1,22 +1,22 @@
 //! The backend as the engine sees it, and why it refused.
 
 mod client;
-mod listing;
 #[cfg(feature = "tls")]
 mod roots;
 mod route;
+mod sessions;
 mod sign_in;
 
 use std::fmt;
 use std::time::Duration;
 
 pub use client::Client;
-pub use listing::SESSIONS_MAX;
 pub use route::Network;
+pub use sessions::{Stream, escaped};
 pub use sign_in::{Check, Poll, Standing, Trouble};
 
 use crate::error::Error;
-use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest};
+use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest, LinkRequest};
 
 /// What the engine asks of a backend. Each call ends within `time_max`, retries nothing, follows no
 /// redirect and reads a bounded answer. `Send`, because a request is on its way while the next one
@@ -35,6 +35,14 @@ pub trait Backend: Send {
         &mut self,
         external_id: &str,
         summary: &str,
+        time_max: Duration,
+    ) -> Result<(), Failure>;
+    /// Links a session, by the backend's id, with a commit or a pull request. A link that is there
+    /// already is a success.
+    fn link(
+        &mut self,
+        session_id: &str,
+        request: &LinkRequest,
         time_max: Duration,
     ) -> Result<(), Failure>;
 }

@@ -57,6 +57,8 @@ pub enum NoteKind {
     Start,
     /// The session has ended.
     SessionEnd,
+    /// Commits or pull requests were made.
+    Link,
     /// Written by a later version.
     #[serde(other)]
     Unknown,
@@ -78,6 +80,9 @@ pub struct Note {
     /// Start time of that process.
     #[serde(default, skip_serializing_if = "super::is_default")]
     pub parent_start: u64,
+    /// Addresses of what was made.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub links: Vec<String>,
 }
 
 impl Note {
@@ -94,7 +99,13 @@ impl Note {
             hook_input: input.clone(),
             parent_pid: parent.map_or(0, |process| process.pid),
             parent_start: parent.map_or(0, |process| process.start),
+            links: Vec::new(),
         }
+    }
+
+    /// A note that these commits and pull requests were made.
+    pub fn of_links(links: Vec<String>, input: &HookInput, now: SystemTime) -> Note {
+        Note { links, ..Note::new(NoteKind::Link, input, None, now) }
     }
 
     /// The Claude Code process, when it was known.

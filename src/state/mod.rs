@@ -5,6 +5,7 @@
 //! | `<id>.json` | where the session is and how far each file was acknowledged; for people, hooks and the next daemon |
 //! | `<id>.lock` | single instance: an exclusive `flock` that the daemon holds for life; names its process |
 //! | `<id>.inbox.jsonl` | notes from hooks to the daemon |
+//! | `<id>.asked` | commands that were sent back for a link to the session |
 //! | `<id>.<key>.lines` | a hash for each acknowledged line of a file, to find where a rewritten file parts |
 //!
 //! All of them go when everything was acknowledged. What must outlive them is in `~/.confab/kept`.
@@ -12,6 +13,8 @@
 //! to the backend. The format is that of the existing client (reference §4.5, §4.6) plus `version`
 //! and `files`, so that hooks and daemons of either respect each other.
 
+mod asked;
+mod delivered;
 mod inbox;
 mod kept;
 mod launch;
@@ -19,6 +22,8 @@ mod lines;
 mod lock;
 mod record;
 
+pub use asked::ask_once;
+pub use delivered::{load as load_delivered, note as note_delivered};
 pub use inbox::{
     HookInput, Note, NoteKind, append, append_foreign, consume, finish, has_notes, read,
 };

@@ -14,6 +14,8 @@ use crate::sys::process::{self, Process};
 const VERSION: u32 = 1;
 /// Bytes of a state file.
 const STATE_BYTES_MAX: usize = 8 << 20;
+/// Links that wait for the backend.
+const LINKS_MAX: usize = 1024;
 /// Working directories that are remembered of a session.
 const CWDS_MAX: usize = 64;
 /// Sessions looked at in one listing.
@@ -65,6 +67,13 @@ pub struct Record {
     /// The backend's id of the session.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confab_session_id: Option<String>,
+    /// The session's page, which commits and pull requests are to name; absent while the backend
+    /// does not know the session, and where links are switched off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_url: Option<String>,
+    /// Commits and pull requests of the session that the backend has not acknowledged.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub links: Vec<String>,
     /// Whether somebody follows it.
     pub status: Status,
     /// How far each file was acknowledged, by the backend's name of it.
@@ -78,6 +87,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// These commits and pull requests are to be told to the backend.
+    pub fn add_links(&mut self, links: Vec<String>) {
+        for link in links {
+            if self.links.len() < LINKS_MAX && !self.links.contains(&link) {
+                self.links.push(link);
+            }
+        }
+    }
+
     /// The session has this working directory from now on.
     pub fn move_to(&mut self, cwd: &str) {
         let before = std::mem::replace(&mut self.cwd, cwd.to_owned());
@@ -201,7 +219,7 @@ pub fn save(paths: &Paths, id: &SessionId, record: &mut Record) -> Result<()> {
     files::replace(&path, &bytes).context(what)
 }
 
-/// Removes a session's state file and its line hashes.
+/// Removes a session's state file, its line hashes and what was asked in it.
 ///
 /// # Errors
 /// As the system calls.
@@ -212,8 +230,8 @@ pub fn remove(paths: &Paths, id: &SessionId) -> io::Result<()> {
     for entry in std::fs::read_dir(&paths.sync)?.take(SESSIONS_MAX * 4) {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
-        let is_hashes = name.starts_with(&prefix) && name.ends_with(".lines");
-        if is_hashes || name.starts_with(&unfinished) {
+        let is_beside = name.ends_with(".lines") || name.ends_with(".asked");
+        if (name.starts_with(&prefix) && is_beside) || name.starts_with(&unfinished) {
             files::remove_if_present(&paths.sync.join(name))?;
         }
     }

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: waiting. The daemon decides when a pass is made and how long it may take.
 
+mod github;
 mod links;
 mod metadata;
 mod prepare;

@@ -19,6 +19,7 @@ use confab::sync::{Engine, Report, Surroundings, Tools};
 use confab::time::Clock;
 use confab::wire::{
     Capabilities, ChunkAnswer, ChunkRequest, EventRequest, FilePosition, InitAnswer, InitRequest,
+    LinkRequest,
 };
 
 const SEEDS: u64 = 400;
@@ -96,6 +97,10 @@ impl Backend for Memory {
     }
 
     fn summarise(&mut self, _: &str, _: &str, _: Duration) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn link(&mut self, _: &str, _: &LinkRequest, _: Duration) -> Result<(), Failure> {
         Ok(())
     }
 }

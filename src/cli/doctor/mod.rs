@@ -48,15 +48,7 @@ struct Diagnosis<'a> {
 /// # Errors
 /// When the output cannot be written.
 pub fn run(patient: Patient<'_>, json: bool, out: &mut dyn Write) -> Result<bool> {
-    let mut findings = Vec::new();
-    let config = local::config(patient.paths, &mut findings);
-    if let Some(config) = &config {
-        local::redaction(&config.redaction, &mut findings);
-        backend(config, patient.connect, patient.now, &mut findings);
-    }
-    local::disk(patient.paths, &mut findings);
-    findings.extend(patient.hooks);
-    sessions::check(patient.paths, &config.unwrap_or_default(), patient.now, &mut findings);
+    let findings = examine(patient);
     let well = is_well(&findings);
     let written = match json {
         true => serde_json::to_writer_pretty(&mut *out, &Diagnosis { well, findings: &findings })
@@ -66,6 +58,20 @@ pub fn run(patient: Patient<'_>, json: bool, out: &mut dyn Write) -> Result<bool
     };
     written.context(|| "write to standard output".into())?;
     Ok(well)
+}
+
+/// All checks.
+pub fn examine(patient: Patient<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let config = local::config(patient.paths, &mut findings);
+    if let Some(config) = &config {
+        local::redaction(&config.redaction, &mut findings);
+        backend(config, patient.connect, patient.now, &mut findings);
+    }
+    local::disk(patient.paths, &mut findings);
+    findings.extend(patient.hooks);
+    sessions::check(patient.paths, &config.unwrap_or_default(), patient.now, &mut findings);
+    findings
 }
 
 /// Address, certificates, key and clock, by one question.

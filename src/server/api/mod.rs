@@ -3,6 +3,7 @@
 //! Order of refusals, as the existing backend's: unknown path 404, wrong method 405, content type
 //! 415, key 401, content encoding 415, body 400, then the endpoint's own.
 
+mod links;
 mod sessions;
 mod sync;
 
@@ -38,6 +39,7 @@ enum Route {
     Sessions,
     Session(String),
     Files(String),
+    Links(String),
     Download(String),
     ByExternalId(String),
     Summary(String),
@@ -69,8 +71,8 @@ impl Api {
         let Some(route) = route(&head.path) else {
             return Response::text(404, "404 page not found\n");
         };
-        if head.method != route.method() {
-            return Response::empty(405).with_header("Allow", route.method());
+        if !route.methods().contains(&head.method.as_str()) {
+            return Response::empty(405).with_header("Allow", route.methods().join(", "));
         }
         match self.routed(&route, head, body) {
             Ok(response) | Err(Refused::With(response)) => response,
@@ -88,7 +90,7 @@ impl Api {
             Route::Capabilities => return Ok(capabilities()),
             _ => {}
         }
-        if route.method() != "GET" {
+        if head.method != "GET" {
             check_content_type(head)?;
         }
         let user = self.user(head)?;
@@ -98,8 +100,11 @@ impl Api {
             Route::Chunk => self.chunk(&user, head, body),
             Route::Event => self.event(&user, head, body),
             Route::Sessions => self.sessions(&user, head),
+            Route::Session(id) if head.method == "DELETE" => self.delete_session(&user, id),
             Route::Session(id) => self.session(&user, id),
             Route::Files(id) => self.files(&user, id),
+            Route::Links(id) if head.method == "GET" => self.links(&user, id),
+            Route::Links(id) => self.link(&user, id, body),
             Route::Download(id) => self.download(&user, id, head),
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
@@ -120,11 +125,13 @@ impl Api {
 }
 
 impl Route {
-    fn method(&self) -> &'static str {
+    fn methods(&self) -> &'static [&'static str] {
         match self {
-            Route::Init | Route::Chunk | Route::Event => "POST",
-            Route::Summary(_) => "PATCH",
-            _ => "GET",
+            Route::Init | Route::Chunk | Route::Event => &["POST"],
+            Route::Links(_) => &["GET", "POST"],
+            Route::Summary(_) => &["PATCH"],
+            Route::Session(_) => &["GET", "DELETE"],
+            _ => &["GET"],
         }
     }
 }
@@ -152,6 +159,7 @@ fn route(path: &str) -> Option<Route> {
         ["sessions", id] if !id.is_empty() => Some(Route::Session(id.into())),
         ["sessions", id, "files"] => Some(Route::Files(id.into())),
         ["sessions", id, "files", "download"] => Some(Route::Download(id.into())),
+        ["sessions", id, "github-links"] => Some(Route::Links(id.into())),
         ["sessions", id, "summary"] => Some(Route::Summary(id.into())),
         _ => None,
     }

@@ -41,6 +41,14 @@ impl Api {
         Ok(Response::json(200, &detail.ok_or_else(session_not_found)?))
     }
 
+    pub(super) fn delete_session(&self, user: &User, id: &str) -> Answer {
+        let was_there = self
+            .store
+            .delete_session(user.id, id)
+            .map_err(|error| Refused::Failed("Failed to delete session", error))?;
+        if was_there { Ok(Response::empty(204)) } else { Err(session_not_found()) }
+    }
+
     pub(super) fn files(&self, user: &User, id: &str) -> Answer {
         let files = self
             .store

@@ -7,6 +7,7 @@
 //! Deliberately absent: what a request or an answer looks like (`api`).
 
 mod files;
+mod links;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ const PAGE_BYTES: i64 = 8192;
 const LOG_BYTES_MAX: i64 = 64 << 20;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// What goes wrong within a transaction.
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -193,6 +193,20 @@ impl Store {
         })
     }
 
+    /// Deletes a user's session with all that belongs to it; false when there is none.
+    ///
+    /// # Errors
+    /// When the database fails; nothing is deleted then.
+    pub fn delete_session(&self, user: i64, session: &str) -> Result<bool> {
+        self.write("delete a session", |transaction| {
+            let Some((id, _)) = owned(transaction, user, session)? else {
+                return Ok(false);
+            };
+            transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
+            Ok(true)
+        })
+    }
+
     /// Everything about a user's session but its lines.
     ///
     /// # Errors

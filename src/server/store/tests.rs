@@ -4,8 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::github::Link;
 use crate::server::lines::Lines;
-use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX};
+use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX, LinkEntry, LinkRequest};
 
 struct Folder(PathBuf);
 
@@ -245,8 +246,42 @@ fn a_newer_database_is_refused() {
     execute(&store, "PRAGMA user_version = 99");
     drop(store);
     let error = Store::open(&folder.0).unwrap_err();
-    assert!(error.to_string().ends_with("its version 99 is newer than 1"), "{error}");
+    assert!(error.to_string().contains("its version 99 is newer than "), "{error}");
     assert_eq!(error.hint(), Some("use a newer confab-server"));
+}
+
+fn link(store: &Store, user: i64, session: &str, url: &str) -> Option<LinkEntry> {
+    let request = LinkRequest { url: url.into(), source: "manual".into(), ..Default::default() };
+    store.add_link(user, session, &request, &Link::parse(url).unwrap(), NOW).unwrap()
+}
+
+#[test]
+fn a_database_of_the_first_version_keeps_what_it_holds() {
+    let (folder, store, user) = with_session();
+    append(&store, user, 1, &["a"]);
+    execute(&store, "DROP TABLE links; PRAGMA user_version = 1");
+    drop(store);
+    let store = Store::open(&folder.0).unwrap();
+    assert_eq!(whole(&store, user), "a\n");
+    assert!(link(&store, user, "s", "https://github.com/o/r/pull/1").is_some());
+    drop(store);
+    assert_eq!(Store::open(&folder.0).unwrap().links(user, "s").unwrap().unwrap().len(), 1);
+}
+
+#[test]
+fn a_link_is_stored_once_and_is_nobody_elses() {
+    let (_folder, store, user) = with_session();
+    let first = link(&store, user, "s", "https://github.com/o/r/commit/abc").unwrap();
+    let again = link(&store, user, "s", "http://github.com/o/r/commit/abc").unwrap();
+    assert_eq!(again.id, first.id);
+    assert_eq!(again.url, "http://github.com/o/r/commit/abc", "as it was sent last");
+    for other in ["https://github.com/o/r/pull/1", "https://github.example.com/o/r/commit/abc"] {
+        assert_ne!(link(&store, user, "s", other).unwrap().id, first.id, "{other}");
+    }
+    assert_eq!(store.links(user, "s").unwrap().unwrap().len(), 3);
+    assert_eq!(link(&store, user + 1, "s", "https://github.com/o/r/pull/2"), None);
+    assert_eq!(link(&store, user, "other", "https://github.com/o/r/pull/2"), None);
+    assert_eq!(store.links(user + 1, "s").unwrap(), None);
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn a_daemon_is_well_until_it_stops_delivering() {
     let mut sandbox = Sandbox::with_backend("doctor-daemon", &backend);
     fs::set_permissions(sandbox.confab("config.json"), fs::Permissions::from_mode(0o600)).unwrap();
     sandbox.set("CONFAB_SYNC_INTERVAL_MS", "3600000");
+    assert!(sandbox.run(&["hooks", "add"]).status.success());
     append(&sandbox.transcript(ID), line(ID, 1));
     sandbox.session_start(ID);
     backend.eventually_holds(ID, &line(ID, 1));

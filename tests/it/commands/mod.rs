@@ -4,7 +4,6 @@
 mod case;
 mod live;
 mod script;
-mod sessions;
 
 use std::fs;
 use std::path::Path;
@@ -45,8 +44,6 @@ fn every_command_and_option_has_an_example() {
         for flag in entry.options {
             let option = format!("--{}", flag.name);
             demand(option.clone(), mine.iter().any(|case| case.words.contains(&option)));
-            let Some(letter) = flag.short.map(|letter| format!("-{letter}")) else { continue };
-            demand(letter.clone(), mine.iter().any(|case| case.words.contains(&letter)));
         }
         for value in entry.operands.iter().flat_map(|operand| operand.values) {
             let value = (*value).to_string();

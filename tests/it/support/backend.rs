@@ -28,6 +28,7 @@ pub enum Endpoint {
     Summary,
     Capabilities,
     Validate,
+    Link,
     Other,
 }
 
@@ -120,6 +121,8 @@ pub struct Session {
     pub inits: Vec<Value>,
     /// The bodies of all events.
     pub events: Vec<Value>,
+    /// The addresses of commits and pull requests, each as often as it was sent.
+    pub links: Vec<String>,
 }
 
 /// One stored file.
@@ -420,9 +423,14 @@ fn endpoint(request: &Request) -> Endpoint {
         ("POST", "/api/v1/sync/event") => Endpoint::Event,
         ("GET", "/api/v1/capabilities") => Endpoint::Capabilities,
         ("GET", "/api/v1/auth/validate") => Endpoint::Validate,
+        ("POST", path) if linked(path).is_some() => Endpoint::Link,
         ("PATCH", path) if summary_of(path).is_some() => Endpoint::Summary,
         _ => Endpoint::Other,
     }
+}
+
+fn linked(path: &str) -> Option<&str> {
+    path.strip_prefix("/api/v1/sessions/")?.strip_suffix("/github-links")
 }
 
 fn summary_of(path: &str) -> Option<&str> {
@@ -476,6 +484,7 @@ impl State {
                 Endpoint::Chunk => self.chunk(&body),
                 Endpoint::Event => self.event(&body),
                 Endpoint::Summary => self.summary(summary_of(&request.path), &body),
+                Endpoint::Link => self.link(linked(&request.path), &body),
                 Endpoint::Validate => Ok(json!({ "valid": true, "user_id": 1, "email": "a@b.c" })),
                 Endpoint::Capabilities => match &self.capabilities {
                     Some(capabilities) => Ok(capabilities.clone()),
@@ -484,9 +493,10 @@ impl State {
                 Endpoint::Other => refusal(404, "Not found"),
             }
         });
-        let answer = result.map_or_else(|answer| answer, |body| Answer::json(200, &body));
+        let success = if endpoint == Endpoint::Link { 201 } else { 200 };
+        let answer = result.map_or_else(|answer| answer, |body| Answer::json(success, &body));
         // A wrong key and missing capabilities are what a test set up; the rest is the client's.
-        if answer.status != 200 && answer.status != 401 && endpoint != Endpoint::Capabilities {
+        if answer.status != success && answer.status != 401 && endpoint != Endpoint::Capabilities {
             let why = String::from_utf8_lossy(&answer.body);
             self.refused.push(format!("{} {}: {why}", request.path, answer.status));
         }
@@ -576,6 +586,19 @@ impl State {
         };
         session.events.push(body.clone());
         Ok(json!({ "success": true }))
+    }
+
+    fn link(&mut self, id: Option<&str>, body: &Value) -> Result<Value, Answer> {
+        let url = text(body, "url", 2048)?;
+        let id = id.unwrap_or_default();
+        if body["source"] != "cli_hook" || !url.starts_with("https://github.com/") {
+            return Err(Answer::json(400, &json!({ "error": "invalid GitHub URL" })));
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return Err(Answer::json(404, &json!({ "error": "Session not found" })));
+        };
+        session.links.push(url.into());
+        Ok(json!({ "id": session.links.len(), "session_id": id, "url": url }))
     }
 
     fn summary(&mut self, external_id: Option<&str>, body: &Value) -> Result<Value, Answer> {
