@@ -2,19 +2,17 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::time::SystemTime;
 
 use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::columns;
-use crate::time;
 use crate::transcript::{self, Facts};
 
 /// Bytes that are read at the beginning, and at the end when that is somewhere else.
 const NEAR_BYTES: u64 = 16 << 10;
-/// Bytes that are read where the first ones did not tell.
+/// Bytes that are read at the beginning where the first ones did not tell.
 const FAR_BYTES: u64 = 1 << 20;
 /// Bytes of a title.
 const TITLE_BYTES_MAX: usize = 1024;
@@ -26,8 +24,6 @@ pub struct Glance {
     pub title: Option<String>,
     /// The folder in which it began.
     pub cwd: Option<String>,
-    /// The newest time that a line near the end names.
-    pub last_message: Option<SystemTime>,
     /// Bytes that were read.
     pub bytes_read: u64,
 }
@@ -51,18 +47,15 @@ pub fn glance(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<Glance> {
             break;
         }
     }
-    for limit in [NEAR_BYTES, FAR_BYTES] {
-        if is_whole || end.last_message.is_some() {
-            break;
-        }
-        let from = bytes.saturating_sub(limit);
-        let text = read(file, from, limit, &mut bytes_read)?;
-        end = End::of(whole_lines(&text, from == 0, true));
+    if !is_whole {
+        // Claude Code repeats a title whenever it adds to the file.
+        let text = read(file, bytes.saturating_sub(NEAR_BYTES), NEAR_BYTES, &mut bytes_read)?;
+        end = End::of(whole_lines(&text, false, true));
     }
     let title = end.custom_title.or(end.own_title).or(end.summary).or(start.summary);
     let title = title.or(start.message);
     let title = title.map(|title| columns::plain(&title)).filter(|title| !title.is_empty());
-    Ok(Glance { title, cwd: start.cwd, last_message: end.last_message, bytes_read })
+    Ok(Glance { title, cwd: start.cwd, bytes_read })
 }
 
 fn read(
@@ -125,7 +118,6 @@ struct End {
     custom_title: Option<String>,
     own_title: Option<String>,
     summary: Option<String>,
-    last_message: Option<SystemTime>,
 }
 
 /// Lines that name a session.
@@ -143,8 +135,6 @@ impl End {
         let mut end = End::default();
         for line in lines {
             let facts = transcript::inspect(line);
-            let at = facts.timestamp.as_deref().and_then(time::parse_rfc3339);
-            end.last_message = end.last_message.max(at);
             set(&mut end.summary, own_summary(facts));
             if memmem::find(line, b"-title\"").is_some()
                 && let Ok(titles) = serde_json::from_slice::<TitleLine<'_>>(line)
@@ -182,7 +172,6 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
     use std::io::Cursor;
-    use std::time::Duration;
 
     /// Counts what is really read.
     struct Counted(Cursor<Vec<u8>>, u64);
@@ -205,7 +194,7 @@ mod tests {
         let mut file = Counted(Cursor::new(text.as_bytes().to_vec()), 0);
         let glance = glance(&mut file, text.len() as u64).unwrap();
         assert_eq!(glance.bytes_read, file.1);
-        assert!(file.1 <= 2 * (NEAR_BYTES + FAR_BYTES), "{}", file.1);
+        assert!(file.1 <= 2 * NEAR_BYTES + FAR_BYTES, "{}", file.1);
         glance
     }
 
@@ -256,35 +245,24 @@ mod tests {
     #[test]
     fn both_ends_of_files_of_any_size() {
         let title = "{\"type\":\"custom-title\",\"customTitle\":\"mine\"}\n";
-        let time = time::parse_rfc3339("2026-02-01T10:00:00Z");
         let near = NEAR_BYTES as usize;
         for bytes in [0, near / 2, near - 300, near, near + 300, 2 * near, 5 * near, 3 << 20] {
             let text = user("first") + &filler(bytes) + &user("last") + title;
             let glance = of(&text);
             assert_eq!(glance.title.as_deref(), Some("mine"), "{bytes}");
             assert_eq!(glance.cwd.as_deref(), Some("/w"), "{bytes}");
-            assert_eq!(glance.last_message, time, "{bytes}");
             assert!(glance.bytes_read <= 2 * NEAR_BYTES, "{bytes}");
         }
     }
 
-    /// New transcripts begin with tens of kilobytes that are no message, and end in lines as large.
+    /// New transcripts begin with tens of kilobytes that are no message.
     #[test]
     fn what_is_not_near_is_looked_for_further_away() {
         let text = filler(200_000) + &user("first") + &filler(200_000);
         let glance = of(&text);
         assert_eq!(glance.title.as_deref(), Some("first"));
-        assert!(glance.last_message.is_some());
         let far = filler(2 << 20) + &user("first") + &filler(2 << 20);
         assert_eq!(of(&far), Glance { bytes_read: of(&far).bytes_read, ..Glance::default() });
-    }
-
-    #[test]
-    fn the_newest_time_counts_whatever_the_order() {
-        let later = user("b").replace("10:00", "11:00");
-        let hour = Duration::from_secs(3600);
-        let time = time::parse_rfc3339("2026-02-01T10:00:00Z").unwrap();
-        assert_eq!(of(&(later + &user("a"))).last_message, Some(time + hour));
     }
 
     #[test]
