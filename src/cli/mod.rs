@@ -3,6 +3,7 @@
 //! Commands and their options are data in [`table`]; what is typed is checked by it.
 
 mod account;
+mod columns;
 pub mod completions;
 pub mod config;
 pub mod doctor;

@@ -102,17 +102,22 @@ pub fn run(command: Command) -> Result<Exit> {
 
 fn run_list(list: &List) -> Result<Exit> {
     let (mut out, mut talk) = (Output(io::stdout()), io::stderr());
-    let (now, columns) = (SystemTime::now(), sys::terminal::columns());
+    let (now, columns) = (SystemTime::now(), sys::terminal::columns(io::stdout()));
     cli::list::run(list, &paths()?, now, columns, &mut out, &mut talk).map(complete)
 }
 
 fn run_save(save: &Save) -> Result<Exit> {
+    let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
+    let columns = sys::terminal::columns(io::stderr()).filter(|_| !is_dumb);
     with_world(&paths()?, "save", |world| {
-        let (mut out, mut stderr, mut talk) = (Output(io::stdout()), io::stderr(), io::stderr());
-        let progress = stderr.is_terminal().then_some(&mut stderr as &mut dyn Write);
-        let counts = cli::save::run(save, world, &mut out, progress, &mut talk)?;
-        let all = !counts.any_failed();
-        Ok(if all && counts.any_skipped() { Exit::Skipped } else { judged(all) })
+        let mut desk = cli::save::Desk {
+            world,
+            wait: &std::thread::sleep,
+            out: &mut Output(io::stdout()),
+            talk: &mut io::stderr(),
+            columns,
+        };
+        cli::save::run(save, &mut desk)
     })
 }
 

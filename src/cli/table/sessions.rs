@@ -47,8 +47,12 @@ pub const COMMANDS: &[Entry] = &[
         summary: "uploads sessions now",
         text: &[
             "The backend is asked what it has, and gets the rest, so that stopping it anywhere costs \
-             nothing. A session that a daemon follows is left to it. The exit status is 1 when \
-             something failed, 3 when something was skipped.",
+             nothing. A session that a daemon follows is sent by its daemon, which is waited for. \
+             One that fails does not keep the others from being sent; when the backend takes \
+             nothing, the rest is left for another time.",
+            "The exit status is 1 when something failed, 3 when something was skipped: what \
+             `exclude` names, by any folder in which the session has run, and what was deleted on \
+             the backend.",
         ],
         examples: &[
             ("confab save 3f2a91c0", "one session, by the beginning of its id"),

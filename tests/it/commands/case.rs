@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use confab::sys::process;
 use confab::time::parse_rfc3339;
 
 use super::script::Script;
@@ -160,6 +161,8 @@ impl Marks {
             ("{NOW}", http_date(SystemTime::now())),
             ("{PROGRAMS}", Path::new(CONFAB).parent().unwrap().to_str().unwrap().to_string()),
             ("{VERSION}", env!("CARGO_PKG_VERSION").to_string()),
+            ("{HOST}", process::hostname().unwrap_or_default()),
+            ("{USER}", process::username().unwrap_or_default()),
         ])
     }
 
@@ -169,8 +172,10 @@ impl Marks {
     }
 
     fn empty(&self, text: &str) -> String {
+        // Names of people and machines are words that may stand for themselves.
+        let is_rare = |(mark, _): &&(&str, String)| !["{HOST}", "{USER}"].contains(mark);
         let replace = |text: String, (mark, value): &(&str, String)| text.replace(value, mark);
-        self.0.iter().fold(text.to_string(), replace)
+        self.0.iter().filter(is_rare).fold(text.to_string(), replace)
     }
 }
 
