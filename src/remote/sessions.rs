@@ -7,13 +7,12 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use serde::Deserialize;
 use ureq::http::{Method, Request, header};
 
 use super::Client;
 use super::client::{decode, refusal};
 use crate::remote::{Failure, Verdict};
-use crate::wire::{FileEntry, FilesAnswer};
+use crate::wire::{ExternalIdAnswer, FileEntry, FilesAnswer};
 
 /// Time for the beginning of an answer.
 const BEGIN_TIME_MAX: Duration = Duration::from_secs(60);
@@ -24,11 +23,6 @@ const PIECE_BYTES: usize = 64 << 10;
 const PIECES_MAX: usize = 4;
 /// Stack of the thread that reads.
 const STACK_BYTES: usize = 512 << 10;
-
-#[derive(Debug, Deserialize)]
-struct IdAnswer {
-    session_id: String,
-}
 
 impl Client {
     /// The backend's id of a session by Claude's; `None` when it has none of this user's.
@@ -42,7 +36,9 @@ impl Client {
     ) -> Result<Option<String>, Failure> {
         let path = format!("/api/v1/sessions/by-external-id/{}", escaped(external_id));
         match self.exchange(Method::GET, &path, b"", false, time_max) {
-            Ok(answer) => decode::<IdAnswer>(&path, &answer).map(|answer| Some(answer.session_id)),
+            Ok(answer) => {
+                decode::<ExternalIdAnswer>(&path, &answer).map(|answer| Some(answer.session_id))
+            }
             Err(failure) if failure.verdict == Verdict::Gone => Ok(None),
             Err(failure) => Err(failure),
         }
