@@ -88,7 +88,11 @@ pub(super) fn download_to(
     placed
 }
 
-fn receive(
+/// Downloads one file under a name that nothing has; its size.
+///
+/// # Errors
+/// As [`download_to`].
+pub(super) fn receive(
     stored: &Stored<'_>,
     session: &Found,
     file: &FileEntry,

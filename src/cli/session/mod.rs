@@ -8,6 +8,7 @@ mod restore;
 mod verify;
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 pub use delete::delete;
 pub use download::{download, download_all};
@@ -21,7 +22,6 @@ use crate::error::{Context, Error, Result};
 use crate::files::Paths;
 use crate::remote::{Client, Failure, Verdict, escaped};
 use crate::wire::FileEntry;
-use std::time::Duration;
 
 /// Time for one question.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -132,5 +132,8 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<u64> {
 
 /// A failure as an error for people.
 fn told(failure: Failure) -> Error {
-    failure.error
+    match failure.error.hint() {
+        Some(_) => failure.error,
+        None => failure.error.with_hint("confab doctor looks at the connection"),
+    }
 }

@@ -10,7 +10,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::download::{download_to, place, transcript};
+use super::download::{place, receive, transcript};
 use super::{Found, Stored};
 use crate::cli::sessions;
 use crate::error::{Context, Error, Result};
@@ -53,8 +53,9 @@ pub fn restore(
     let fetched = fetch_and_place(stored, session, restore, &id, &waiting, talk);
     let _ = fs::remove_dir_all(&waiting);
     let Placed { cwd, transcript, n_files, n_left_out } = fetched?;
+    let unit = if n_files == 1 { "file" } else { "files" };
     let text = format!(
-        "{}: restored, {n_files} files\nto go on: cd {} && claude --resume {id}",
+        "{}: restored, {n_files} {unit}\nto go on: cd {} && claude --resume {id}",
         transcript.display(),
         cwd.display()
     );
@@ -78,8 +79,13 @@ fn fetch_and_place(
     talk: &mut dyn Write,
 ) -> Result<Placed> {
     let main = transcript(session)?;
-    let fetched = waiting.join("transcript");
-    download_to(stored, session, main, &fetched)?;
+    files::make_folder(waiting).context(|| "make a folder for what is fetched".into())?;
+    let fetch = |file: &FileEntry, name: &str| -> Result<PathBuf> {
+        let path = waiting.join(name);
+        receive(stored, session, file, &path).context(|| format!("fetch {}", file.file_name))?;
+        Ok(path)
+    };
+    let fetched = fetch(main, "transcript")?;
     let cwd = match &restore.cwd {
         Some(cwd) => cwd.clone(),
         None => cwd_of(&fetched)?,
@@ -94,8 +100,7 @@ fn fetch_and_place(
             let _ = writeln!(talk, "confab: warning: {name} has no place in Claude's folder");
             continue;
         };
-        let fetched = waiting.join(number.to_string());
-        download_to(stored, session, file, &fetched)?;
+        let fetched = fetch(file, &number.to_string())?;
         placements.push((fetched, project.join(id.as_str()).join(path)));
     }
     let transcript = project.join(format!("{id}.jsonl"));
@@ -104,12 +109,24 @@ fn fetch_and_place(
         return Err(Error::new(format!("{} exists already", path.display()))
             .with_hint("nothing was changed; confab session verify compares it with the backend"));
     }
-    for (from, to) in &placements {
-        let what = || format!("put {} in place", to.display());
-        let folder = to.parent().unwrap_or(Path::new("/"));
-        files::make_folder(folder).and_then(|()| place(from, to)).context(what)?;
-    }
+    place_all(&placements)?;
     Ok(Placed { cwd, transcript, n_files: placements.len(), n_left_out })
+}
+
+/// Gives all files their names, or none.
+fn place_all(placements: &[(PathBuf, PathBuf)]) -> Result<()> {
+    for (number, (from, to)) in placements.iter().enumerate() {
+        let folder = to.parent().unwrap_or(Path::new("/"));
+        if let Err(error) = files::make_folder(folder).and_then(|()| place(from, to)) {
+            for (_, placed) in &placements[..number] {
+                // What cannot be removed now is found by the next attempt, which says so.
+                let _ = files::remove_if_present(placed);
+            }
+            let what = format!("put {} in place", to.display());
+            return Err(Error::new(what).caused_by(error));
+        }
+    }
+    Ok(())
 }
 
 /// Claude's id, as it is known here or as the transcript is called.

@@ -67,6 +67,7 @@ pub fn verify(
     let sources = files.sources(Workflows::ALL);
     let records = records(stored, &local.id);
     let mut verdict = Verified::Equal;
+    let mut any_differs = false;
     for source in &sources {
         let there = session.files.iter().any(|file| file.file_name == source.name);
         let comparison = match there {
@@ -74,6 +75,7 @@ pub fn verify(
             false => only_here(source)?,
         };
         verdict = verdict.max(comparison.verdict());
+        any_differs |= comparison.first_difference.is_some();
         tell(&source.name, &comparison, out).context(|| "write to standard output".into())?;
     }
     let known = |name: &str| sources.iter().any(|source| source.name == name);
@@ -82,7 +84,7 @@ pub fn verify(
         writeln!(out, "{}: only on the backend", plain(&file.file_name))
             .context(|| "write to standard output".into())?;
     }
-    if verdict == Verified::Different {
+    if any_differs {
         writeln!(
             out,
             "what redaction takes out may have changed since; nothing else should differ"
@@ -104,15 +106,15 @@ impl Comparison {
 
 fn tell(name: &str, comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
     let Comparison { n_equal, n_replaced, first_difference, n_pending, n_former } = comparison;
-    write!(out, "{}: {n_equal} lines are equal", plain(name))?;
+    write!(out, "{}: {n_equal} lines equal", plain(name))?;
     if *n_replaced > 0 {
         write!(out, " ({n_replaced} by their hash)")?;
     }
     if *n_former > 0 {
-        write!(out, ", {n_former} were replaced here since")?;
+        write!(out, ", {n_former} replaced here since")?;
     }
     if *n_pending > 0 {
-        write!(out, ", {n_pending} are only here")?;
+        write!(out, ", {n_pending} only here")?;
     }
     match first_difference {
         Some(line) => writeln!(out, "; line {line} of the backend differs"),
