@@ -99,7 +99,7 @@ pub const COMMANDS: &[Entry] = &[
         verb: Verb::SessionOpen,
         words: "session open",
         operands: &[ID],
-        summary: "prints the address of a session's page, and opens it on a terminal",
+        summary: "shows a session's page in the browser, or its address",
         examples: &[("confab session open 3f2a91c0", "in the browser")],
         ..NONE
     },
@@ -123,7 +123,7 @@ pub const COMMANDS: &[Entry] = &[
             CLAUDE_DIR,
             flag("cwd", "DIR", "where the session is to go on; where it ran if left out"),
         ],
-        summary: "brings a session from the backend back into Claude's folder",
+        summary: "brings a session back into Claude's folder",
         text: &[
             "On this machine or another one, so that claude --resume finds it. The lines stay as the \
              backend has them, redacted. Nothing that exists is overwritten.",
