@@ -75,8 +75,10 @@ fn a_person_goes_from_nothing_to_the_first_session() {
     sandbox.daemons_end();
     let (seen, _) = at_terminal(&sandbox, &format!("{CONFAB} list"), "");
     assert!(seen.contains("3f2a91c0") && seen.contains("all"), "{seen}");
-    let (seen, status) = at_terminal(&sandbox, &format!("{CONFAB} save --all"), "");
-    assert!(status == 0 && seen.contains("\r\x1b[K1 of 1"), "progress on a terminal: {seen:?}");
+    let other = "77777777-1111-4aaa-8bbb-0123456789ab";
+    append(&sandbox.transcript(other), lines(other, 1, 2_000));
+    let (seen, status) = at_terminal(&sandbox, &format!("stty cols 100; {CONFAB} save --all"), "");
+    assert!(status == 0 && seen.contains("\r\x1b[K"), "progress on a terminal: {seen:?}");
 
     // And away again, after one more question.
     let (seen, status) = at_terminal(&sandbox, &format!("{CONFAB} uninstall"), "n\n");
