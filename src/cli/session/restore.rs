@@ -15,6 +15,7 @@ use super::{Found, Stored};
 use crate::cli::sessions;
 use crate::error::{Context, Error, Result};
 use crate::files::{self, SessionId};
+use crate::state;
 use crate::transcript as lines;
 use crate::wire::FileEntry;
 
@@ -53,6 +54,9 @@ pub fn restore(
     let fetched = fetch_and_place(stored, session, restore, &id, &waiting, talk);
     let _ = fs::remove_dir_all(&waiting);
     let Placed { cwd, transcript, n_files, n_left_out } = fetched?;
+    let n_bytes = fs::metadata(&transcript).map_or(0, |metadata| metadata.len());
+    // A list that does not know it asks nobody, and shows a question mark.
+    let _ = state::note_delivered(stored.paths, &id, n_bytes);
     let unit = if n_files == 1 { "file" } else { "files" };
     let text = format!(
         "{}: restored, {n_files} {unit}\nto go on: cd {} && claude --resume {id}",
