@@ -25,6 +25,8 @@ use super::{World, links};
 const START_BYTES_MAX: usize = 256 << 10;
 /// "Session not found" in a row after which the backend is taken to have deleted the session.
 const GONE_MAX: u32 = 3;
+/// How long after its last line a session that nobody runs is taken for one that still does.
+const LIVE_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -127,6 +129,7 @@ impl Follower {
             cwd: record.cwd.clone(),
             hostname: sys::process::hostname(),
             username: sys::process::username(),
+            is_live: is_live(&record, parent, world),
         };
         let engine = Engine::new(world.paths, session, surroundings, record.files.clone());
         Ok(Some(Follower {
@@ -574,6 +577,13 @@ fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'
     let first = start.split(|byte| *byte == b'\n').find_map(|line| transcript::inspect(line).cwd);
     let folders = record.cwds.iter().map(String::as_str).chain([record.cwd.as_str()]);
     folders.chain(first.as_deref()).any(|cwd| config.excludes(id, Path::new(cwd), world.paths))
+}
+
+/// Whether a session runs, or was written to a moment ago, or has still to be written.
+fn is_live(record: &Record, parent: Process, world: &World<'_>) -> bool {
+    let modified = std::fs::metadata(&record.transcript_path).and_then(|found| found.modified());
+    let age = modified.ok().and_then(|modified| world.clock.wall().duration_since(modified).ok());
+    parent.is_alive() || age.is_none_or(|age| age < LIVE_WITHIN)
 }
 
 fn load_record(world: &World<'_>, id: &SessionId) -> Option<Record> {

@@ -24,6 +24,8 @@ pub struct Surroundings {
     pub hostname: Option<String>,
     /// Account name.
     pub username: Option<String>,
+    /// It runs now, or did a moment ago: the repository is as the session knows it.
+    pub is_live: bool,
 }
 
 impl Surroundings {
@@ -64,7 +66,8 @@ impl Surroundings {
     }
 
     fn git_info(&self, redactor: &Redactor) -> Option<GitInfo> {
-        if !Path::new(&self.cwd).is_absolute() {
+        // Of an old session the repository's present commit would be told, and replace the right one.
+        if !self.is_live || !Path::new(&self.cwd).is_absolute() {
             return None;
         }
         git::inspect(Path::new(&self.cwd)).map(|info| clean(info, redactor))

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::support::backend::Backend;
 use crate::support::fixtures;
 use crate::support::sandbox::{CONFAB, Outcome, Sandbox, append, line, lines};
 use crate::support::server::Server;
@@ -228,4 +230,25 @@ fn a_list_opens_only_what_it_shows() {
     let trace = fs::read_to_string(&trace).unwrap();
     let opened = trace.lines().filter(|line| line.contains("-0123456789ab.jsonl")).count();
     assert!((25..=50).contains(&opened), "{opened} transcripts were opened");
+}
+
+/// A folder has another commit now than when an old session ran in it.
+#[test]
+fn of_an_old_session_no_present_commit_is_told() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("save-old", &backend);
+    let git = sandbox.work().join(".git");
+    fs::create_dir_all(git.join("refs/heads")).unwrap();
+    fs::write(git.join("HEAD"), "ref: refs/heads/trunk\n").unwrap();
+    fs::write(git.join("refs/heads/trunk"), "0123456789abcdef0123456789abcdef01234567\n").unwrap();
+    for (id, age) in [(ID, Duration::from_secs(2 * 86_400)), (SIDE, Duration::ZERO)] {
+        let text = json!({"type": "user", "cwd": sandbox.work(), "message": {"content": "x"}});
+        append(&sandbox.transcript(id), format!("{text}\n"));
+        let file = fs::File::options().append(true).open(sandbox.transcript(id)).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+        run(&sandbox, 0, &["save", id]);
+        let metadata = backend.session(id).unwrap().inits[0]["metadata"].clone();
+        assert_eq!(metadata["cwd"], sandbox.work().to_str().unwrap());
+        assert_eq!(metadata["git_info"].is_null(), id == ID, "{metadata}");
+    }
 }

@@ -29,7 +29,11 @@ pub fn config(paths: &Paths, findings: &mut Vec<Finding>) -> Option<Config> {
     };
     let Ok(metadata) = std::fs::metadata(path) else {
         let what = format!("there is no {}", path.display());
-        findings.push(Finding::fail("config", what, "sign in: confab login --backend-url URL"));
+        findings.push(Finding::fail(
+            "config",
+            what,
+            "confab setup --backend-url URL, or confab setup --local",
+        ));
         return Some(config);
     };
     let mode = metadata.permissions().mode() & 0o777;
