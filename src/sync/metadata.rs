@@ -66,7 +66,8 @@ impl Surroundings {
     }
 
     fn git_info(&self, redactor: &Redactor) -> Option<GitInfo> {
-        // Of an old session the repository's present commit would be told, and replace the right one.
+        // Of an old session the repository's present commit would be told, and replace the right
+        // one.
         if !self.is_live || !Path::new(&self.cwd).is_absolute() {
             return None;
         }
