@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use confab::error::{Context, Error, Result};
-use confab::server::command::{self, Command};
-use confab::server::{Server, Store, World, hash, new_key};
+use confab::server::command::{self, Act, Command};
+use confab::server::{KeyEntry, Report, Server, Store, UserEntry, World, hash, new_key};
 use confab::sys::signals::{self, Signal};
 
 /// For requests in flight when the server is told to stop.
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, ExitCode::from(2)),
     };
     match run(command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&error, ExitCode::FAILURE),
     }
 }
@@ -35,18 +35,63 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
     code
 }
 
-fn run(command: Command) -> Result<()> {
-    match command {
-        Command::Help => say(command::HELP.trim_end()),
-        Command::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION"))),
-        Command::Serve { listen, data } => serve(&listen, data),
-        Command::KeyCreate { user, name, data } => {
-            let store = Store::open(&data_folder(data)?)?;
+fn run(command: Command) -> Result<ExitCode> {
+    let Command { act, data } = command;
+    match act {
+        Act::Help => say(command::HELP.trim_end())?,
+        Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
+        Act::Serve(listen) => serve(&listen, data)?,
+        Act::UserAdd(user) => {
+            let is_new = open(data)?.add_user(&user, SystemTime::now())?;
+            say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
+        }
+        Act::UserList => {
+            for UserEntry { email, created_at, keys, sessions, bytes } in open(data)?.users()? {
+                let stored = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
+                say(&format!("{email}  since {created_at}, {stored}"))?;
+            }
+        }
+        Act::KeyCreate { user, name } => {
             let key = new_key(random).context(|| "read /dev/urandom".into())?;
-            store.create_key(&user, &name, &hash(&key), SystemTime::now())?;
-            say(&key)
+            open(data)?.create_key(&user, &name, &hash(&key), SystemTime::now())?;
+            say(&key)?;
+        }
+        Act::KeyList => {
+            for KeyEntry { user, name, created_at } in open(data)?.keys()? {
+                say(&format!("{user}  {name}  since {created_at}"))?;
+            }
+        }
+        Act::KeyRevoke { user, name } => match open(data)?.revoke_key(&user, &name)? {
+            true => say(&format!("the key {name} of {user} does not work any more"))?,
+            false => {
+                return Err(Error::new(format!("{user} has no key {name}"))
+                    .with_hint("`confab-server key list` shows all"));
+            }
+        },
+        Act::Check => return tell(&open(data)?.check()?),
+        Act::Backup(file) => {
+            let Report { sessions, lines, .. } = open(data)?.backup(&file)?;
+            say(&format!("{}: {sessions} sessions, {lines} lines, checked", file.display()))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a check has found.
+fn tell(report: &Report) -> Result<ExitCode> {
+    let Report { sessions, files, lines, problems } = report;
+    for problem in problems {
+        say(problem)?;
+    }
+    say(&format!(
+        "{sessions} sessions, {files} files, {lines} lines, {} problems",
+        problems.len()
+    ))?;
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn open(data: Option<PathBuf>) -> Result<Store> {
+    Store::open(&data_folder(data)?)
 }
 
 fn serve(listen: &str, data: Option<PathBuf>) -> Result<()> {

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use lexopt::ValueExt;
 use lexopt::prelude::{Long, Short, Value};
 
 use crate::error::{Context, Error, Result};
@@ -16,6 +15,10 @@ const USER_DEFAULT: &str = "admin@local.dev";
 const KEY_NAME_DEFAULT: &str = "default";
 /// Bytes of a user's and of a key's name.
 const NAME_BYTES_MAX: usize = 255;
+/// Words of a command.
+const WORDS_MAX: usize = 2;
+/// Options that take a value.
+const OPTIONS: [&str; 4] = ["data", "listen", "user", "name"];
 
 /// How to use it.
 pub const HELP: &str = "\
@@ -23,11 +26,21 @@ confab-server keeps Claude Code sessions that confab uploads
 
 Usage:
   confab-server serve [--listen ADDRESS:PORT] [--data DIR]
-  confab-server key create [--user NAME] [--name KEY] [--data DIR]
+  confab-server user add|list [--user NAME] [--data DIR]
+  confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
+  confab-server check [--data DIR]
+  confab-server backup FILE [--data DIR]
   confab-server help | version
 
   serve        answers until SIGTERM; says `listening on http://ADDRESS:PORT` when it is ready
+  user add     makes a user; key create does it as well
+  user list    prints users, their keys, sessions and bytes
   key create   prints a new API key, once; a key of the same user and name stops working
+  key list     prints whose keys there are, without the keys
+  key revoke   makes a key stop working at once
+  check        reads everything that is stored; the exit status is 1 when something is damaged
+  backup       writes a copy of everything into a new file, also while the server runs, and
+               checks the copy
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one)
   --data    where everything is kept (~/.confab/server)
@@ -35,25 +48,44 @@ Usage:
   --name    what the key is for (default)
 ";
 
+/// What to do, and with which data folder; `None` for the default one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What to do.
+    pub act: Act,
+    /// Data folder.
+    pub data: Option<PathBuf>,
+}
+
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Run the server.
-    Serve {
-        /// Address and port.
-        listen: String,
-        /// Data folder; `None` for the default.
-        data: Option<PathBuf>,
-    },
+pub enum Act {
+    /// Run the server at this address and port.
+    Serve(String),
+    /// Make a user: mail address or account name.
+    UserAdd(String),
+    /// Print all users.
+    UserList,
     /// Print a new key.
     KeyCreate {
         /// Mail address or account name.
         user: String,
         /// Name of the key.
         name: String,
-        /// Data folder; `None` for the default.
-        data: Option<PathBuf>,
     },
+    /// Print whose keys there are.
+    KeyList,
+    /// Make a key stop working.
+    KeyRevoke {
+        /// Mail address or account name.
+        user: String,
+        /// Name of the key.
+        name: String,
+    },
+    /// Read everything.
+    Check,
+    /// Copy everything into this file.
+    Backup(PathBuf),
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -65,55 +97,90 @@ pub enum Command {
 /// # Errors
 /// When they do not make a command, with a hint.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command> {
-    read(lexopt::Parser::from_args(arguments))
-        .map_err(|error| error.with_hint("see `confab-server help`"))
+    let line = Line::read(lexopt::Parser::from_args(arguments));
+    line.and_then(Line::command).map_err(|error| error.with_hint("see `confab-server help`"))
 }
 
-fn read(mut parser: lexopt::Parser) -> Result<Command> {
-    let (mut words, mut listen, mut data) = (Vec::new(), None, None);
-    let (mut user, mut name) = (None, None);
-    while let Some(argument) = parser.next().context(|| "read the command line".into())? {
-        let place = match argument {
-            Long("help") | Short('h') => return Ok(Command::Help),
-            Long("version") | Short('V') => return Ok(Command::Version),
-            Value(word) if words.len() < 2 => {
-                words.push(word.string().context(|| "read the command line".into())?);
-                continue;
+/// A command line, taken apart.
+#[derive(Default)]
+struct Line {
+    words: Vec<OsString>,
+    /// Options with their values.
+    options: Vec<(&'static str, OsString)>,
+    /// Asked for instead of anything else.
+    instead: Option<Act>,
+}
+
+impl Line {
+    fn read(mut parser: lexopt::Parser) -> Result<Line> {
+        let mut line = Line::default();
+        while let Some(argument) = parser.next().context(|| "read the command line".into())? {
+            match argument {
+                Long("help") | Short('h') => line.instead = Some(Act::Help),
+                Long("version") | Short('V') => line.instead = Some(Act::Version),
+                Value(word) if line.words.len() < WORDS_MAX => line.words.push(word),
+                Long(name) if OPTIONS.contains(&name) => {
+                    let known = OPTIONS.into_iter().find(|option| *option == name);
+                    let known = known.expect("it was just found");
+                    let value = parser.value().context(|| format!("read --{known}"))?;
+                    line.options.push((known, value));
+                }
+                other => return Err(other.unexpected()).context(|| "read the command line".into()),
             }
-            Long("data") => {
-                let folder = parser.value().context(|| "read --data".into())?;
-                data = Some(PathBuf::from(folder));
-                continue;
-            }
-            Long("listen") => &mut listen,
-            Long("user") => &mut user,
-            Long("name") => &mut name,
-            other => return Err(other.unexpected()).context(|| "read the command line".into()),
-        };
-        let value = parser.value().and_then(|value| value.string());
-        *place = Some(value.context(|| "read the command line".into())?);
+        }
+        Ok(line)
     }
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let none = |option: &str, value: &Option<String>| match value {
-        None => Ok(()),
-        Some(_) => Err(Error::new(format!("--{option} does not belong to this command"))),
-    };
-    match words[..] {
-        ["serve"] => {
-            none("user", &user)?;
-            none("name", &name)?;
-            Ok(Command::Serve { listen: listen.unwrap_or(LISTEN_DEFAULT.into()), data })
+
+    fn command(self) -> Result<Command> {
+        let data = self.option("data").map(PathBuf::from);
+        let words: Vec<&str> = self.words.iter().map(|word| word.to_str().unwrap_or("")).collect();
+        let (act, options): (Act, &[&str]) = match (&self.instead, &words[..]) {
+            (Some(Act::Help), _) | (None, ["help"]) => return Ok(Command { act: Act::Help, data }),
+            (Some(_), _) | (None, ["version"]) => {
+                return Ok(Command { act: Act::Version, data });
+            }
+            (_, ["serve"]) => (Act::Serve(self.text("listen", LISTEN_DEFAULT)?), &["listen"]),
+            (_, ["user", "add"]) => (Act::UserAdd(self.user()?), &["user"]),
+            (_, ["user", "list"]) => (Act::UserList, &[]),
+            (_, ["key", "create"]) => {
+                (Act::KeyCreate { user: self.user()?, name: self.name()? }, &["user", "name"])
+            }
+            (_, ["key", "list"]) => (Act::KeyList, &[]),
+            (_, ["key", "revoke"]) => {
+                (Act::KeyRevoke { user: self.user()?, name: self.name()? }, &["user", "name"])
+            }
+            (_, ["check"]) => (Act::Check, &[]),
+            (_, ["backup", _]) => (Act::Backup(PathBuf::from(&self.words[1])), &[]),
+            (_, []) => return Err(Error::new("no command")),
+            _ => return Err(Error::new(format!("unknown command `{}`", words.join(" ")))),
+        };
+        let stray =
+            self.options.iter().find(|(name, _)| *name != "data" && !options.contains(name));
+        match stray {
+            None => Ok(Command { act, data }),
+            Some((name, _)) => Err(Error::new(format!("--{name} does not belong to this command"))),
         }
-        ["key", "create"] => {
-            none("listen", &listen)?;
-            let user = checked_name("--user", user.unwrap_or(USER_DEFAULT.into()))?;
-            let name = checked_name("--name", name.unwrap_or(KEY_NAME_DEFAULT.into()))?;
-            Ok(Command::KeyCreate { user, name, data })
+    }
+
+    /// The last value of an option.
+    fn option(&self, name: &str) -> Option<&OsString> {
+        self.options.iter().rev().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    fn text(&self, name: &str, default: &str) -> Result<String> {
+        match self.option(name).map(|value| value.to_str()) {
+            None => Ok(default.to_owned()),
+            Some(Some(text)) => Ok(text.to_owned()),
+            Some(None) => Err(Error::new(format!("--{name} is not UTF-8"))),
         }
-        ["help"] => Ok(Command::Help),
-        ["version"] => Ok(Command::Version),
-        [] => Err(Error::new("no command")),
-        _ => Err(Error::new(format!("unknown command `{}`", words.join(" ")))),
+    }
+
+    fn user(&self) -> Result<String> {
+        checked_name("--user", self.text("user", USER_DEFAULT)?)
+    }
+
+    fn name(&self) -> Result<String> {
+        checked_name("--name", self.text("name", KEY_NAME_DEFAULT)?)
     }
 }
 
@@ -136,26 +203,30 @@ mod tests {
 
     #[test]
     fn commands() {
-        let serve = |listen: &str, data: Option<&str>| Command::Serve {
-            listen: listen.into(),
-            data: data.map(PathBuf::from),
-        };
-        let key = |user: &str, name: &str| Command::KeyCreate {
-            user: user.into(),
-            name: name.into(),
-            data: None,
-        };
+        let user = || USER_DEFAULT.to_owned();
+        let name = || KEY_NAME_DEFAULT.to_owned();
         let cases = [
-            ("serve", serve(LISTEN_DEFAULT, None)),
-            ("serve --listen=[::1]:0 --data d", serve("[::1]:0", Some("d"))),
-            ("key create", key(USER_DEFAULT, KEY_NAME_DEFAULT)),
-            ("key --user a@b create --name c", key("a@b", "c")),
-            ("help", Command::Help),
-            ("serve --help", Command::Help),
-            ("version", Command::Version),
-            ("-V", Command::Version),
+            ("serve", Act::Serve(LISTEN_DEFAULT.into()), None),
+            ("serve --listen=[::1]:0 --data d", Act::Serve("[::1]:0".into()), Some("d")),
+            ("key create", Act::KeyCreate { user: user(), name: name() }, None),
+            (
+                "key --user a@b create --name c",
+                Act::KeyCreate { user: "a@b".into(), name: "c".into() },
+                None,
+            ),
+            ("key revoke --name c", Act::KeyRevoke { user: user(), name: "c".into() }, None),
+            ("key list", Act::KeyList, None),
+            ("user add --user x", Act::UserAdd("x".into()), None),
+            ("user list --data=d", Act::UserList, Some("d")),
+            ("check", Act::Check, None),
+            ("backup /b/c.db", Act::Backup("/b/c.db".into()), None),
+            ("help", Act::Help, None),
+            ("serve --help", Act::Help, None),
+            ("version", Act::Version, None),
+            ("-V", Act::Version, None),
         ];
-        for (line, command) in cases {
+        for (line, act, data) in cases {
+            let command = Command { act, data: data.map(PathBuf::from) };
             assert_eq!(parsed(line).unwrap(), command, "{line}");
         }
     }
@@ -174,6 +245,12 @@ mod tests {
             "key create --user=",
             "serve --listen",
             "serve --what",
+            "check --user x",
+            "user",
+            "user list --user x",
+            "backup",
+            "backup a b",
+            "key list --name x",
         ];
         for line in lines {
             let error = parsed(line).unwrap_err();

@@ -40,7 +40,7 @@ use self::api::Api;
 pub use self::auth::{KeyHash, Random, hash, new_key};
 use self::connection::{Body, Connection, HEAD_TIME_MAX, IDLE_TIME_MAX, REQUEST_TIME_MAX};
 use self::http::Response;
-pub use self::store::Store;
+pub use self::store::{KeyEntry, Report, Store, UserEntry};
 use crate::error::{Context, Result};
 
 /// Connections at once.

@@ -330,7 +330,7 @@ fn insert_blocks(
 }
 
 /// The block that holds a line, in whatever way the file is divided.
-fn block_with(connection: &Connection, file: i64, line: i64) -> Result<Block, Failure> {
+pub(super) fn block_with(connection: &Connection, file: i64, line: i64) -> Result<Block, Failure> {
     let block = connection
         .prepare_cached(
             "SELECT first_line, last_line, raw_bytes, codec, data FROM blocks

@@ -11,6 +11,7 @@ mod links;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 pub use self::files::{Append, Appended, Download};
 pub use self::sessions::{Changed, Opening, SessionUpdate};
+pub use self::upkeep::{KeyEntry, Report, UserEntry};
 use super::auth::KeyHash;
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, private_folder};
@@ -74,7 +76,11 @@ impl Store {
             .context(|| format!("open database {}", path.display()))?;
         let mut writer = connect(&path)?;
         migrate(&mut writer).context(|| format!("open database {}", path.display()))?;
-        Ok(Store { path, writer: Mutex::new(writer), readers: Mutex::new(Vec::new()) })
+        Ok(Store::of(path, writer))
+    }
+
+    fn of(path: PathBuf, writer: Connection) -> Store {
+        Store { path, writer: Mutex::new(writer), readers: Mutex::default() }
     }
 
     /// Stores a key of a user, who is created when new. A key of the same user and name is

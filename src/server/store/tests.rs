@@ -390,3 +390,68 @@ fn appends_agree_with_a_model() {
     assert_eq!(whole(&store, user), model.join("\n") + "\n");
     assert!(stored > 100 && refused > 50, "{stored} stored, {refused} refused");
 }
+
+#[test]
+fn a_check_reads_everything_and_finds_damage() {
+    let (_folder, store, user) = with_session();
+    let update = SessionUpdate::default;
+    append_with(&store, user, 1, &["a", "b"], update());
+    append_with(&store, user, 3, &[&"c".repeat(500)], update());
+    let expected = Report { sessions: 1, files: 1, lines: 3, problems: Vec::new() };
+    assert_eq!(store.check().unwrap(), expected);
+    let damages = [
+        ("UPDATE blocks SET data = x'00' WHERE first_line = 3", "file 1 (f): decompress"),
+        (
+            "UPDATE blocks SET data = x'610a', raw_bytes = 2 WHERE first_line = 1",
+            "lines 1 to 2 are 1",
+        ),
+        ("UPDATE files SET raw_bytes = raw_bytes + 1", "bytes instead of"),
+        ("UPDATE files SET last_line = 9", "line 4 of file 1 is missing"),
+        ("UPDATE files SET last_line = 2", "block from line 3 on behind the last"),
+        ("DELETE FROM blocks WHERE first_line = 1", "line 1 of file 1 is missing"),
+    ];
+    for (damage, told) in damages {
+        let folder = Folder::new();
+        let copy = folder.0.join("confab.db");
+        std::fs::create_dir_all(&folder.0).unwrap();
+        store.backup(&copy).unwrap();
+        let damaged = Store::open(&folder.0).unwrap();
+        lock(&damaged.writer).execute(damage, []).unwrap();
+        let problems = damaged.check().unwrap().problems;
+        assert!(problems.len() == 1 && problems[0].contains(told), "{damage}: {problems:?}");
+        let again = folder.0.join("again.db");
+        assert!(damaged.backup(&again).is_err(), "a copy of what is damaged is no backup");
+        assert!(!again.exists());
+    }
+}
+
+#[test]
+fn a_backup_is_a_private_new_file_with_everything() {
+    let (folder, store, user) = with_session();
+    append_with(&store, user, 1, &["a"], SessionUpdate::default());
+    let path = folder.0.join("backup.db");
+    assert_eq!(store.backup(&path).unwrap().lines, 1);
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let bytes = std::fs::read(&path).unwrap();
+    let error = store.backup(&path).unwrap_err();
+    assert!(error.to_string().contains("exists"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "an older backup is left alone");
+    assert!(store.backup(&folder.0.join("nowhere/backup.db")).is_err());
+}
+
+#[test]
+fn keys_are_listed_and_revoked() {
+    let (_folder, store, user) = with_session();
+    append_with(&store, user, 1, &["a"], SessionUpdate::default());
+    assert!(store.add_user("c@d", NOW).unwrap());
+    assert!(!store.add_user("c@d", NOW).unwrap());
+    let keys = store.keys().unwrap();
+    assert_eq!((keys.len(), keys[0].user.as_str(), keys[0].name.as_str()), (1, "a@b", "k"));
+    let users = store.users().unwrap();
+    let facts: Vec<_> = users.iter().map(|user| (user.keys, user.sessions, user.bytes)).collect();
+    assert_eq!(facts, [(1, 1, 2), (0, 0, 0)]);
+    assert!(!store.revoke_key("c@d", "k").unwrap());
+    assert!(store.revoke_key("a@b", "k").unwrap());
+    assert!(!store.revoke_key("a@b", "k").unwrap());
+    assert_eq!(store.user_of_key(&HASH).unwrap(), None);
+}

@@ -4,4 +4,5 @@ mod durability;
 mod hostile;
 pub mod process;
 mod storage;
+mod upkeep;
 mod users;
