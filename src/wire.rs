@@ -19,7 +19,11 @@
 //! | `POST /auth/device/token`, not below `/api/v1` | [`DeviceTokenRequest`] | [`Token`] |
 //! | `GET /sessions?limit=N` | | [`SessionsAnswer`] |
 //! | `GET /sessions/{id}` | | [`SessionDetail`] |
+//! | `DELETE /sessions/{id}` | | 204 |
+//! | `GET /sessions/by-external-id/{external_id}` | | [`ExternalIdAnswer`] |
 //! | `GET /sessions/{id}/files` | | [`FilesAnswer`] |
+//! | `GET /sessions/{id}/files/download?file_name=NAME` | | the lines, each with a newline |
+//! | `GET /sessions/{id}/condensed-transcript[?max_chars=N]` | | [`CondensedAnswer`] |
 //!
 //! Deliberately absent: behaviour. The client streams a [`ChunkRequest`] by hand (`chunk`), so that
 //! memory does not grow with a request; the type says what it must look like.
@@ -413,6 +417,46 @@ pub enum DeviceError {
     /// Something else.
     #[serde(other)]
     Other,
+}
+
+/// Answer of `GET /sessions/by-external-id/{external_id}`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalIdAnswer {
+    /// [`InitAnswer::session_id`].
+    pub session_id: String,
+}
+
+/// Answer of `GET /sessions/{id}/condensed-transcript`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CondensedAnswer {
+    /// About the session.
+    pub metadata: CondensedMetadata,
+    /// What was said, as XML.
+    pub transcript: String,
+}
+
+/// What a condensed transcript is of. Times are RFC 3339.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CondensedMetadata {
+    /// [`InitAnswer::session_id`].
+    pub session_id: String,
+    /// The agent's own session id.
+    pub external_id: String,
+    /// The summary; empty when there is none.
+    pub title: String,
+    /// `owner/name` of the repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
+    /// Branch of the repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// When it was opened first.
+    pub first_seen: String,
+    /// When it was opened or appended to last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_sync_at: Option<String>,
+    /// Lines of its transcript and of its agents' files.
+    pub total_lines: u64,
 }
 
 /// Answer of `GET /sessions/{id}/files`.

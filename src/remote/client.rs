@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::Agent;
-use ureq::http::{Method, Request, header};
+use ureq::http::{Method, Request, Response, header};
+use ureq::{Agent, Body};
 
 use crate::config::Account;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::wire::{
 };
 
 /// Bytes of an answer.
-const ANSWER_BYTES_MAX: u64 = 4 << 20;
+pub(super) const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of the header of an answer.
 const ANSWER_HEADER_BYTES_MAX: usize = 32 << 10;
 /// Bytes of an error's text that are shown.
@@ -80,6 +80,19 @@ impl Client {
         compressed: bool,
         time_max: Duration,
     ) -> Result<Answer, ureq::Error> {
+        let response = self.ask(method, path, body, compressed, TimeMax::Whole(time_max))?;
+        Ok(self.read_answer(response, ANSWER_BYTES_MAX))
+    }
+
+    /// Sends one request and reads the head of the answer.
+    pub(super) fn ask(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        compressed: bool,
+        time_max: TimeMax,
+    ) -> Result<Response<Body>, ureq::Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -93,22 +106,27 @@ impl Client {
         if compressed {
             request = request.header(header::CONTENT_ENCODING, "zstd");
         }
-        let mut response = if body.is_empty() {
-            let request = self.agent.configure_request(request.body(())?);
-            self.agent.run(request.timeout_global(Some(time_max)).build())?
+        let [whole, head, rest] = time_max.parts();
+        if body.is_empty() {
+            let request = self.agent.configure_request(request.body(())?).timeout_global(whole);
+            self.agent.run(request.timeout_recv_response(head).timeout_recv_body(rest).build())
         } else {
-            let request = self.agent.configure_request(request.body(body)?);
-            self.agent.run(request.timeout_global(Some(time_max)).build())?
-        };
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+            let request = self.agent.configure_request(request.body(body)?).timeout_global(whole);
+            self.agent.run(request.timeout_recv_response(head).timeout_recv_body(rest).build())
+        }
+    }
+
+    /// Reads the rest of an answer.
+    pub(super) fn read_answer(&self, mut response: Response<Body>, bytes_max: u64) -> Answer {
+        let body = response.body_mut().with_config().limit(bytes_max).read_to_vec();
         let text = |name| response.headers().get(name)?.to_str().ok();
         let now = self.clock.wall();
-        Ok(Answer {
+        Answer {
             status: response.status().as_u16(),
             retry_after: text(header::RETRY_AFTER).and_then(|value| retry_after(value, now)),
             date: text(header::DATE).and_then(time::parse_http_date),
             body,
-        })
+        }
     }
 
     /// One exchange; every answer but 2xx is a failure.
@@ -121,10 +139,7 @@ impl Client {
         time_max: Duration,
     ) -> Result<Vec<u8>, Failure> {
         let what = format!("{method} {path}");
-        let failed = |error: ureq::Error| Failure {
-            timed_out: matches!(error, ureq::Error::Timeout(_)),
-            ..Failure::retry(Error::new(what.clone()).caused_by(error))
-        };
+        let failed = |error| failed(&what, error);
         let answer = self.send(&method, path, body, compressed, time_max).map_err(failed)?;
         if answer.is_success() {
             return answer.body.map_err(failed);
@@ -191,10 +206,7 @@ impl Backend for Client {
         let body = serde_json::to_vec(request)
             .map_err(|error| Failure::retry(Error::new("write link").caused_by(error)))?;
         let what = format!("POST {path}");
-        let failed = |error: ureq::Error| Failure {
-            timed_out: matches!(error, ureq::Error::Timeout(_)),
-            ..Failure::retry(Error::new(what.clone()).caused_by(error))
-        };
+        let failed = |error| failed(&what, error);
         let answer = self.send(&Method::POST, &path, &body, false, time_max).map_err(failed)?;
         match answer.status {
             // How older backends say that they have it.
@@ -205,6 +217,25 @@ impl Backend for Client {
                 decode(&path, &answer.body.map_err(failed)?).map(|_: LinkEntry| ())
             }
             _ => Err(refusal(&what, &answer)),
+        }
+    }
+}
+
+/// How long an exchange may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TimeMax {
+    /// From looking up the name to the last byte of the answer.
+    Whole(Duration),
+    /// For the head of the answer, and for its body.
+    Parts { answer: Duration, body: Duration },
+}
+
+impl TimeMax {
+    /// For everything, for the head of the answer, for its body.
+    fn parts(self) -> [Option<Duration>; 3] {
+        match self {
+            TimeMax::Whole(time_max) => [Some(time_max), None, None],
+            TimeMax::Parts { answer, body } => [None, Some(answer), Some(body)],
         }
     }
 }
@@ -236,7 +267,13 @@ impl Answer {
     }
 }
 
-fn refusal(what: &str, answer: &Answer) -> Failure {
+/// A request that brought no answer.
+pub(super) fn failed(what: &str, error: ureq::Error) -> Failure {
+    let timed_out = matches!(error, ureq::Error::Timeout(_));
+    Failure { timed_out, ..Failure::retry(Error::new(what).caused_by(error)) }
+}
+
+pub(super) fn refusal(what: &str, answer: &Answer) -> Failure {
     let status = answer.status;
     let verdict = match status {
         401 | 403 => Verdict::SignIn,
@@ -257,7 +294,7 @@ fn refusal(what: &str, answer: &Answer) -> Failure {
 
 /// A 2xx answer that is not what was asked for comes from something else than a backend, a captive
 /// portal perhaps: it acknowledges nothing.
-fn decode<A: DeserializeOwned>(path: &str, answer: &[u8]) -> Result<A, Failure> {
+pub(super) fn decode<A: DeserializeOwned>(path: &str, answer: &[u8]) -> Result<A, Failure> {
     serde_json::from_slice(answer).map_err(|_| {
         Failure::retry(
             Error::new(format!("{path}: the answer is not that of a confab backend"))

@@ -1,5 +1,6 @@
 //! The backend as the engine sees it, and why it refused.
 
+mod archive;
 mod client;
 #[cfg(feature = "tls")]
 mod roots;
@@ -9,6 +10,7 @@ mod sign_in;
 use std::fmt;
 use std::time::Duration;
 
+pub use archive::{Archive, Download, PIECE_TIME_MAX};
 pub use client::Client;
 pub use route::Network;
 pub use sign_in::{Check, Poll, Standing, Trouble};

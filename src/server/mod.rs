@@ -12,6 +12,7 @@
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
 //! | `auth` | keys |
+//! | `condensed` | what was said in a session |
 //! | `lines` | lines joined and compressed |
 //! | [`Store`] | SQLite |
 //! | [`command`] | the command line |
@@ -21,6 +22,7 @@
 mod api;
 mod auth;
 pub mod command;
+mod condensed;
 mod connection;
 mod http;
 mod json;

@@ -41,6 +41,7 @@ enum Route {
     Files(String),
     Links(String),
     Download(String),
+    Condensed(String),
     ByExternalId(String),
     Summary(String),
 }
@@ -106,6 +107,7 @@ impl Api {
             Route::Links(id) if head.method == "GET" => self.links(&user, id),
             Route::Links(id) => self.link(&user, id, body),
             Route::Download(id) => self.download(&user, id, head),
+            Route::Condensed(id) => self.condensed(&user, id, head),
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
             Route::Health | Route::Version | Route::Capabilities => {
@@ -159,6 +161,7 @@ fn route(path: &str) -> Option<Route> {
         ["sessions", id] if !id.is_empty() => Some(Route::Session(id.into())),
         ["sessions", id, "files"] => Some(Route::Files(id.into())),
         ["sessions", id, "files", "download"] => Some(Route::Download(id.into())),
+        ["sessions", id, "condensed-transcript"] => Some(Route::Condensed(id.into())),
         ["sessions", id, "github-links"] => Some(Route::Links(id.into())),
         ["sessions", id, "summary"] => Some(Route::Summary(id.into())),
         _ => None,

@@ -6,11 +6,15 @@ use serde_json::json;
 
 use super::{Answer, Api, INVALID_BODY, Refused};
 use super::{check_length, read_body, refuse, session_not_found};
+use crate::server::condensed::Condensed;
 use crate::server::connection::Body;
 use crate::server::http::{Head, Payload, Response, query_value};
 use crate::server::json as body_json;
 use crate::server::store::{Changed, Download, Store, User};
-use crate::wire::{self, FilesAnswer, SessionsAnswer, SummaryRequest};
+use crate::wire::{
+    self, CondensedAnswer, CondensedMetadata, ExternalIdAnswer, FileEntry, FilesAnswer,
+    SessionDetail, SessionsAnswer, SummaryRequest,
+};
 
 /// Sessions of a list when the request names no limit.
 const LIST_DEFAULT: u32 = 100;
@@ -79,13 +83,40 @@ impl Api {
         })
     }
 
+    /// What was said in a session, read block by block: its end, when it is longer than wanted.
+    pub(super) fn condensed(&self, user: &User, id: &str, head: &Head) -> Answer {
+        let chars_max = match query_value(&head.query, "max_chars") {
+            None => None,
+            Some(text) => match text.parse::<usize>() {
+                Ok(chars_max @ 1..) => Some(chars_max),
+                _ => return Err(refuse(400, "max_chars must be a positive integer")),
+            },
+        };
+        let failed = |error| Refused::Failed("Failed to read transcript", error);
+        let detail = self.store.session(user.id, id).map_err(failed)?;
+        let detail = detail.ok_or_else(session_not_found)?;
+        let file = transcript_of(&detail).ok_or_else(|| refuse(404, "Transcript not found"))?;
+        let download = self.store.download(user.id, id, &file.file_name);
+        let download = download.map_err(failed)?.flatten();
+        let download = download.ok_or_else(|| refuse(404, "Transcript not found"))?;
+        let mut condensed = Condensed::new(chars_max);
+        let mut line = 1;
+        while line <= download.last_line {
+            let (text, next) = self.store.lines_from(download.file, line).map_err(failed)?;
+            text.split(|byte| *byte == b'\n').for_each(|line| condensed.add(line));
+            line = next;
+        }
+        let transcript = condensed.finish();
+        Ok(Response::json(200, &CondensedAnswer { metadata: about(detail), transcript }))
+    }
+
     pub(super) fn by_external_id(&self, user: &User, external_id: &str) -> Answer {
         let session_id = self
             .store
             .session_by_external_id(user.id, external_id)
             .map_err(|error| Refused::Failed("Failed to look up session", error))?
             .ok_or_else(session_not_found)?;
-        Ok(Response::json(200, &json!({ "session_id": session_id })))
+        Ok(Response::json(200, &ExternalIdAnswer { session_id }))
     }
 
     pub(super) fn summary(
@@ -108,6 +139,38 @@ impl Api {
             Changed::Denied => Err(refuse(403, "Access denied")),
         }
     }
+}
+
+/// A session's main transcript.
+fn transcript_of(detail: &SessionDetail) -> Option<&FileEntry> {
+    let is_transcript = |file: &&FileEntry| file.file_type == wire::TYPE_TRANSCRIPT;
+    let own = format!("{}.jsonl", detail.external_id);
+    let files = || detail.files.iter().filter(is_transcript);
+    files().find(|file| file.file_name == own).or_else(|| files().next())
+}
+
+fn about(detail: SessionDetail) -> CondensedMetadata {
+    let is_agent = |file: &&FileEntry| file.file_type == wire::TYPE_AGENT;
+    let counted = detail.files.iter().filter(is_agent).chain(transcript_of(&detail));
+    let total_lines = counted.map(|file| file.last_synced_line).sum();
+    let git_info = detail.git_info.unwrap_or_default();
+    CondensedMetadata {
+        total_lines,
+        session_id: detail.id,
+        external_id: detail.external_id,
+        title: detail.summary.unwrap_or_default(),
+        repo: git_info.repo_url.as_deref().and_then(repository),
+        branch: git_info.branch,
+        first_seen: detail.first_seen,
+        last_sync_at: Some(detail.last_sync_at),
+    }
+}
+
+/// `owner/name` at the end of an address.
+fn repository(url: &str) -> Option<String> {
+    let mut parts = url.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']);
+    let (name, owner) = (parts.next()?, parts.next()?);
+    (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
 }
 
 /// A file's lines, one block in memory at a time.
@@ -135,6 +198,19 @@ fn harmless_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repository_is_the_end_of_its_address() {
+        let cases = [
+            ("https://github.com/o/r.git", Some("o/r")),
+            ("git@github.com:o/r", Some("o/r")),
+            ("r", None),
+            ("", None),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(repository(url).as_deref(), expected, "{url}");
+        }
+    }
 
     #[test]
     fn a_download_name_is_plain() {
