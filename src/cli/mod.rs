@@ -18,6 +18,7 @@ pub mod man;
 pub mod redact;
 pub mod redaction_test;
 pub mod save;
+pub mod session;
 pub mod sessions;
 pub mod setup;
 pub mod status;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use crate::cli::list::List;
 use crate::cli::login::Login;
 use crate::cli::save::Save;
+use crate::cli::session::Session;
 use crate::cli::table::{Count, Entry, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
@@ -95,6 +97,8 @@ pub enum Command {
     List(List),
     /// `save`.
     Save(Save),
+    /// `session ...`.
+    Session(Session),
     /// `setup`.
     Setup {
         /// Address, key and name, as for `login`.
@@ -299,6 +303,7 @@ fn command_of(line: Line) -> Result<Command> {
             }
             Command::Save(save)
         }
+        Verb::Session(verb) => Command::Session(session::read(verb, &line, operands[0])?),
         Verb::Setup => Command::Setup {
             login: line.login()?,
             local: line.option("local").is_some(),

@@ -186,6 +186,9 @@ impl<'a> Daemon<'a> {
                 warn!("the lock file was removed; another daemon may follow this session");
                 return End::LockLost;
             }
+            if follower.is_deleted(self.world) {
+                return End::Deleted;
+            }
             match follower.read_notes(self.world) {
                 Ok(true) => self.active_at = self.world.clock.now(),
                 Ok(false) => {}

@@ -12,12 +12,14 @@ use confab::cli::list::List;
 use confab::cli::local_server::Machine;
 use confab::cli::login::{Console, Login};
 use confab::cli::save::Save;
+use confab::cli::session::{self, Session, Tools};
 use confab::cli::setup::Setup;
 use confab::cli::uninstall::Uninstall;
 use confab::cli::{self, Command, Exit};
 use confab::config::Account;
 use confab::daemon;
 use confab::error::{Context, Error, Result};
+use confab::remote::Archive;
 use confab::settings::Outcome;
 use confab::state::Launch;
 use confab::sys;
@@ -51,6 +53,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
         Command::List(list) => run_list(&list),
         Command::Save(save) => run_save(&save),
+        Command::Session(session) => run_session(session),
         Command::Setup { login, local, claude } => run_setup(login, local, claude).map(judged),
         Command::Install { folder } => run_install(folder.as_deref()),
         Command::Uninstall { yes, force, claude } => run_uninstall(yes, force, claude),
@@ -112,6 +115,37 @@ fn run_save(save: &Save) -> Result<Exit> {
     })
 }
 
+fn run_session(command: Session) -> Result<Exit> {
+    let (paths, config, network) = (paths()?, marked_config()?, network());
+    let client = client(&config.account()?, &network)?;
+    let archive = Archive { client: &client, wait: &std::thread::sleep };
+    let (mut out, mut talk) = (io::stdout(), io::stderr());
+    let browse = (out.is_terminal() && has_screen()).then_some(&browse as &dyn Fn(&str));
+    let (out, talk) = (&mut out, &mut talk);
+    let mut tools = Tools { paths: &paths, config: &config, archive: &archive, out, talk };
+    let tools = &mut tools;
+    match command {
+        Session::ListFiles { id, json } => session::list_files(tools, &id, json),
+        Session::Download { id, folder: None } => session::download::to_output(tools, &id),
+        Session::Download { id, folder: Some(folder) } => {
+            session::download::to_folder(tools, &id, &folder)
+        }
+        Session::GetSummary { id, chars_max } => session::get_summary(tools, &id, chars_max),
+        Session::Open { id } => session::open(tools, &id, browse),
+        Session::Delete { id, yes } => {
+            let confirm = |question: &str| if yes { Ok(true) } else { confirmed(question) };
+            session::delete::run(tools, &id, SystemTime::now(), &confirm)
+        }
+        Session::Restore { id, claude, cwd } => {
+            let claude = absolute(claude.into_iter().collect())?.pop();
+            let claude = claude.as_ref().or(paths.claude.first());
+            let claude = claude.expect("there is always a folder of Claude's");
+            session::restore::run(tools, &id, claude, cwd.as_deref())
+        }
+        Session::Verify { id, json } => session::verify::run(tools, &id, json),
+    }
+}
+
 fn run_install(folder: Option<&Path>) -> Result<Exit> {
     let surroundings = cli::install::Surroundings {
         executable: this_program()?,
@@ -134,11 +168,14 @@ fn named(mut login: Login) -> Result<Login> {
     Ok(login)
 }
 
+/// True when a browser has something to draw on.
+fn has_screen() -> bool {
+    cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some()
+}
+
 fn with_console<T>(body: impl FnOnce(&mut Console<'_>) -> T) -> T {
     let (mut stdout, mut talk) = (Output(io::stdout()), io::stderr());
-    let has_screen =
-        cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some();
-    let browse = (talk.is_terminal() && has_screen).then_some(&browse as &dyn Fn(&str));
+    let browse = (talk.is_terminal() && has_screen()).then_some(&browse as &dyn Fn(&str));
     body(&mut Console {
         out: &mut stdout,
         talk: &mut talk,

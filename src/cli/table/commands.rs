@@ -1,6 +1,6 @@
 //! What is in the table: commands, files, variables, exit statuses.
 
-use super::{Count, Entry, Flag, Operand, Verb};
+use super::{Count, Entry, Flag, Operand, Verb, session};
 use crate::config::keys;
 
 /// The events of Claude Code that are answered.
@@ -10,9 +10,10 @@ const HOOK_EVENTS: [&str; 5] =
 /// The shells that completions are made for.
 pub const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
-const JSON: Flag = Flag { name: "json", value: None, summary: "write JSON, for scripts" };
+pub(super) const JSON: Flag =
+    Flag { name: "json", value: None, summary: "write JSON, for scripts" };
 
-const CLAUDE_DIR: Flag = flag(
+pub(super) const CLAUDE_DIR: Flag = flag(
     "claude-dir",
     "DIR",
     "a folder of Claude's; may be given more than once; ~/.claude if left out",
@@ -20,11 +21,11 @@ const CLAUDE_DIR: Flag = flag(
 /// Options that may be given more than once.
 pub const REPEATED: [&str; 1] = [CLAUDE_DIR.name];
 
-const fn operand(name: &'static str, values: &'static [&'static str]) -> Operand {
+pub(super) const fn operand(name: &'static str, values: &'static [&'static str]) -> Operand {
     Operand { name, values, count: Count::One }
 }
 
-const fn flag(name: &'static str, value: &'static str, summary: &'static str) -> Flag {
+pub(super) const fn flag(name: &'static str, value: &'static str, summary: &'static str) -> Flag {
     Flag { name, value: Some(value), summary }
 }
 
@@ -32,7 +33,7 @@ const fn flag(name: &'static str, value: &'static str, summary: &'static str) ->
 pub const SHORT: [(char, &str); 1] = [('d', "since")];
 
 /// What commands have in common, to be named with `..`.
-const NONE: Entry = Entry {
+pub(super) const NONE: Entry = Entry {
     verb: Verb::Help,
     words: "",
     operands: &[],
@@ -188,6 +189,13 @@ pub const COMMANDS: &[Entry] = &[
         ],
         ..NONE
     },
+    session::LIST_FILES,
+    session::DOWNLOAD,
+    session::GET_SUMMARY,
+    session::OPEN,
+    session::VERIFY,
+    session::RESTORE,
+    session::DELETE,
     Entry {
         verb: Verb::Status,
         words: "status",

@@ -5,6 +5,7 @@
 //! in the text, and set by the command).
 
 mod commands;
+mod session;
 
 pub use commands::{COMMANDS, ENVIRONMENT, FILES, REPEATED, SHELLS, SHORT, STATUSES};
 
@@ -74,6 +75,8 @@ pub enum Verb {
     Install,
     /// `save ID...`.
     Save,
+    /// `session ...`.
+    Session(SessionVerb),
     /// `setup`.
     Setup,
     /// `sync flush`.
@@ -84,6 +87,25 @@ pub enum Verb {
     Uninstall,
     /// `version`.
     Version,
+}
+
+/// What is done with one session of the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionVerb {
+    /// `session delete ID`.
+    Delete,
+    /// `session download ID`.
+    Download,
+    /// `session get-summary ID`.
+    GetSummary,
+    /// `session list-files ID`.
+    ListFiles,
+    /// `session open ID`.
+    Open,
+    /// `session restore ID`.
+    Restore,
+    /// `session verify ID`.
+    Verify,
 }
 
 /// A word behind a command that is no option.
