@@ -49,6 +49,10 @@ pub fn run(
         if let Some(id) = external_id {
             before.save(tools.paths, id)?;
         }
+        if let Some(lock) = lock {
+            // An empty lock file that stays is taken again by whoever needs it.
+            let _ = lock.remove();
+        }
         return Err(error);
     }
     if let (Some(id), Some(lock)) = (external_id, lock) {

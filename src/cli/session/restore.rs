@@ -73,10 +73,8 @@ pub fn run(tools: &mut Tools<'_>, id: &str, claude: &Path, cwd: Option<&Path>) -
     let restored = match restored {
         Ok(restored) => restored,
         Err(error) => {
-            // Only an empty lock file is of no use to anybody.
-            if let Ok(Loaded::Absent) = state::load(tools.paths, &external_id) {
-                let _ = lock.remove();
-            }
+            // An empty lock file that stays is taken again by whoever needs it.
+            let _ = lock.remove();
             return Err(error);
         }
     };

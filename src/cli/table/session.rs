@@ -25,13 +25,13 @@ pub const DOWNLOAD: Entry = Entry {
     words: "session download",
     operands: &[ID],
     options: &[flag("output-dir", "DIR", "write all files below this folder")],
-    summary: "writes the transcript that the backend has to standard output",
+    summary: "writes what the backend has of a session",
     text: &[
         SESSION_ID_TEXT,
-        "With --output-dir, all files of the session go below that folder, under the names that \
-         the backend has for them; what is not harmless in a file name is written %XX. Nothing \
-         that is there is replaced, and a file appears only once it is whole. The exit status \
-         is 1 when a file is missing.",
+        "The transcript goes to standard output. With --output-dir, all files of the session go \
+         below that folder, under the names that the backend has for them; what is not harmless \
+         in a file name is written %XX. Nothing that is there is replaced, and a file appears \
+         only once it is whole. The exit status is 1 when a file is missing.",
     ],
     examples: &[
         ("confab session download d380a1a0 >transcript.jsonl", "the transcript"),
@@ -46,7 +46,7 @@ pub const GET_SUMMARY: Entry = Entry {
     words: "session get-summary",
     operands: &[ID],
     options: &[flag("max-chars", "N", "only the end, of so many characters; 0 for all")],
-    summary: "writes what was said in a session, condensed by the backend, as JSON",
+    summary: "writes a session, condensed by the backend, as JSON",
     text: &[SESSION_ID_TEXT],
     examples: &[("confab session get-summary d380a1a0 --max-chars 20000", "the end of it")],
     ..NONE
@@ -57,8 +57,11 @@ pub const OPEN: Entry = Entry {
     verb: Verb::Session(SessionVerb::Open),
     words: "session open",
     operands: &[ID],
-    summary: "prints the address of a session's page and opens a browser if there is one",
-    text: &[SESSION_ID_TEXT],
+    summary: "prints the address of a session's page, and opens it",
+    text: &[
+        SESSION_ID_TEXT,
+        "A browser is started when there is one and standard output is a terminal.",
+    ],
     examples: &[("confab session open d380a1a0", "in the browser")],
     ..NONE
 };
@@ -69,7 +72,7 @@ pub const VERIFY: Entry = Entry {
     words: "session verify",
     operands: &[ID],
     options: &[JSON],
-    summary: "compares what the backend has of a session with what is here, line by line",
+    summary: "compares what the backend has with what is here",
     text: &[
         SESSION_ID_TEXT,
         "Lines are compared as they are sent: redacted by the present configuration. What is \
@@ -91,7 +94,7 @@ pub const RESTORE: Entry = Entry {
         flag(CLAUDE_DIR.name, "DIR", "Claude's folder; ~/.claude if left out"),
         flag("cwd", "DIR", "the folder of the project; that of the session if left out"),
     ],
-    summary: "brings a session back from the backend, for claude --resume",
+    summary: "brings a session back, for claude --resume",
     text: &[
         SESSION_ID_TEXT,
         "Transcript and agents' files go where Claude Code looks for sessions of the project's \
