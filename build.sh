@@ -10,6 +10,7 @@ help() {
     cat <<'TEXT'
 ./build.sh              build both programs: target/release/confab and confab-server
 ./build.sh test         everything that guards the project: format, lints, tests, docs
+./build.sh install      build, and put both programs into PATH; --dest DIR for another folder
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
@@ -99,6 +100,7 @@ everything() {
 case "${1-}" in
     "") prepare; build ;;
     test) prepare; prepare_lints; everything ;;
+    install) shift; prepare; build; "$RELEASE/confab" install "$@" ;;
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     bench) prepare; cargo bench --locked --features server ;;
     fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::redact::{Redactor, Withheld};
 use crate::tail::{Line, Position, Tail, TooLarge};
@@ -284,21 +284,6 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Whether a line that a backend has stands for one of this length and hash.
-pub fn is_stand_in_for(sent: &[u8], bytes: u64, hash: u64) -> bool {
-    #[derive(Deserialize)]
-    struct Sent {
-        confab: Marks,
-    }
-    #[derive(Deserialize)]
-    struct Marks {
-        bytes: u64,
-        hash: String,
-    }
-    serde_json::from_slice::<Sent>(sent)
-        .is_ok_and(|Sent { confab }| confab.bytes == bytes && confab.hash == format!("{hash:016x}"))
-}
-
 impl<'a> TooLarge<'a> {
     /// A line that is held whole and still too large.
     fn of(line: &'a [u8]) -> TooLarge<'a> {
@@ -444,12 +429,6 @@ mod tests {
         assert_eq!(request.lines.len(), 6);
         assert_eq!(request.lines[0].as_bytes(), whole);
         assert_eq!(request.lines[5].as_bytes(), whole);
-        let hash = crate::tail::hash(failed);
-        let sent = request.lines[1].as_bytes();
-        assert!(is_stand_in_for(sent, failed.len() as u64, hash));
-        assert!(!is_stand_in_for(sent, failed.len() as u64, hash ^ 1));
-        assert!(!is_stand_in_for(sent, failed.len() as u64 + 1, hash));
-        assert!(!is_stand_in_for(whole, whole.len() as u64, crate::tail::hash(whole)));
         for (line, kind, bytes) in [
             (1, "user", failed.len()),
             (2, "confab-stand-in", disguised.len()),

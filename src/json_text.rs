@@ -2,8 +2,8 @@
 //! what is not changed is printed as it was read, byte for byte.
 //!
 //! Places are where the JSON reader has found them, so there is no second reader here. A member
-//! that is added is laid out like its neighbours, and taking the last member away again leaves the
-//! text that was there before it came.
+//! that is added is laid out like its neighbours, and taking it away again leaves the text that was
+//! there before it came.
 //!
 //! Deliberately absent: a tree. A value is text until somebody reads it as a container of its own.
 

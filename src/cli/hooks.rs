@@ -87,7 +87,12 @@ fn print_outcome(outcome: &Outcome, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "; nothing else was in the file, so it is gone")?;
     }
     writeln!(out)?;
-    for Change { act, event, command } in changes {
+    let mut told = None;
+    // One line will do for two hooks of an event that ran the same command.
+    for change @ Change { act, event, command } in changes {
+        if told.replace(change) == Some(change) {
+            continue;
+        }
         let command = command.escape_debug();
         match act {
             Act::Added => {}

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::cli::columns;
 use crate::cli::sessions::{self, Delivered, LocalSession};
 use crate::config::{self, Config};
 use crate::error::{Context, Error, Result};
@@ -63,7 +64,7 @@ pub fn run(
     list: &List,
     paths: &Paths,
     now: SystemTime,
-    columns: Option<usize>,
+    width: Option<usize>,
     out: &mut dyn Write,
     talk: &mut dyn Write,
 ) -> Result<bool> {
@@ -87,7 +88,7 @@ pub fn run(
         true => serde_json::to_writer_pretty(&mut *out, &Document { sessions: &views })
             .map_err(io::Error::from)
             .and_then(|()| writeln!(out)),
-        false => print(&views, &wanted, id_bytes, now, columns, out),
+        false => print(&views, &wanted, id_bytes, now, width, out),
     };
     written.context(|| "write to standard output".into())?;
     tell(&problems, wanted.len(), n_shown, list, talk);
@@ -133,14 +134,14 @@ fn print(
     sessions: &[&LocalSession],
     id_bytes: usize,
     now: SystemTime,
-    columns: Option<usize>,
+    width: Option<usize>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     if views.is_empty() {
         return writeln!(out, "no sessions");
     }
     let title_columns =
-        columns.map(|all| all.saturating_sub(id_bytes + OTHER_COLUMNS).max(TITLE_COLUMNS_MIN));
+        width.map(|all| all.saturating_sub(id_bytes + OTHER_COLUMNS).max(TITLE_COLUMNS_MIN));
     writeln!(
         out,
         "{:id_bytes$}  {:<12}  {:>9}  {:<8}  TITLE",
@@ -155,7 +156,7 @@ fn print(
             ago(now, session.modified),
             size(view.bytes),
             backend(view),
-            cut(title, title_columns),
+            columns::cut(title, title_columns.unwrap_or(usize::MAX)),
         )?;
     }
     Ok(())
@@ -206,41 +207,9 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
-/// As much of a title as fits. Every character beyond the Latin, Greek and Cyrillic ones is taken
-/// for a wide one, so that a line never breaks.
-fn cut(title: &str, columns: Option<usize>) -> String {
-    let width = |character: char| if character < '\u{1100}' { 1 } else { 2 };
-    let Some(columns) = columns else { return title.to_owned() };
-    if title.chars().map(width).sum::<usize>() <= columns {
-        return title.to_owned();
-    }
-    let mut left = columns.saturating_sub(1);
-    let fits = |character: &char| {
-        let fits = width(*character) <= left;
-        left = left.saturating_sub(width(*character));
-        fits
-    };
-    title.chars().take_while(fits).collect::<String>() + "…"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn titles_are_cut_to_the_terminal() {
-        let cases = [
-            ("abc", None, "abc"),
-            ("abc", Some(3), "abc"),
-            ("abcd", Some(3), "ab…"),
-            ("日本語", Some(6), "日本語"),
-            ("日本語", Some(5), "日本…"),
-            ("日本語", Some(4), "日…"),
-        ];
-        for (title, columns, expected) in cases {
-            assert_eq!(cut(title, columns), expected);
-        }
-    }
 
     #[test]
     fn sizes_and_ages() {

@@ -12,7 +12,7 @@ use crate::config::keys::{Key, shown_address};
 use crate::config::{self, Account, Config};
 use crate::error::{Context, Error, Result};
 use crate::files::Paths;
-use crate::remote::{Client, Poll};
+use crate::remote::{Client, Poll, escaped};
 use crate::time::Clock;
 use crate::wire::{DeviceCode, DeviceError};
 
@@ -245,17 +245,6 @@ fn page(code: &DeviceCode) -> Option<String> {
     let is_clean = page.bytes().all(|byte| byte.is_ascii_graphic());
     let separator = if page.contains('?') { '&' } else { '?' };
     (is_page && is_clean).then(|| format!("{page}{separator}code={}", escaped(&code.user_code)))
-}
-
-/// For the query of an address (RFC 3986, 2.3).
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Commands and their options are data in [`table`]; what is typed is checked by it.
 
 mod account;
+mod columns;
 pub mod completions;
 pub mod config;
 pub mod doctor;
@@ -34,7 +35,6 @@ use std::time::Duration;
 use crate::cli::list::List;
 use crate::cli::login::Login;
 use crate::cli::save::Save;
-use crate::cli::session::Session;
 use crate::cli::table::{Count, Entry, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
@@ -97,8 +97,13 @@ pub enum Command {
     List(List),
     /// `save`.
     Save(Save),
-    /// `session ...`.
-    Session(Session),
+    /// `session …`.
+    Session {
+        /// The session, as the user names it.
+        id: String,
+        /// What to do with it.
+        act: SessionAct,
+    },
     /// `setup`.
     Setup {
         /// Address, key and name, as for `login`.
@@ -140,6 +145,42 @@ pub enum Command {
         file: PathBuf,
         /// As JSON.
         json: bool,
+    },
+}
+
+/// What to do with a session on the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionAct {
+    /// `list-files`.
+    ListFiles {
+        /// As JSON.
+        json: bool,
+    },
+    /// `download`.
+    Download {
+        /// Below this folder, instead of to standard output.
+        folder: Option<PathBuf>,
+    },
+    /// `get-summary`.
+    GetSummary {
+        /// The most characters.
+        chars_max: Option<u64>,
+    },
+    /// `open`.
+    Open,
+    /// `verify`.
+    Verify,
+    /// `restore`.
+    Restore {
+        /// Claude's folders, of which the first counts.
+        claude: Vec<PathBuf>,
+        /// Where to go on.
+        cwd: Option<PathBuf>,
+    },
+    /// `delete`.
+    Delete {
+        /// Do not ask.
+        yes: bool,
     },
 }
 
@@ -238,6 +279,31 @@ impl Line {
         Ok(Some(age))
     }
 
+    fn list(&self) -> Result<List> {
+        let (all, json) = (self.option("all").is_some(), self.option("json").is_some());
+        Ok(List { since: self.age()?, all, json })
+    }
+
+    fn save(&self, ids: &[&str]) -> Result<Save> {
+        let save = Save {
+            ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+            all: self.option("all").is_some(),
+            since: self.age()?,
+            deleted: self.option("deleted").is_some(),
+        };
+        match save.ids.is_empty() && !save.all && save.since.is_none() {
+            true => Err(save::nothing_chosen()),
+            false => Ok(save),
+        }
+    }
+
+    fn chars_max(&self) -> Result<Option<u64>> {
+        let Some(text) = self.text("max-chars")? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| *number > 0);
+        let wrong = || Error::new(format!("--max-chars is {text:?}, which is no number above 0"));
+        number.ok_or_else(wrong).map(Some)
+    }
+
     fn login(&self) -> Result<Login> {
         Ok(Login {
             backend_url: self.text("backend-url")?,
@@ -283,27 +349,22 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::HooksExportPlugin => Command::HooksExportPlugin(operands[0].into()),
         Verb::HooksRemove => Command::HooksRemove(line.paths("claude-dir")),
         Verb::Install => Command::Install { folder: line.option("dest").map(PathBuf::from) },
-        Verb::List => {
-            Command::List(List { since: line.age()?, all: line.option("all").is_some(), json })
-        }
+        Verb::List => Command::List(line.list()?),
         Verb::Login => Command::Login(line.login()?),
         Verb::Logout => Command::Logout,
         Verb::Man => Command::Print(man::page()),
         Verb::Redact => Command::Redact { explain: line.option("explain").is_some() },
         Verb::RedactionTest => Command::RedactionTest { file: operands[0].into(), json },
-        Verb::Save => {
-            let save = Save {
-                ids: operands.iter().map(|id| (*id).to_owned()).collect(),
-                all: line.option("all").is_some(),
-                since: line.age()?,
-                deleted: line.option("deleted").is_some(),
-            };
-            if save.ids.is_empty() && !save.all && save.since.is_none() {
-                return Err(save::nothing_chosen());
-            }
-            Command::Save(save)
+        Verb::Save => Command::Save(line.save(operands)?),
+        Verb::SessionDelete
+        | Verb::SessionDownload
+        | Verb::SessionGetSummary
+        | Verb::SessionListFiles
+        | Verb::SessionOpen
+        | Verb::SessionRestore
+        | Verb::SessionVerify => {
+            Command::Session { id: operands[0].to_owned(), act: session_act(entry.verb, &line)? }
         }
-        Verb::Session(verb) => Command::Session(session::read(verb, &line, operands[0])?),
         Verb::Setup => Command::Setup {
             login: line.login()?,
             local: line.option("local").is_some(),
@@ -318,6 +379,22 @@ fn command_of(line: Line) -> Result<Command> {
             claude: line.paths("claude-dir"),
         },
         Verb::Version => Command::Print(version()),
+    })
+}
+
+fn session_act(verb: Verb, line: &Line) -> Result<SessionAct> {
+    let path = |name| line.option(name).map(PathBuf::from);
+    Ok(match verb {
+        Verb::SessionDelete => SessionAct::Delete { yes: line.option("yes").is_some() },
+        Verb::SessionDownload => SessionAct::Download { folder: path("output-dir") },
+        Verb::SessionGetSummary => SessionAct::GetSummary { chars_max: line.chars_max()? },
+        Verb::SessionListFiles => SessionAct::ListFiles { json: line.option("json").is_some() },
+        Verb::SessionOpen => SessionAct::Open,
+        Verb::SessionRestore => {
+            SessionAct::Restore { claude: line.paths("claude-dir"), cwd: path("cwd") }
+        }
+        Verb::SessionVerify => SessionAct::Verify,
+        _ => unreachable!("only commands of sessions come here"),
     })
 }
 

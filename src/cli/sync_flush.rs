@@ -49,7 +49,7 @@ pub fn run(
                 n_delivered += 1;
                 writeln!(out, "{id}: delivered so far, and followed: Claude Code still runs")
             }
-            Delivery::Failed(why) | Delivery::Rejected(why) => {
+            Delivery::Failed { why, .. } | Delivery::Rejected(why) => {
                 n_failed += 1;
                 writeln!(out, "{id}: still pending: {why}")
             }

@@ -1,6 +1,7 @@
 //! Sessions that nobody follows and that are not fully delivered: left behind by a daemon that was
 //! killed, or that could not reach the backend in time.
 
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
@@ -27,8 +28,13 @@ pub enum Delivery {
     Done,
     /// All of it was acknowledged; Claude Code still uses it, so a daemon follows it now.
     Kept,
-    /// The backend cannot be reached; it stays pending.
-    Failed(String),
+    /// The backend cannot be reached, or something here; it stays pending.
+    Failed {
+        /// For people.
+        why: String,
+        /// Trying again may help, but not before this time has passed.
+        again_in: Option<Duration>,
+    },
     /// The backend refuses a part of it, or a file cannot be read; it stays pending.
     Rejected(String),
     /// It ended early.
@@ -54,7 +60,7 @@ pub fn deliver_all(
             Delivery::Rejected(why) => warn!("pending session {id}: {why}"),
             Delivery::Done => info!("pending session {id} was delivered"),
             Delivery::Kept => {}
-            Delivery::Failed(why) => {
+            Delivery::Failed { why, .. } => {
                 warn!("pending session {id}: {why}");
                 n_failed += 1;
             }
@@ -77,8 +83,13 @@ pub fn deliver(
 }
 
 /// Delivers a session of which only this is known, unless somebody follows it.
-pub fn deliver_launch(world: &World<'_>, launch: &Launch, deadline: Instant) -> Delivery {
-    deliver_once(world, launch.id.clone(), Some(launch.clone()), deadline, &mut || false)
+pub fn deliver_launch(
+    world: &World<'_>,
+    launch: &Launch,
+    deadline: Instant,
+    interrupted: &mut dyn FnMut() -> bool,
+) -> Delivery {
+    deliver_once(world, launch.id.clone(), Some(launch.clone()), deadline, interrupted)
 }
 
 fn deliver_once(
@@ -91,20 +102,20 @@ fn deliver_once(
     match state::load(world.paths, &id) {
         Ok(Loaded::Foreign { .. }) => return Delivery::Busy,
         Ok(_) => {}
-        Err(error) => return Delivery::Failed(error.to_string()),
+        Err(error) => return failed(&error),
     }
     let lock = match state::try_lock(world.paths, &id) {
         Ok(Attempt::Taken(lock)) => lock,
         Ok(Attempt::Busy) => return Delivery::Busy,
-        Err(error) => return Delivery::Failed(error.to_string()),
+        Err(error) => return failed(&error),
     };
     let mut follower = match Follower::open(world, id, lock, launch) {
         Ok(Some(follower)) => follower,
         Ok(None) => return Delivery::Nothing,
-        Err(error) => return Delivery::Failed(error.to_string()),
+        Err(error) => return failed(&error),
     };
     if let Err(error) = follower.read_notes(world) {
-        return Delivery::Failed(error.to_string());
+        return failed(&error);
     }
     let parent_runs = follower.parent().is_some_and(Process::is_alive);
     let is_over = follower.is_ended() || follower.was_left() || !parent_runs;
@@ -129,10 +140,16 @@ fn deliver_once(
             };
             match outcome {
                 Outcome::Rejected => Delivery::Rejected(why),
-                _ => Delivery::Failed(why),
+                Outcome::Retry(again_in) => Delivery::Failed { why, again_in: Some(again_in) },
+                Outcome::Missing => Delivery::Failed { why, again_in: Some(Duration::ZERO) },
+                _ => Delivery::Failed { why, again_in: None },
             }
         }
     }
+}
+
+fn failed(error: &impl Display) -> Delivery {
+    Delivery::Failed { why: error.to_string(), again_in: None }
 }
 
 /// Leaves a session pending, or to a daemon when a hook has meanwhile said that it is in use: the
@@ -155,10 +172,10 @@ fn finish(follower: Follower, world: &World<'_>) -> Delivery {
     let mut follower = match follower.finish(world) {
         Ok(Finished::Gone) => return Delivery::Done,
         Ok(Finished::Continues(follower)) => *follower,
-        Err(error) => return Delivery::Failed(error.to_string()),
+        Err(error) => return failed(&error),
     };
     if let Err(error) = follower.read_notes(world) {
-        return Delivery::Failed(error.to_string());
+        return failed(&error);
     }
     hand_over_to_daemon(follower, world)
 }
@@ -166,7 +183,7 @@ fn finish(follower: Follower, world: &World<'_>) -> Delivery {
 fn hand_over_to_daemon(follower: Follower, world: &World<'_>) -> Delivery {
     match hand_over(follower, world) {
         Ok(()) => Delivery::Kept,
-        Err(error) => Delivery::Failed(error.to_string()),
+        Err(error) => failed(&error),
     }
 }
 

@@ -45,7 +45,7 @@ pub fn deliver(world: &World<'_>, follower: &Follower, deadline: Instant) {
             parent: None,
             id,
         };
-        let delivery = pending::deliver_launch(world, &launch, deadline);
+        let delivery = pending::deliver_launch(world, &launch, deadline, &mut || false);
         info!("stray session {}: {delivery:?}", launch.id);
     }
 }

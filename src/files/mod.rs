@@ -12,7 +12,7 @@ mod new_file;
 mod place;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -146,19 +146,6 @@ pub fn read_start(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Reads the last bytes of a file, at most `bytes_max`.
-///
-/// # Errors
-/// As `open`, `seek` and `read`.
-pub fn read_end(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let bytes = file.metadata()?.len();
-    file.seek(SeekFrom::Start(bytes.saturating_sub(bytes_max)))?;
-    let mut end = Vec::new();
-    file.take(bytes_max).read_to_end(&mut end)?;
-    Ok(end)
 }
 
 /// Replaces `path` by a file with these bytes, mode 0600, so that a reader sees the old content or

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use ureq::Agent;
 use ureq::http::{Method, Request, Response, header};
-use ureq::{Agent, Body};
 
 use crate::config::Account;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::wire::{
 };
 
 /// Bytes of an answer.
-pub(super) const ANSWER_BYTES_MAX: u64 = 4 << 20;
+const ANSWER_BYTES_MAX: u64 = 4 << 20;
 /// Bytes of the header of an answer.
 const ANSWER_HEADER_BYTES_MAX: usize = 32 << 10;
 /// Bytes of an error's text that are shown.
@@ -30,10 +30,10 @@ const BUFFER_BYTES: usize = 16 << 10;
 
 /// Speaks to one backend. Connections are kept while the client lives.
 pub struct Client {
-    agent: Agent,
-    url: String,
+    pub(super) agent: Agent,
+    pub(super) url: String,
     /// None while there is no key.
-    authorization: Option<String>,
+    pub(super) authorization: Option<String>,
     clock: Arc<dyn Clock + Send + Sync>,
 }
 
@@ -80,19 +80,6 @@ impl Client {
         compressed: bool,
         time_max: Duration,
     ) -> Result<Answer, ureq::Error> {
-        let response = self.ask(method, path, body, compressed, TimeMax::Whole(time_max))?;
-        Ok(self.read_answer(response, ANSWER_BYTES_MAX))
-    }
-
-    /// Sends one request and reads the head of the answer.
-    pub(super) fn ask(
-        &self,
-        method: &Method,
-        path: &str,
-        body: &[u8],
-        compressed: bool,
-        time_max: TimeMax,
-    ) -> Result<Response<Body>, ureq::Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -106,19 +93,19 @@ impl Client {
         if compressed {
             request = request.header(header::CONTENT_ENCODING, "zstd");
         }
-        let [whole, head, rest] = time_max.parts();
-        if body.is_empty() {
-            let request = self.agent.configure_request(request.body(())?).timeout_global(whole);
-            self.agent.run(request.timeout_recv_response(head).timeout_recv_body(rest).build())
+        let response = if body.is_empty() {
+            let request = self.agent.configure_request(request.body(())?);
+            self.agent.run(request.timeout_global(Some(time_max)).build())?
         } else {
-            let request = self.agent.configure_request(request.body(body)?).timeout_global(whole);
-            self.agent.run(request.timeout_recv_response(head).timeout_recv_body(rest).build())
-        }
+            let request = self.agent.configure_request(request.body(body)?);
+            self.agent.run(request.timeout_global(Some(time_max)).build())?
+        };
+        Ok(self.answer(response))
     }
 
-    /// Reads the rest of an answer.
-    pub(super) fn read_answer(&self, mut response: Response<Body>, bytes_max: u64) -> Answer {
-        let body = response.body_mut().with_config().limit(bytes_max).read_to_vec();
+    /// Reads a bounded answer.
+    pub(super) fn answer(&self, mut response: Response<ureq::Body>) -> Answer {
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let text = |name| response.headers().get(name)?.to_str().ok();
         let now = self.clock.wall();
         Answer {
@@ -130,7 +117,7 @@ impl Client {
     }
 
     /// One exchange; every answer but 2xx is a failure.
-    fn exchange(
+    pub(super) fn exchange(
         &self,
         method: Method,
         path: &str,
@@ -139,7 +126,10 @@ impl Client {
         time_max: Duration,
     ) -> Result<Vec<u8>, Failure> {
         let what = format!("{method} {path}");
-        let failed = |error| failed(&what, error);
+        let failed = |error: ureq::Error| Failure {
+            timed_out: matches!(error, ureq::Error::Timeout(_)),
+            ..Failure::retry(Error::new(what.clone()).caused_by(error))
+        };
         let answer = self.send(&method, path, body, compressed, time_max).map_err(failed)?;
         if answer.is_success() {
             return answer.body.map_err(failed);
@@ -206,7 +196,10 @@ impl Backend for Client {
         let body = serde_json::to_vec(request)
             .map_err(|error| Failure::retry(Error::new("write link").caused_by(error)))?;
         let what = format!("POST {path}");
-        let failed = |error| failed(&what, error);
+        let failed = |error: ureq::Error| Failure {
+            timed_out: matches!(error, ureq::Error::Timeout(_)),
+            ..Failure::retry(Error::new(what.clone()).caused_by(error))
+        };
         let answer = self.send(&Method::POST, &path, &body, false, time_max).map_err(failed)?;
         match answer.status {
             // How older backends say that they have it.
@@ -217,25 +210,6 @@ impl Backend for Client {
                 decode(&path, &answer.body.map_err(failed)?).map(|_: LinkEntry| ())
             }
             _ => Err(refusal(&what, &answer)),
-        }
-    }
-}
-
-/// How long an exchange may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum TimeMax {
-    /// From looking up the name to the last byte of the answer.
-    Whole(Duration),
-    /// For the head of the answer, and for its body.
-    Parts { answer: Duration, body: Duration },
-}
-
-impl TimeMax {
-    /// For everything, for the head of the answer, for its body.
-    fn parts(self) -> [Option<Duration>; 3] {
-        match self {
-            TimeMax::Whole(time_max) => [Some(time_max), None, None],
-            TimeMax::Parts { answer, body } => [None, Some(answer), Some(body)],
         }
     }
 }
@@ -265,12 +239,6 @@ impl Answer {
         let shown = &text[..text.floor_char_boundary(ERROR_TEXT_BYTES_MAX)];
         shown.chars().filter(|character| !character.is_control()).collect()
     }
-}
-
-/// A request that brought no answer.
-pub(super) fn failed(what: &str, error: ureq::Error) -> Failure {
-    let timed_out = matches!(error, ureq::Error::Timeout(_));
-    Failure { timed_out, ..Failure::retry(Error::new(what).caused_by(error)) }
 }
 
 pub(super) fn refusal(what: &str, answer: &Answer) -> Failure {

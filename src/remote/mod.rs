@@ -1,18 +1,18 @@
 //! The backend as the engine sees it, and why it refused.
 
-mod archive;
 mod client;
 #[cfg(feature = "tls")]
 mod roots;
 mod route;
+mod sessions;
 mod sign_in;
 
 use std::fmt;
 use std::time::Duration;
 
-pub use archive::{Archive, Download, PIECE_TIME_MAX};
 pub use client::Client;
 pub use route::Network;
+pub use sessions::{Stream, escaped};
 pub use sign_in::{Check, Poll, Standing, Trouble};
 
 use crate::error::Error;

@@ -193,7 +193,7 @@ struct Document {
 
 impl Document {
     fn read(bytes: &[u8]) -> Result<Document> {
-        let hint = "correct it in an editor; nothing was changed";
+        let hint = "correct it in an editor; confab leaves it as it is";
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Error::new("the file is not UTF-8").with_hint(hint))?;
         let (has_mark, text) = match text.strip_prefix(MARK) {
@@ -233,7 +233,7 @@ fn groups_of(event: &str, json: &str) -> Result<Option<Container>> {
 
 fn misshapen(what: &str, shape: &str) -> Error {
     Error::new(format!("{what} is not {shape}"))
-        .with_hint("Claude Code does not read that either: correct it; nothing was changed")
+        .with_hint("Claude Code does not read that either: correct it; confab leaves it as it is")
 }
 
 /// `"enabledPlugins": {"confab@…": true}`.

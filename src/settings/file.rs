@@ -54,7 +54,8 @@ pub fn settings_file(folder: &Path) -> PathBuf {
 /// then.
 pub fn add_to(folder: &Path, program: &Program) -> Result<Outcome> {
     let file = settings_file(folder);
-    files::make_folder(folder).context(|| what(&file))?;
+    let made = files::make_folder(folder).context(|| what(&file));
+    made.map_err(|error| error.with_hint(format!("{} is to be a folder", folder.display())))?;
     change(folder, program, &|before| {
         let edit = edit::add(before.map_or(b"", |before| &before.bytes), program)?;
         Ok(Plan { changes: edit.changes, after: Some(edit.bytes), restored: None })
@@ -96,11 +97,6 @@ pub fn inspect_in(folder: &Path, program: &Program) -> Result<Report> {
     let what = || format!("read {}", file.display());
     let found = Present::read(&file).context(what)?;
     edit::inspect(found.as_ref().map_or(b"", |found| &found.bytes), program).context(what)
-}
-
-/// The backups that lie in one of Claude's folders.
-pub fn backups_in(folder: &Path) -> Vec<PathBuf> {
-    backups(folder).into_iter().filter(|path| path.exists()).collect()
 }
 
 /// What is to become of the file.
@@ -251,4 +247,52 @@ fn back_up(folder: &Path, before: &Present, program: &Program) -> Result<Option<
     Err(Error::new(format!("keep a backup of {}", settings_file(folder).display()))
         .caused_by(Error::new(format!("there are {BACKUPS_MAX} already")))
         .with_hint("remove those that you do not need: settings.json.confab-backup…"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    /// Another program writes between our look at the file and our rename, so many times.
+    fn add_against(n_writes: usize) -> (Result<Outcome>, usize, String, Vec<String>) {
+        let name = format!("confab-settings-{}-{n_writes}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        files::private_folder(&folder).unwrap();
+        let file = settings_file(&folder);
+        fs::write(&file, "{\"round\": 0}").unwrap();
+        let program = Program::new(Path::new("/x/confab")).unwrap();
+        let tries = Cell::new(0);
+        let outcome = change(&folder, &program, &|before| {
+            tries.set(tries.get() + 1);
+            if tries.get() <= n_writes {
+                fs::write(&file, format!("{{\"round\": {}}}", tries.get())).unwrap();
+            }
+            let edit = edit::add(&before.unwrap().bytes, &program)?;
+            Ok(Plan { changes: edit.changes, after: Some(edit.bytes), restored: None })
+        });
+        let text = fs::read_to_string(&file).unwrap();
+        let entries = fs::read_dir(&folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        fs::remove_dir_all(&folder).unwrap();
+        (outcome, tries.get(), text, names)
+    }
+
+    #[test]
+    fn a_change_is_made_to_what_another_program_has_written() {
+        let (outcome, tries, text, names) = add_against(3);
+        assert_eq!((outcome.unwrap().changes.len(), tries), (7, 4));
+        assert!(text.starts_with("{\"round\": 3, \"hooks\": "), "{text}");
+        assert_eq!(names, ["settings.json", "settings.json.confab-backup"]);
+    }
+
+    #[test]
+    fn who_never_gets_a_turn_says_so_and_leaves_nothing_behind() {
+        let (outcome, tries, text, names) = add_against(usize::MAX);
+        assert!(outcome.unwrap_err().hint().is_some());
+        assert_eq!((tries, text.as_str()), (TRIES_MAX, "{\"round\": 10}"));
+        assert_eq!(names, ["settings.json"]);
+    }
 }

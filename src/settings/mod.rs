@@ -22,7 +22,7 @@ use crate::json_text::quoted;
 
 pub use command::Program;
 pub use edit::{Act, Change, Edit, Report, State, Surplus, add, inspect, is_original, remove};
-pub use file::{Outcome, add_to, backups_in, inspect_in, remove_from, settings_file};
+pub use file::{Outcome, add_to, inspect_in, remove_from, settings_file};
 pub use plugin::{PLUGIN_MANIFEST, plugin};
 
 /// How long Claude Code waits for one of our hooks, in seconds; they take about a millisecond.

@@ -12,21 +12,22 @@ use confab::cli::list::List;
 use confab::cli::local_server::Machine;
 use confab::cli::login::{Console, Login};
 use confab::cli::save::Save;
-use confab::cli::session::{self, Session, Tools};
+use confab::cli::session::{self, Restore, Stored, Verified};
 use confab::cli::setup::Setup;
 use confab::cli::uninstall::Uninstall;
-use confab::cli::{self, Command, Exit};
+use confab::cli::{self, Command, Exit, SessionAct};
 use confab::config::Account;
 use confab::daemon;
 use confab::error::{Context, Error, Result};
-use confab::remote::Archive;
+use confab::redact::Redactor;
 use confab::settings::Outcome;
 use confab::state::Launch;
 use confab::sys;
+use confab::time;
 
 use crate::world::{
-    Output, SystemClock, absolute, browse, client, complain, confirmed, home, marked_config,
-    network, paths, program, read_value, text, this_program, with_world,
+    Output, SystemClock, absolute, browse, client, complain, confirmed, has_screen, home,
+    marked_config, network, paths, program, read_value, text, this_program, with_world,
 };
 
 /// Bytes that a filter writes at once.
@@ -53,7 +54,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
         Command::List(list) => run_list(&list),
         Command::Save(save) => run_save(&save),
-        Command::Session(session) => run_session(session),
+        Command::Session { id, act } => run_session(&id, act),
         Command::Setup { login, local, claude } => run_setup(login, local, claude).map(judged),
         Command::Install { folder } => run_install(folder.as_deref()),
         Command::Uninstall { yes, force, claude } => run_uninstall(yes, force, claude),
@@ -101,48 +102,75 @@ pub fn run(command: Command) -> Result<Exit> {
 
 fn run_list(list: &List) -> Result<Exit> {
     let (mut out, mut talk) = (Output(io::stdout()), io::stderr());
-    let (now, columns) = (SystemTime::now(), sys::terminal::columns());
+    let (now, columns) = (SystemTime::now(), sys::terminal::columns(io::stdout()));
     cli::list::run(list, &paths()?, now, columns, &mut out, &mut talk).map(complete)
 }
 
 fn run_save(save: &Save) -> Result<Exit> {
+    let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
+    let columns = sys::terminal::columns(io::stderr()).filter(|_| !is_dumb);
     with_world(&paths()?, "save", |world| {
-        let (mut out, mut stderr, mut talk) = (Output(io::stdout()), io::stderr(), io::stderr());
-        let progress = stderr.is_terminal().then_some(&mut stderr as &mut dyn Write);
-        let counts = cli::save::run(save, world, &mut out, progress, &mut talk)?;
-        let all = !counts.any_failed();
-        Ok(if all && counts.any_skipped() { Exit::Skipped } else { judged(all) })
+        let mut desk = cli::save::Desk {
+            world,
+            wait: &std::thread::sleep,
+            out: &mut Output(io::stdout()),
+            talk: &mut io::stderr(),
+            columns,
+        };
+        cli::save::run(save, &mut desk)
     })
 }
 
-fn run_session(command: Session) -> Result<Exit> {
-    let (paths, config, network) = (paths()?, marked_config()?, network());
-    let client = client(&config.account()?, &network)?;
-    let archive = Archive { client: &client, wait: &std::thread::sleep };
-    let (mut out, mut talk) = (io::stdout(), io::stderr());
-    let browse = (out.is_terminal() && has_screen()).then_some(&browse as &dyn Fn(&str));
-    let (out, talk) = (&mut out, &mut talk);
-    let mut tools = Tools { paths: &paths, config: &config, archive: &archive, out, talk };
-    let tools = &mut tools;
-    match command {
-        Session::ListFiles { id, json } => session::list_files(tools, &id, json),
-        Session::Download { id, folder: None } => session::download::to_output(tools, &id),
-        Session::Download { id, folder: Some(folder) } => {
-            session::download::to_folder(tools, &id, &folder)
+fn run_session(id: &str, act: SessionAct) -> Result<Exit> {
+    let (paths, network) = (paths()?, network());
+    let config = marked_config()?;
+    let account = config.account()?;
+    let client = client(&account, &network)?;
+    let stored = Stored { paths: &paths, client: &client, url: &account.url };
+    let session = stored.find(id)?;
+    let (mut out, mut talk) = (Output(io::stdout()), io::stderr());
+    match act {
+        SessionAct::ListFiles { json } => session::list_files(&session, json, &mut out).map(done),
+        SessionAct::Download { folder: None } => {
+            session::download(&stored, &session, &mut out).map(done)
         }
-        Session::GetSummary { id, chars_max } => session::get_summary(tools, &id, chars_max),
-        Session::Open { id } => session::open(tools, &id, browse),
-        Session::Delete { id, yes } => {
-            let confirm = |question: &str| if yes { Ok(true) } else { confirmed(question) };
-            session::delete::run(tools, &id, SystemTime::now(), &confirm)
+        SessionAct::Download { folder: Some(folder) } => {
+            let errors = session::download_all(&stored, &session, &folder, &mut out)?;
+            errors.iter().for_each(complain);
+            Ok(judged(errors.is_empty()))
         }
-        Session::Restore { id, claude, cwd } => {
-            let claude = absolute(claude.into_iter().collect())?.pop();
-            let claude = claude.as_ref().or(paths.claude.first());
-            let claude = claude.expect("there is always a folder of Claude's");
-            session::restore::run(tools, &id, claude, cwd.as_deref())
+        SessionAct::GetSummary { chars_max } => {
+            session::get_summary(&stored, &session, chars_max, &mut out).map(done)
         }
-        Session::Verify { id, json } => session::verify::run(tools, &id, json),
+        SessionAct::Open => {
+            let page = session::page(&account.url, &session);
+            if has_screen() && io::stdout().is_terminal() {
+                browse(&page);
+            }
+            print(&format!("{page}\n"))
+        }
+        SessionAct::Verify => {
+            let (redactor, _) = Redactor::new(&config.redaction);
+            session::verify(&stored, &session, &redactor, &mut out).map(|verified| match verified {
+                Verified::Equal => Exit::Done,
+                Verified::Pending => Exit::Skipped,
+                Verified::Different => Exit::Failed,
+            })
+        }
+        SessionAct::Restore { claude, cwd } => {
+            let claude = absolute(claude)?.into_iter().next();
+            let cwd = cwd.map(|cwd| absolute(vec![cwd])).transpose()?.and_then(|mut cwd| cwd.pop());
+            let claude = claude.as_deref().unwrap_or(&paths.claude[0]);
+            let restore = Restore { claude, cwd };
+            session::restore(&stored, &session, &restore, &mut out, &mut talk).map(complete)
+        }
+        SessionAct::Delete { yes } => {
+            if !yes && !confirmed(&format!("delete session {} on the backend?", session.id))? {
+                return Ok(Exit::Failed);
+            }
+            let now = time::rfc3339(SystemTime::now());
+            session::delete(&stored, &session, now, &mut out).map(done)
+        }
     }
 }
 
@@ -166,11 +194,6 @@ fn named(mut login: Login) -> Result<Login> {
     let host = sys::process::hostname().unwrap_or_else(|| "host".into());
     login.name.get_or_insert(format!("{user}@{host} (confab)"));
     Ok(login)
-}
-
-/// True when a browser has something to draw on.
-fn has_screen() -> bool {
-    cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some()
 }
 
 fn with_console<T>(body: impl FnOnce(&mut Console<'_>) -> T) -> T {

@@ -45,6 +45,11 @@ pub fn this_program() -> Result<PathBuf> {
     env::current_exe().context(|| "find this program".into())
 }
 
+/// Whether there is a screen for a browser.
+pub fn has_screen() -> bool {
+    cfg!(target_os = "macos") || text("DISPLAY").is_some() || text("WAYLAND_DISPLAY").is_some()
+}
+
 /// Starts a browser and forgets it: whoever has none reads the address on the terminal.
 pub fn browse(page: &str) {
     let opener = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };

@@ -1,180 +1,311 @@
-//! `confab session verify`: whether what the backend has of a session is what is here.
+//! `confab session verify`: proves line by line that what the backend has of a session is what is
+//! on this machine, after redaction.
 //!
-//! Shows numbers of lines, never what is in them.
+//! Lines are redacted again as the configuration says now and compared with what the backend gives
+//! back. A stand-in is compared by length and hash of the line that it stands for. Content is never
+//! shown, only numbers of lines.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read, Write};
 
-use serde::Serialize;
+use serde::Deserialize;
 
-use crate::cli::Exit;
+use super::{Found, Stored, told};
 use crate::cli::account::plain;
 use crate::cli::sessions;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
+use crate::files::SessionId;
 use crate::redact::Redactor;
-use crate::remote::PIECE_TIME_MAX;
 use crate::session::{Session, Source, Workflows};
-use crate::wire::FileEntry;
+use crate::state::{self, FileRecord, Kept, Loaded};
+use crate::tail::{self, Line, Position, Tail};
 
-use super::compare::{Compared, compare, count};
-use super::download::{check_whole, complain};
-use super::{Target, Tools, find_files, told};
+/// Bytes of a line that comes from the backend.
+const LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct Document {
-    session: String,
-    session_id: String,
-    status: Status,
-    files: Vec<View>,
-}
-
-/// How a file here and on the backend relate; the worst is the greatest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Status {
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verified {
+    /// Every line that the backend has is that of this machine, and it has all of them.
     Equal,
-    /// Lines are only here yet.
+    /// The backend does not have all of it yet.
     Pending,
+    /// Something differs.
     Different,
-    /// It could not be compared.
-    Failed,
 }
 
-/// What is told of a file.
-#[derive(Debug, Serialize)]
-struct View {
-    file_name: String,
-    status: Status,
-    /// Lines from the first one on that are equal.
-    equal_lines: u64,
-    /// How many of these have a stand-in on the backend.
-    stand_in_lines: u64,
-    /// Number of the first line that differs, or that only the backend has.
+/// How one file compares.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Comparison {
+    /// Lines that are the same.
+    n_equal: u64,
+    /// Of these, lines that a stand-in stands for.
+    n_replaced: u64,
+    /// The first line of the backend that is another one here.
     first_difference: Option<u64>,
     /// Lines that are only here.
-    pending_lines: u64,
+    n_pending: u64,
+    /// Lines of the backend that were replaced here since, and are only there.
+    n_former: u64,
 }
 
 /// Compares all files of a session.
 ///
 /// # Errors
-/// When the session cannot be found here and there, or the output not be written.
-pub fn run(tools: &mut Tools<'_>, id: &str, json: bool) -> Result<Exit> {
-    let (target, files) = find_files(tools, id)?;
-    let no_transcript = || {
-        Error::new(format!("session {id} has no transcript on this machine"))
-            .with_hint(format!("confab session restore {id} brings it back"))
-    };
-    let external_id = target.external_id.clone().ok_or_else(no_transcript)?;
-    let (all, _) = sessions::discover(tools.paths);
-    let local = all.iter().find(|session| session.id == external_id).ok_or_else(no_transcript)?;
-    let mut session = Session::new(external_id.clone(), local.transcript.clone());
-    let mut sources: BTreeMap<String, Source> = session
-        .sources(Workflows::ALL)
-        .into_iter()
-        .map(|source| (source.name.clone(), source))
-        .collect();
-    let (redactor, problems) = Redactor::new(&tools.config.redaction);
-    for problem in &problems {
-        let _ = writeln!(tools.talk, "confab: warning: {problem}");
-    }
-    let mut views = Vec::new();
-    for file in &files {
-        let source = sources.remove(&file.file_name);
-        let compared = compare_file(tools, &target, file, source.as_ref(), id, &redactor);
-        views.push(view(&file.file_name, compared, tools));
-    }
-    for (name, source) in sources {
-        let counted = File::open(&source.path).and_then(count);
-        let compared = counted
-            .map(|pending| Compared { pending, ..Compared::default() })
-            .context(|| format!("read {}", source.path.display()));
-        views.push(view(&name, compared, tools));
-    }
-    let status = views.iter().map(|view| view.status).max().unwrap_or(Status::Equal);
-    let session = external_id.to_string();
-    let document = Document { session, session_id: target.session_id, status, files: views };
-    print(&document, json, tools).context(|| "write to standard output".into())?;
-    Ok(match status {
-        Status::Equal => Exit::Done,
-        Status::Pending => Exit::Skipped,
-        Status::Different | Status::Failed => Exit::Failed,
-    })
-}
-
-fn compare_file(
-    tools: &Tools<'_>,
-    target: &Target,
-    file: &FileEntry,
-    source: Option<&Source>,
-    id: &str,
+/// When there is nothing of it on this machine, or a file cannot be read or fetched.
+pub fn verify(
+    stored: &Stored<'_>,
+    session: &Found,
     redactor: &Redactor,
-) -> Result<Compared> {
-    let Some(source) = source else {
-        let different = (file.last_synced_line > 0).then_some(1);
-        return Ok(Compared { different, ..Compared::default() });
-    };
-    let what = || format!("compare {}", plain(&file.file_name));
-    let here = File::open(&source.path).context(what)?;
-    let sent = tools
-        .archive
-        .download(&target.session_id, &file.file_name, PIECE_TIME_MAX)
-        .map_err(|failure| told(failure, id))?;
-    let compared = compare(here, sent, redactor).context(what)?;
-    if compared.different.is_none() {
-        check_whole(file, compared.sent).context(what)?;
+    out: &mut dyn Write,
+) -> Result<Verified> {
+    let (all, _) = sessions::discover(stored.paths);
+    let id = session.external_id.as_deref().unwrap_or_default();
+    let local = sessions::find(&all, id)?;
+    let mut files = Session::new(local.id.clone(), local.transcript.clone());
+    let sources = files.sources(Workflows::ALL);
+    let records = records(stored, &local.id);
+    let mut verdict = Verified::Equal;
+    let mut any_differs = false;
+    for source in &sources {
+        let there = session.files.iter().any(|file| file.file_name == source.name);
+        let comparison = match there {
+            true => compare(stored, session, source, records.get(&source.name), redactor)?,
+            false => only_here(source)?,
+        };
+        verdict = verdict.max(comparison.verdict());
+        any_differs |= comparison.first_difference.is_some();
+        tell(&source.name, &comparison, out).context(|| "write to standard output".into())?;
     }
-    Ok(compared)
+    let known = |name: &str| sources.iter().any(|source| source.name == name);
+    for file in session.files.iter().filter(|file| !known(&file.file_name)) {
+        verdict = Verified::Different;
+        writeln!(out, "{}: only on the backend", plain(&file.file_name))
+            .context(|| "write to standard output".into())?;
+    }
+    if any_differs {
+        writeln!(
+            out,
+            "what redaction takes out may have changed since; nothing else should differ"
+        )
+        .context(|| "write to standard output".into())?;
+    }
+    Ok(verdict)
 }
 
-fn view(name: &str, compared: Result<Compared>, tools: &mut Tools<'_>) -> View {
-    let (status, compared) = match compared {
-        Ok(compared) if compared.different.is_some() => (Status::Different, compared),
-        Ok(compared) if compared.pending > 0 => (Status::Pending, compared),
-        Ok(compared) => (Status::Equal, compared),
-        Err(error) => {
-            complain(tools.talk, &error);
-            (Status::Failed, Compared::default())
+impl Comparison {
+    fn verdict(&self) -> Verified {
+        match (self.first_difference, self.n_pending) {
+            (Some(_), _) => Verified::Different,
+            (None, 0) => Verified::Equal,
+            (None, _) => Verified::Pending,
         }
-    };
-    View {
-        file_name: name.to_owned(),
-        status,
-        equal_lines: compared.equal,
-        stand_in_lines: compared.stand_ins,
-        first_difference: compared.different,
-        pending_lines: compared.pending,
     }
 }
 
-fn print(document: &Document, json: bool, tools: &mut Tools<'_>) -> io::Result<()> {
-    if json {
-        serde_json::to_writer_pretty(&mut *tools.out, document)?;
-        return writeln!(tools.out);
+fn tell(name: &str, comparison: &Comparison, out: &mut dyn Write) -> io::Result<()> {
+    let Comparison { n_equal, n_replaced, first_difference, n_pending, n_former } = comparison;
+    write!(out, "{}: {n_equal} lines equal", plain(name))?;
+    if *n_replaced > 0 {
+        write!(out, " ({n_replaced} by their hash)")?;
     }
-    for view in &document.files {
-        let View { equal_lines, stand_in_lines, pending_lines, .. } = view;
-        let stand_ins = match stand_in_lines {
-            0 => String::new(),
-            n_lines => format!(", {n_lines} of them as stand-ins"),
-        };
-        let what = match (view.status, view.first_difference) {
-            (Status::Failed, _) => "not compared".to_owned(),
-            (Status::Different, Some(line)) => format!("different from line {line} on"),
-            (Status::Pending, _) => {
-                format!("{equal_lines} lines equal{stand_ins}, {pending_lines} only here")
+    if *n_former > 0 {
+        write!(out, ", {n_former} replaced here since")?;
+    }
+    if *n_pending > 0 {
+        write!(out, ", {n_pending} only here")?;
+    }
+    match first_difference {
+        Some(line) => writeln!(out, "; line {line} of the backend differs"),
+        None => writeln!(out),
+    }
+}
+
+/// What is remembered of files whose lines are numbered differently here and there.
+fn records(stored: &Stored<'_>, id: &SessionId) -> BTreeMap<String, FileRecord> {
+    match state::load(stored.paths, id) {
+        Ok(Loaded::Ours(record)) => record.files,
+        _ => Kept::load(stored.paths, id).files,
+    }
+}
+
+fn compare(
+    stored: &Stored<'_>,
+    session: &Found,
+    source: &Source,
+    record: Option<&FileRecord>,
+    redactor: &Redactor,
+) -> Result<Comparison> {
+    let what = || format!("compare {}", source.path.display());
+    let stream = stored.client.download(&session.id, &source.name).map_err(told)?;
+    let file = File::open(&source.path).context(what)?;
+    let (from_there, from_here) = record.map_or((0, 0), starts);
+    compare_lines(file, &mut BufReader::new(stream), (from_there, from_here), redactor)
+        .context(what)
+}
+
+/// The lines behind which lines there and here run in parallel.
+fn starts(record: &FileRecord) -> (u64, u64) {
+    let shift = record.last_synced_line.saturating_sub(record.local_line);
+    match shift {
+        0 => (0, 0),
+        shift => {
+            let there = record.parallel_from.max(shift);
+            (there, there - shift)
+        }
+    }
+}
+
+fn compare_lines(
+    here: impl Read,
+    there: &mut dyn BufRead,
+    (from_there, from_here): (u64, u64),
+    redactor: &Redactor,
+) -> io::Result<Comparison> {
+    let mut tail = Tail::new(here, Position::default(), tail::LINE_BYTES_MAX);
+    let mut comparison = Comparison { n_former: from_there - from_here, ..Comparison::default() };
+    let (mut line_there, mut number) = (Vec::new(), 0);
+    while number < from_there && next_line(there, &mut line_there)? {
+        number += 1;
+    }
+    for _ in 0..from_here {
+        tail.next_line()?;
+    }
+    loop {
+        let has_line = next_line(there, &mut line_there)?;
+        number += u64::from(has_line);
+        let mut same = None;
+        let is_here = next_local(&mut tail, &mut |line| {
+            same = has_line.then(|| equal(line, &line_there, redactor)).flatten();
+        })?;
+        match (is_here, has_line) {
+            (false, false) => return Ok(comparison),
+            (true, false) => {
+                comparison.n_pending += 1;
+                continue;
             }
-            _ => format!("{equal_lines} lines equal{stand_ins}"),
-        };
-        writeln!(tools.out, "{}: {what}", plain(&view.file_name))?;
+            _ => {}
+        }
+        match same {
+            Some(is_replaced) => {
+                comparison.n_equal += 1;
+                comparison.n_replaced += u64::from(is_replaced);
+            }
+            None => {
+                comparison.first_difference = Some(number);
+                return Ok(comparison);
+            }
+        }
     }
-    let all = match document.status {
-        Status::Equal => "all equal",
-        Status::Pending => "equal but for what is only here",
-        Status::Different => "different",
-        Status::Failed => "not all of it could be compared",
+}
+
+/// Looks at the next line here, also at the last one without its newline; false at the end.
+fn next_local<R: Read>(tail: &mut Tail<R>, look: &mut dyn FnMut(Line<'_>)) -> io::Result<bool> {
+    if let Some(line) = tail.next_line()? {
+        look(line);
+        return Ok(true);
+    }
+    if tail.unterminated().is_empty() {
+        return Ok(false);
+    }
+    look(Line::Whole(tail.take_unterminated()));
+    Ok(true)
+}
+
+/// Whether a line is what the backend has; with `true` when a stand-in says so.
+fn equal(line: Line<'_>, there: &[u8], redactor: &Redactor) -> Option<bool> {
+    let (bytes, hash) = match line {
+        Line::Whole(line) => {
+            let is_same = redactor.line(line).is_ok_and(|redacted| {
+                // What is no UTF-8 cannot be sent as it is.
+                redacted == there || String::from_utf8_lossy(&redacted).as_bytes() == there
+            });
+            if is_same {
+                return Some(false);
+            }
+            (line.len() as u64, tail::hash(line))
+        }
+        Line::TooLarge(large) => (large.bytes, large.hash),
     };
-    writeln!(tools.out, "{all}")
+    let stand_in: StandIn = serde_json::from_slice(there).ok()?;
+    let is_it = stand_in.confab.bytes == bytes && stand_in.confab.hash == format!("{hash:016x}");
+    is_it.then_some(true)
+}
+
+/// A line that stands for another one.
+#[derive(Deserialize)]
+struct StandIn {
+    confab: Replaced,
+}
+
+#[derive(Deserialize)]
+struct Replaced {
+    bytes: u64,
+    hash: String,
+}
+
+/// Reads a line of the backend without its newline; false at the end.
+fn next_line(from: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let n_bytes = from.take(LINE_BYTES_MAX).read_until(b'\n', line)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if n_bytes as u64 == LINE_BYTES_MAX {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(n_bytes > 0)
+}
+
+fn only_here(source: &Source) -> Result<Comparison> {
+    let what = || format!("read {}", source.path.display());
+    let mut tail = Tail::new(
+        File::open(&source.path).context(what)?,
+        Position::default(),
+        tail::LINE_BYTES_MAX,
+    );
+    let mut n_pending = 0;
+    while next_local(&mut tail, &mut |_| {}).context(what)? {
+        n_pending += 1;
+    }
+    Ok(Comparison { n_pending, ..Comparison::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redact::Settings;
+
+    fn compared(here: &str, there: &str, starts: (u64, u64)) -> Comparison {
+        let (redactor, _) = Redactor::new(&Settings::default());
+        let mut there = there.as_bytes();
+        compare_lines(here.as_bytes(), &mut there, starts, &redactor).unwrap()
+    }
+
+    #[test]
+    fn lines_are_compared_one_by_one() {
+        let same = compared("{\"a\":1}\n{\"b\":2}\n", "{\"a\":1}\n{\"b\":2}\n", (0, 0));
+        assert_eq!(same, Comparison { n_equal: 2, ..Comparison::default() });
+        let pending = compared("1\n2\n3", "1\n", (0, 0));
+        assert_eq!(pending, Comparison { n_equal: 1, n_pending: 2, ..Comparison::default() });
+        let other = compared("1\n2\n", "1\n3\n", (0, 0));
+        assert_eq!((other.n_equal, other.first_difference), (1, Some(2)));
+        let longer = compared("1\n", "1\n2\n", (0, 0));
+        assert_eq!(longer.first_difference, Some(2));
+        let rewritten = compared("1\nnew\n", "1\nold\nnew\n", (2, 1));
+        assert_eq!((rewritten.n_equal, rewritten.n_former), (1, 1));
+        assert_eq!(rewritten.verdict(), Verified::Equal);
+    }
+
+    #[test]
+    fn a_stand_in_says_what_it_stands_for() {
+        let line = "x".repeat(40);
+        let hash = tail::hash(line.as_bytes());
+        let stand_in = |bytes: usize| {
+            format!("{{\"confab\":{{\"bytes\":{bytes},\"hash\":\"{hash:016x}\"}}}}\n")
+        };
+        let right = compared(&line, &stand_in(40), (0, 0));
+        assert_eq!((right.n_equal, right.n_replaced), (1, 1));
+        assert_eq!(compared(&line, &stand_in(41), (0, 0)).first_difference, Some(1));
+    }
 }

@@ -1,7 +1,6 @@
 //! What is in the table: commands, files, variables, exit statuses.
 
-use super::{Count, Entry, Flag, Operand, Verb, session};
-use crate::config::keys;
+use super::{Count, Entry, Flag, Operand, Verb};
 
 /// The events of Claude Code that are answered.
 const HOOK_EVENTS: [&str; 5] =
@@ -29,6 +28,8 @@ pub(super) const fn flag(name: &'static str, value: &'static str, summary: &'sta
     Flag { name, value: Some(value), summary }
 }
 
+pub(super) const YES: Flag = Flag { name: "yes", value: None, summary: "do not ask" };
+
 /// Options that also have a short name.
 pub const SHORT: [(char, &str); 1] = [('d', "since")];
 
@@ -44,241 +45,8 @@ pub(super) const NONE: Entry = Entry {
     hidden: false,
 };
 
-/// All commands in the order in which they are shown.
+/// Commands for everything else, in the order in which they are shown.
 pub const COMMANDS: &[Entry] = &[
-    Entry {
-        verb: Verb::Setup,
-        words: "setup",
-        options: &[
-            flag("backend-url", "URL", "address of the backend; that of the config if left out"),
-            Flag {
-                name: "local",
-                value: None,
-                summary: "use the embedded backend on this machine; it is started if need be",
-            },
-            flag("api-key", "KEY", "sign in with this key; - reads it from standard input"),
-            flag("name", "NAME", "name of the new key on the backend; USER@HOST if left out"),
-            CLAUDE_DIR,
-        ],
-        summary: "signs in, turns redaction on, installs the hooks, checks all of it",
-        text: &[
-            "Who is signed in already stays so, and hooks that are right are left alone: running it \
-             again changes nothing, and repairs the hooks after this program has moved. Address and \
-             key are checked with the backend before anything is written.",
-            "With --local, confab-server is looked for beside this program and in PATH, started if \
-             none answers at 127.0.0.1:8787, and asked for a key. It keeps its data in \
-             ~/.confab/server and runs until the machine stops; the same command starts it again.",
-        ],
-        examples: &[
-            ("confab setup --backend-url https://confab.example.org", "with a backend of a team"),
-            ("confab setup --local", "without any"),
-        ],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::Install,
-        words: "install",
-        options: &[flag("dest", "DIR", "the folder; ~/.local/bin if left out")],
-        summary: "puts this program into a folder of PATH",
-        text: &[
-            "confab-server goes along when it lies beside this program. Programs that run go on \
-             undisturbed. The shell's own files are left alone; what they still need is said.",
-        ],
-        examples: &[("confab install --dest ~/bin", "into another folder")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::Uninstall,
-        words: "uninstall",
-        options: &[
-            Flag { name: "yes", value: None, summary: "do not ask" },
-            Flag {
-                name: "force",
-                value: None,
-                summary: "also when sessions are not fully delivered",
-            },
-            CLAUDE_DIR,
-        ],
-        summary: "takes hooks, daemons, config, key, state and logs away again",
-        text: &[
-            "Refuses while something exists only on this machine and is not delivered, unless \
-             forced. Claude's transcripts stay, so does what the backend has, and so do the data of \
-             an embedded backend and the programs: what is left is listed, with the command that \
-             removes it.",
-        ],
-        examples: &[("confab uninstall --yes", "from a script")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::Login,
-        words: "login",
-        options: &[
-            flag("backend-url", "URL", "address of the backend; that of the config if left out"),
-            flag("api-key", "KEY", "sign in with this key; - reads it from standard input"),
-            flag("name", "NAME", "name of the new key on the backend; USER@HOST if left out"),
-        ],
-        summary: "signs in to a backend",
-        text: &[
-            "Without a key, a code is shown that you confirm on the backend's web page; the new \
-             key comes from there. Address and key are checked with the backend before anything is \
-             written. Signing in turns redaction on unless the config has switched it off.",
-            "A key on the command line can be seen by other users of this machine while the \
-             command runs: prefer --api-key - and standard input.",
-            "The backend replaces a key of the same name: give machines whose user and host names \
-             are equal names of their own.",
-        ],
-        examples: &[
-            ("confab login --backend-url https://confab.example.org", "with the browser"),
-            ("confab login --backend-url http://127.0.0.1:8787 --api-key - <key", "with a key"),
-        ],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::Logout,
-        words: "logout",
-        summary: "removes the API key from the config",
-        text: &["Everything else in the config stays, and so do hooks and sessions that wait for \
-             delivery. The key stays valid until it is deleted on the backend."],
-        examples: &[("confab logout", "signs out")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::List,
-        words: "list",
-        options: &[
-            flag(
-                "since",
-                "AGE",
-                "only what was written within 5d, 12h, 30m, 8w; -d is short for it",
-            ),
-            Flag { name: "all", value: None, summary: "not only the latest 25" },
-            JSON,
-        ],
-        summary: "the sessions on this machine, and how much of each the backend has",
-        text: &[
-            "The latest first. An id may be pasted wherever one is taken. With --since or --json \
-             there is no limit to their number. Nobody is asked: the backend has `all` of what was \
-             delivered from here, and ? stands for a session that this machine has not sent, or not \
-             since it keeps note of it.",
-        ],
-        examples: &[("confab list -d 5d", "those of the last five days")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::Save,
-        words: "save",
-        operands: &[Operand { name: "ID", values: &[], count: Count::Any }],
-        options: &[
-            Flag { name: "all", value: None, summary: "all sessions on this machine" },
-            flag("since", "AGE", "all that were written within 5d, 12h, 30m, 8w"),
-            Flag {
-                name: "deleted",
-                value: None,
-                summary: "also those that were deleted on the backend",
-            },
-        ],
-        summary: "uploads sessions now",
-        text: &[
-            "The backend is asked what it has, and gets the rest, so that stopping it anywhere costs \
-             nothing. A session that a daemon follows is left to it. The exit status is 1 when \
-             something failed, 3 when something was skipped.",
-        ],
-        examples: &[
-            ("confab save 3f2a91c0", "one session, by the beginning of its id"),
-            ("confab save --all", "the history of years"),
-        ],
-        ..NONE
-    },
-    session::LIST_FILES,
-    session::DOWNLOAD,
-    session::GET_SUMMARY,
-    session::OPEN,
-    session::VERIFY,
-    session::RESTORE,
-    session::DELETE,
-    Entry {
-        verb: Verb::Status,
-        words: "status",
-        options: &[JSON],
-        summary: "who is signed in where, what is redacted, followed and pending",
-        text: &[
-            "Asks the backend once whether the key is valid. The exit status is 1 when something \
-             needs to be done.",
-        ],
-        examples: &[("confab status", "one look")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::Doctor,
-        words: "doctor",
-        options: &[JSON],
-        summary: "checks everything and says what to do",
-        text: &[
-            "Checks config, redaction patterns, backend, certificates, key, clock, disk, daemons, \
-             sessions that are not fully delivered, and when Claude's own clean-up deletes what \
-             exists only here. Takes at most half a minute. The exit status is 1 when something is \
-             wrong; a warning alone leaves it 0.",
-        ],
-        examples: &[("confab doctor --json", "for a monitoring system")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::ConfigGet,
-        words: "config get",
-        operands: &[operand("KEY", &keys::NAMES)],
-        summary: "prints a value of the config",
-        text: &["An API key is never printed whole."],
-        examples: &[("confab config get backend_url", "prints the address")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::ConfigSet,
-        words: "config set",
-        operands: &[operand("KEY", &keys::NAMES), operand("VALUE", &[])],
-        summary: "checks a value and writes it into the config",
-        text: &[
-            "The rest of the file stays as it is, unknown keys too. An empty value removes the \
-             key, and - reads the value from standard input. Lists are given as JSON.",
-        ],
-        examples: &[
-            ("confab config set sync_interval 10s", "looks more often"),
-            ("confab config set api_key - <key", "reads the key from a file"),
-            (
-                "confab config set redaction.patterns '[{\"name\": \"x\", \"pattern\": \"x-[0-9]+\", \
-                 \"type\": \"x\"}]'",
-                "a pattern of your own",
-            ),
-        ],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::ConfigList,
-        words: "config list",
-        options: &[JSON],
-        summary: "prints all values of the config",
-        text: &["What is not set is shown with what counts instead."],
-        examples: &[("confab config list", "all values")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::SyncStatus,
-        words: "sync status",
-        options: &[JSON],
-        summary: "what is followed, what is pending, what exists only here",
-        examples: &[("confab sync status --json", "for scripts")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::SyncFlush,
-        words: "sync flush",
-        summary: "delivers now what is pending",
-        text: &[
-            "Sessions that a daemon follows are left to it; it is woken. The exit status is 1 when \
-             something could not be delivered.",
-        ],
-        examples: &[("confab sync flush", "before the machine goes away")],
-        ..NONE
-    },
     Entry {
         verb: Verb::Redact,
         words: "redact",
@@ -310,56 +78,6 @@ pub const COMMANDS: &[Entry] = &[
              exit status is 3 when a line could not be redacted or a pattern was left out.",
         ],
         examples: &[("confab redaction-test session.jsonl", "before switching it on")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::HooksAdd,
-        words: "hooks add",
-        options: &[CLAUDE_DIR],
-        summary: "puts confab's hooks into Claude Code's settings",
-        text: &[
-            "settings.json is changed in place: order, layout, other hooks and unknown keys stay. As \
-             it was before, it is kept beside it as settings.json.confab-backup. Old entries of \
-             confab are replaced. Doing it twice changes nothing; doing it after the program was \
-             moved repairs the hooks.",
-            "Without --claude-dir, the folders are those of CLAUDE_CONFIG_DIR and \
-             CONFAB_CLAUDE_DIR, or else ~/.claude.",
-        ],
-        examples: &[
-            ("confab hooks add", "for ~/.claude"),
-            ("confab hooks add --claude-dir ~/.claude --claude-dir ~/work/.claude", "for two"),
-        ],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::HooksRemove,
-        words: "hooks remove",
-        options: &[CLAUDE_DIR],
-        summary: "takes confab's hooks out of Claude Code's settings",
-        text: &[
-            "Commands that start anything but confab stay. The file becomes what it was before \
-             the hooks came, byte for byte, unless others have changed it since.",
-        ],
-        examples: &[("confab hooks remove", "sessions are not uploaded any more")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::HooksCheck,
-        words: "hooks check",
-        options: &[CLAUDE_DIR, JSON],
-        summary: "says whether confab's hooks are there and start this program",
-        text: &["The exit status is 1 when something is wrong."],
-        examples: &[("confab hooks check", "one look")],
-        ..NONE
-    },
-    Entry {
-        verb: Verb::HooksExportPlugin,
-        words: "hooks export-plugin",
-        operands: &[operand("DIR", &[])],
-        summary: "writes confab's hooks as a Claude Code plugin",
-        text: &["In place of `hooks add`, for those who manage plugins. The hooks start this \
-             program by its path: export again after it was moved."],
-        examples: &[("confab hooks export-plugin ~/plugins/confab", "writes the plugin")],
         ..NONE
     },
     Entry {

@@ -4,10 +4,11 @@
 //! Deliberately absent: abbreviated options, options without a long name, defaults (they are said
 //! in the text, and set by the command).
 
+mod account;
 mod commands;
-mod session;
+mod sessions;
 
-pub use commands::{COMMANDS, ENVIRONMENT, FILES, REPEATED, SHELLS, SHORT, STATUSES};
+pub use commands::{ENVIRONMENT, FILES, REPEATED, SHELLS, SHORT, STATUSES};
 
 /// One command.
 #[derive(Debug)]
@@ -75,8 +76,20 @@ pub enum Verb {
     Install,
     /// `save ID...`.
     Save,
-    /// `session ...`.
-    Session(SessionVerb),
+    /// `session delete ID`.
+    SessionDelete,
+    /// `session download ID`.
+    SessionDownload,
+    /// `session get-summary ID`.
+    SessionGetSummary,
+    /// `session list-files ID`.
+    SessionListFiles,
+    /// `session open ID`.
+    SessionOpen,
+    /// `session restore ID`.
+    SessionRestore,
+    /// `session verify ID`.
+    SessionVerify,
     /// `setup`.
     Setup,
     /// `sync flush`.
@@ -87,25 +100,6 @@ pub enum Verb {
     Uninstall,
     /// `version`.
     Version,
-}
-
-/// What is done with one session of the backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionVerb {
-    /// `session delete ID`.
-    Delete,
-    /// `session download ID`.
-    Download,
-    /// `session get-summary ID`.
-    GetSummary,
-    /// `session list-files ID`.
-    ListFiles,
-    /// `session open ID`.
-    Open,
-    /// `session restore ID`.
-    Restore,
-    /// `session verify ID`.
-    Verify,
 }
 
 /// A word behind a command that is no option.
@@ -172,14 +166,19 @@ impl Flag {
     }
 }
 
+/// All commands in the order in which they are shown.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    [account::COMMANDS, sessions::COMMANDS, commands::COMMANDS].into_iter().flatten()
+}
+
 /// The commands that people see.
 pub fn shown() -> impl Iterator<Item = &'static Entry> {
-    COMMANDS.iter().filter(|entry| !entry.hidden)
+    all().filter(|entry| !entry.hidden)
 }
 
 /// The option of this name, whichever command it belongs to.
 pub fn any_option(name: &str) -> Option<&'static Flag> {
-    COMMANDS.iter().find_map(|entry| entry.option(name))
+    all().find_map(|entry| entry.option(name))
 }
 
 /// The long name of an option by its short one.
@@ -189,7 +188,7 @@ pub fn long_name(letter: char) -> Option<&'static str> {
 
 /// The command that `words` begin with, and how many of them are its name.
 pub fn find(words: &[&str]) -> Option<(&'static Entry, usize)> {
-    COMMANDS.iter().find_map(|entry| {
+    all().find_map(|entry| {
         let name: Vec<&str> = entry.words.split(' ').collect();
         words.starts_with(&name).then_some((entry, name.len()))
     })
@@ -211,7 +210,7 @@ mod tests {
     #[test]
     fn an_option_takes_a_value_everywhere_or_nowhere() {
         let mut takes_value = BTreeMap::new();
-        for entry in COMMANDS {
+        for entry in all() {
             for flag in entry.options {
                 let known = takes_value.entry(flag.name).or_insert(flag.value.is_some());
                 assert_eq!(*known, flag.value.is_some(), "{} --{}", entry.words, flag.name);
@@ -222,7 +221,7 @@ mod tests {
     #[test]
     fn every_command_is_described_once() {
         let mut verbs = Vec::new();
-        for entry in COMMANDS {
+        for entry in all() {
             assert!(!verbs.contains(&entry.verb), "{}", entry.words);
             verbs.push(entry.verb);
             assert!(entry.hidden || !entry.examples.is_empty(), "{}", entry.words);

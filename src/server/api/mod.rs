@@ -91,7 +91,7 @@ impl Api {
             Route::Capabilities => return Ok(capabilities()),
             _ => {}
         }
-        if head.method != "GET" {
+        if !matches!(head.method.as_str(), "GET" | "DELETE") {
             check_content_type(head)?;
         }
         let user = self.user(head)?;

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use confab::sys::process;
+use confab::time::parse_rfc3339;
+
 use super::script::Script;
 use crate::support::sandbox::{CONFAB, Sandbox};
 
@@ -119,10 +122,10 @@ impl Case {
             fs::set_permissions(home.join(path), fs::Permissions::from_mode(mode)).unwrap();
         }
         for line in self.text("ages").lines() {
-            let (days, path) = line.split_once(' ').expect("days and a path");
-            let age = DAY * days.parse::<u32>().unwrap();
+            let (when, path) = line.split_once(' ').expect("days or a time, and a path");
             let file = File::options().append(true).open(home.join(path)).unwrap();
-            file.set_modified(SystemTime::now() - age).unwrap();
+            let days_ago = || SystemTime::now() - DAY * when.parse::<u32>().unwrap();
+            file.set_modified(parse_rfc3339(when).unwrap_or_else(days_ago)).unwrap();
         }
         files(&home)
     }
@@ -158,6 +161,8 @@ impl Marks {
             ("{NOW}", http_date(SystemTime::now())),
             ("{PROGRAMS}", Path::new(CONFAB).parent().unwrap().to_str().unwrap().to_string()),
             ("{VERSION}", env!("CARGO_PKG_VERSION").to_string()),
+            ("{HOST}", process::hostname().unwrap_or_default()),
+            ("{USER}", process::username().unwrap_or_default()),
         ])
     }
 
@@ -167,8 +172,10 @@ impl Marks {
     }
 
     fn empty(&self, text: &str) -> String {
+        // Names of people and machines are words that may stand for themselves.
+        let is_rare = |(mark, _): &&(&str, String)| !["{HOST}", "{USER}"].contains(mark);
         let replace = |text: String, (mark, value): &(&str, String)| text.replace(value, mark);
-        self.0.iter().fold(text.to_string(), replace)
+        self.0.iter().filter(is_rare).fold(text.to_string(), replace)
     }
 }
 

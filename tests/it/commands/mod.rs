@@ -4,6 +4,7 @@
 mod case;
 mod live;
 mod script;
+mod sessions;
 
 use std::fs;
 use std::path::Path;
