@@ -17,7 +17,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 pub use id::SessionId;
-pub use new_file::NewFile;
+pub use new_file::{NewFile, move_new};
 pub use place::{make_folders, place};
 
 /// Where everything lies on this machine.

@@ -43,20 +43,28 @@ impl NewFile {
     /// There is no file then.
     pub fn finish(self) -> io::Result<()> {
         self.file.sync_all()?;
-        // Unlike a rename, a link never replaces anything.
-        match fs::hard_link(&self.temporary, &self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                // A file system without links.
-                if self.path.symlink_metadata().is_ok() {
-                    return Err(io::ErrorKind::AlreadyExists.into());
-                }
-                fs::rename(&self.temporary, &self.path)?;
-            }
-            linked => linked?,
-        }
-        remove_if_present(&self.temporary)?;
-        sync_folder(self.path.parent().ok_or(io::ErrorKind::InvalidInput)?)
+        move_new(&self.temporary, &self.path)
     }
+}
+
+/// Gives a file another name in the same file system, unless something has that name.
+///
+/// # Errors
+/// `AlreadyExists` when something has it; else as the system calls.
+pub fn move_new(from: &Path, to: &Path) -> io::Result<()> {
+    // Unlike a rename, a link never replaces anything.
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            // A file system without links.
+            if to.symlink_metadata().is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            fs::rename(from, to)?;
+        }
+        linked => linked?,
+    }
+    remove_if_present(from)?;
+    sync_folder(to.parent().ok_or(io::ErrorKind::InvalidInput)?)
 }
 
 impl Write for NewFile {
