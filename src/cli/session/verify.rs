@@ -104,8 +104,9 @@ pub fn verify(
     let (all, _) = sessions::discover(stored.paths);
     let id = session.external_id.as_deref().unwrap_or_default();
     let local = all.iter().find(|local| local.id.as_str() == id).ok_or_else(|| {
-        Error::new(format!("session {} has no transcript on this machine", session.id))
-            .with_hint(format!("confab session restore {} brings it here", session.id))
+        let shown = session.external_id.as_ref().unwrap_or(&session.id);
+        Error::new(format!("session {shown} has no transcript on this machine"))
+            .with_hint(format!("confab session restore {shown} brings it here"))
     })?;
     let mut files = Session::new(local.id.clone(), local.transcript.clone());
     let sources = files.sources(Workflows::ALL);
