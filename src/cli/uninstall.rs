@@ -14,12 +14,15 @@ use std::time::Duration;
 use crate::cli::sync_status::{self, Overview};
 use crate::config;
 use crate::error::{Context, Error, Result};
-use crate::files::{self, Paths};
-use crate::state;
-use crate::sys;
+use crate::files::{self, Paths, SessionId};
+use crate::state::{self, Attempt};
+use crate::sys::{self, process::Process};
 
 /// How long a daemon may take for delivering the rest: a little more than it takes at most.
 const DAEMON_TIME_MAX: Duration = Duration::from_secs(40);
+/// How often, and how many times, a daemon that is being started is looked for.
+const START_CHECK_INTERVAL: Duration = Duration::from_millis(20);
+const START_CHECKS: usize = 150;
 /// How many backups of settings are listed.
 const BACKUPS_SHOWN_MAX: usize = 20;
 
@@ -31,6 +34,8 @@ pub struct Uninstall<'a> {
     pub executable: &'a Path,
     /// Also when sessions are not fully delivered.
     pub force: bool,
+    /// Lets time pass.
+    pub wait: &'a dyn Fn(Duration),
     /// Takes the hooks out of all Claude folders and says so; false when one of them failed.
     pub remove_hooks: &'a dyn Fn(&mut dyn Write) -> Result<bool>,
 }
@@ -43,7 +48,7 @@ pub fn run(uninstall: &Uninstall<'_>, out: &mut dyn Write) -> Result<bool> {
     let paths = uninstall.paths;
     let backend = config::load(paths).map(|config| config.backend_url).unwrap_or_default();
     let hooks_gone = (uninstall.remove_hooks)(out)?;
-    stop_daemons(paths, out)?;
+    stop_daemons(uninstall, out)?;
     let n_waiting = undelivered(&sync_status::overview(paths)?);
     if n_waiting > 0 && !uninstall.force {
         let what = format!("{}: config and state stay", waiting(n_waiting));
@@ -57,10 +62,11 @@ pub fn run(uninstall: &Uninstall<'_>, out: &mut dyn Write) -> Result<bool> {
 }
 
 /// Ends all daemons, each with the time that it takes to deliver the rest.
-fn stop_daemons(paths: &Paths, out: &mut dyn Write) -> Result<()> {
+fn stop_daemons(uninstall: &Uninstall<'_>, out: &mut dyn Write) -> Result<()> {
+    let paths = uninstall.paths;
     let ids =
         state::sessions(paths).context(|| format!("list sessions in {}", paths.sync.display()))?;
-    let daemons: Vec<_> = ids.iter().filter_map(|id| state::holder(paths, id)).collect();
+    let daemons: Vec<Process> = ids.iter().filter_map(|id| holder(uninstall, id)).collect();
     for daemon in &daemons {
         // It may have ended in this moment.
         let _ = sys::signals::stop(daemon.pid);
@@ -78,6 +84,25 @@ fn stop_daemons(paths: &Paths, out: &mut dyn Write) -> Result<()> {
         n => writeln!(out, "{n} daemons have ended"),
     }
     .context(|| "write to standard output".into())
+}
+
+/// The daemon of a session. One that is just being started says in a moment who it is.
+fn holder(uninstall: &Uninstall<'_>, id: &SessionId) -> Option<Process> {
+    for _ in 0..START_CHECKS {
+        if let Some(daemon) = state::holder(uninstall.paths, id) {
+            return Some(daemon);
+        }
+        match state::try_lock(uninstall.paths, id) {
+            Ok(Attempt::Busy) => (uninstall.wait)(START_CHECK_INTERVAL),
+            Ok(Attempt::Taken(lock)) => {
+                // Nobody holds it; a file that stays does no harm.
+                let _ = lock.remove();
+                return None;
+            }
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Sessions with bytes that exist only here, or of which nobody knows.

@@ -80,6 +80,9 @@ fn a_session_moves_to_a_second_home() {
     let transcript = String::from_utf8(restored[1].1.clone()).unwrap();
     assert!(transcript.contains("[REDACTED:") && transcript.starts_with(&lines(ID, 1, 40)));
 
+    let listed = run(&second, 0, &["list"]);
+    assert!(listed.stdout.contains(" all "), "{listed:?}");
+
     // What was restored is what the backend has: nothing is sent twice, and it can go on.
     run(&second, 0, &["session", "verify", ID]);
     run(&second, 0, &["save", ID]);

@@ -78,7 +78,7 @@ fn a_person_goes_from_nothing_to_the_first_session() {
     let other = "77777777-1111-4aaa-8bbb-0123456789ab";
     append(&sandbox.transcript(other), lines(other, 1, 2_000));
     let (seen, status) = at_terminal(&sandbox, &format!("stty cols 100; {CONFAB} save --all"), "");
-    assert!(status == 0 && seen.contains("\r\x1b[K"), "progress on a terminal: {seen:?}");
+    assert!(status == 0 && seen.contains("\rsaving 1 of 2"), "progress on a terminal: {seen:?}");
 
     // And away again, after one more question.
     let (seen, status) = at_terminal(&sandbox, &format!("{CONFAB} uninstall"), "n\n");
@@ -152,7 +152,7 @@ fn no_command_speaks_to_another_host() {
     append_session(&sandbox);
     let port = server.url().rsplit(':').next().unwrap().to_string();
     let out = sandbox.root().join("out");
-    let commands: [&[&str]; 17] = [
+    let commands: [&[&str]; 16] = [
         &["setup"],
         &["status"],
         &["doctor"],
@@ -169,7 +169,6 @@ fn no_command_speaks_to_another_host() {
         &["sync", "flush"],
         &["hooks", "check"],
         &["install", "--dest", out.to_str().unwrap()],
-        &["uninstall", "--yes"],
     ];
     let mut n_connections = 0;
     for words in commands {
@@ -182,7 +181,26 @@ fn no_command_speaks_to_another_host() {
         }
         n_connections += only_to(&trace, &port, words);
     }
-    assert!(n_connections >= 8, "{n_connections} connections to the backend");
+    n_connections += daemon_connections(&sandbox, &port);
+    assert!(n_connections >= 10, "{n_connections} connections to the backend");
+}
+
+/// Those of hooks and of the daemon that they start.
+fn daemon_connections(sandbox: &Sandbox, port: &str) -> usize {
+    let id = "88888888-1111-4aaa-8bbb-0123456789ab";
+    append(&sandbox.transcript(id), lines(id, 1, 5));
+    let events = [("session-start", "SessionStart"), ("session-end", "SessionEnd")];
+    let commands = events.map(|(event, name)| {
+        let input = sandbox.root().join(event);
+        fs::write(&input, sandbox.input(name, id).to_string()).unwrap();
+        format!("{CONFAB} hook {event} <{}", input.display())
+    });
+    let trace = sandbox.root().join("trace");
+    let mut strace = sandbox.command("strace");
+    strace.arg("-f").arg("-o").arg(&trace).args(["-e", "trace=connect,sendto", "/bin/sh", "-c"]);
+    // It ends when the daemon ends.
+    assert!(strace.arg(commands.join(";")).output().unwrap().status.success());
+    only_to(&trace, port, &["hook"])
 }
 
 /// How many connections there were, all of them to this port of this machine.

@@ -251,8 +251,13 @@ fn run_uninstall(yes: bool, force: bool, claude: Vec<PathBuf>) -> Result<Exit> {
     }
     let remove_hooks =
         |out: &mut dyn Write| tell_hooks(cli::hooks::remove_from_all(&folders, &program), out);
-    let uninstall =
-        Uninstall { paths: &paths, executable: &executable, force, remove_hooks: &remove_hooks };
+    let uninstall = Uninstall {
+        paths: &paths,
+        executable: &executable,
+        force,
+        wait: &std::thread::sleep,
+        remove_hooks: &remove_hooks,
+    };
     cli::uninstall::run(&uninstall, &mut Output(io::stdout())).map(judged)
 }
 

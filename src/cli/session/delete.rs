@@ -1,9 +1,9 @@
 //! `confab session delete`: the backend forgets a session. What is on this machine stays, and is
 //! not uploaded again unless the user asks for it.
 //!
-//! That it is deleted is noted before it is done, and the session's daemon is waited for, which ends
-//! when it sees the note: one in the middle of a pass would bring the session back. When the backend
-//! does not delete, the note goes again.
+//! That it is deleted is noted before it is done, and the session's daemon is waited for, which
+//! ends when it sees the note: one in the middle of a pass would bring the session back. When the
+//! backend does not delete, the note goes again.
 
 use std::io::Write;
 use std::time::Duration;
@@ -82,8 +82,8 @@ fn delete_there(stored: &Stored<'_>, session: &Found) -> Result<()> {
     Err(Error::new(what()).caused_by(told(failure)).with_hint(hint))
 }
 
-/// Notes that a session is deleted, and takes it over from its daemon. `None` when that does not let
-/// go in time: it will see the note later.
+/// Notes that a session is deleted, and takes it over from its daemon. `None` when that does not
+/// let go in time: it will see the note later.
 fn bury(
     stored: &Stored<'_>,
     id: &SessionId,

@@ -55,7 +55,8 @@ pub struct Restore<'a> {
 ///
 /// # Errors
 /// When the session is here or is followed, one of its files is there with other content, or
-/// something cannot be fetched or written; nothing of the session is there then that was not before.
+/// something cannot be fetched or written; nothing of the session is there then that was not
+/// before.
 pub fn restore(
     stored: &Stored<'_>,
     session: &Found,
@@ -72,13 +73,12 @@ pub fn restore(
     }
     // No daemon may begin in the middle of it.
     let lock = lock(stored, &id)?;
-    let placed = fetch(stored, session, restore, &id, talk).and_then(|placed| {
-        forget(stored, &id, &placed)?;
-        Ok(placed)
-    });
+    let placed = fetch(stored, session, restore, &id, talk);
     // An empty lock file that stays is taken again by whoever needs it.
     let _ = lock.remove();
-    let Placed { cwd, transcript, n_files, n_left_out, .. } = placed?;
+    let Placed { cwd, transcript, n_bytes, n_files, n_left_out } = placed?;
+    // A list that does not know it asks nobody, and shows a question mark.
+    let _ = state::note_delivered(stored.paths, &id, n_bytes);
     if !cwd.is_dir() {
         let cwd = plain(&cwd.display().to_string());
         let _ = writeln!(talk, "confab: warning: there is no folder {cwd} on this machine");
@@ -118,19 +118,17 @@ fn lock(stored: &Stored<'_>, id: &SessionId) -> Result<Lock> {
 
 /// What was noted here of lines and positions belongs to files that are gone: the backend is asked
 /// where it stands. Links and ends that wait for delivery stay.
-fn forget(stored: &Stored<'_>, id: &SessionId, placed: &Placed) -> Result<()> {
+fn forget(stored: &Stored<'_>, id: &SessionId, transcript: &Path) -> Result<()> {
     let loaded = state::load(stored.paths, id);
     let loaded = loaded.context(|| format!("read the state of session {id}"))?;
     state::remove(stored.paths, id).context(|| format!("remove the state of session {id}"))?;
     if let Loaded::Ours(mut record) = loaded {
         record.files.clear();
-        record.transcript_path.clone_from(&placed.transcript);
+        record.transcript_path = transcript.to_owned();
         state::save(stored.paths, id, &mut record)?;
     }
     // The backend has it: that it was deleted once is no longer true.
-    Kept::default().save(stored.paths, id)?;
-    state::note_delivered(stored.paths, id, placed.n_bytes)
-        .context(|| format!("note what is delivered of session {id}"))
+    Kept::default().save(stored.paths, id)
 }
 
 /// Fetches everything into a folder of its own, then puts it in place.
@@ -185,7 +183,10 @@ fn fetch_and_place(
     let transcript = project.join(format!("{id}.jsonl"));
     placements.push(Placement { fetched, path: transcript.clone() });
     let n_files = placements.len();
-    place_all(&only_new(placements)?)?;
+    let placements = only_new(placements)?;
+    // Before the transcript is there: a daemon that saw both would take it for a rewritten one.
+    forget(stored, id, &transcript)?;
+    place_all(&placements)?;
     Ok(Placed { cwd, transcript, n_bytes, n_files, n_left_out })
 }
 
