@@ -169,7 +169,10 @@ pub enum SessionAct {
     /// `open`.
     Open,
     /// `verify`.
-    Verify,
+    Verify {
+        /// As JSON.
+        json: bool,
+    },
     /// `restore`.
     Restore {
         /// Claude's folders, of which the first counts.
@@ -393,7 +396,7 @@ fn session_act(verb: Verb, line: &Line) -> Result<SessionAct> {
         Verb::SessionRestore => {
             SessionAct::Restore { claude: line.paths("claude-dir"), cwd: path("cwd") }
         }
-        Verb::SessionVerify => SessionAct::Verify,
+        Verb::SessionVerify => SessionAct::Verify { json: line.option("json").is_some() },
         _ => unreachable!("only commands of sessions come here"),
     })
 }

@@ -205,6 +205,11 @@ impl Follower {
         self.lock.is_current()
     }
 
+    /// True when somebody on this machine has deleted the session from the backend.
+    pub fn is_deleted(&self, world: &World<'_>) -> bool {
+        Kept::is_deleted(world.paths, &self.id)
+    }
+
     /// True when any file of the session exists.
     pub fn has_files(&mut self) -> bool {
         self.engine.stamps().iter().any(|(_, stamp)| stamp.is_some())
@@ -319,6 +324,9 @@ impl Follower {
         last: bool,
         interrupted: &mut dyn FnMut() -> bool,
     ) -> Outcome {
+        if self.is_deleted(world) {
+            return Outcome::Deleted;
+        }
         let failure = match self.try_pass(world, deadline, last, interrupted) {
             Ok(report) => match report.failure {
                 None if report.interrupted => return Outcome::Interrupted,

@@ -176,15 +176,23 @@ impl<'a> Daemon<'a> {
         }
     }
 
+    /// Why the session is no longer this daemon's to follow.
+    fn taken_away(&self, follower: &Follower) -> Option<End> {
+        if !follower.holds_lock() {
+            warn!("the lock file was removed; another daemon may follow this session");
+            return Some(End::LockLost);
+        }
+        follower.is_deleted(self.world).then_some(End::Deleted)
+    }
+
     /// Sends what is new, again and again, until there is a reason to end.
     fn follow_to_end(&mut self, follower: &mut Follower) -> End {
         let started = self.world.clock.now();
         let mut appear_wait = APPEAR_WAIT_MIN;
         let mut woken_at = None;
         loop {
-            if !follower.holds_lock() {
-                warn!("the lock file was removed; another daemon may follow this session");
-                return End::LockLost;
+            if let Some(end) = self.taken_away(follower) {
+                return end;
             }
             match follower.read_notes(self.world) {
                 Ok(true) => self.active_at = self.world.clock.now(),

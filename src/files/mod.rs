@@ -8,6 +8,8 @@
 //! [`Paths::new`].
 
 mod id;
+mod new_file;
+mod place;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,6 +17,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 pub use id::SessionId;
+pub use new_file::{NewFile, move_new};
+pub use place::{make_folders, place};
 
 /// Where everything lies on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -257,7 +257,7 @@ pub(super) fn refusal(what: &str, answer: &Answer) -> Failure {
             .with_hint("check api_key in ~/.confab/config.json"),
         _ => Error::new(format!("{what}: status {status}: {shown}")),
     };
-    Failure { verdict, timed_out: matches!(status, 408 | 504), error }
+    Failure { verdict, timed_out: matches!(status, 408 | 504), is_busy: status == 429, error }
 }
 
 /// A 2xx answer that is not what was asked for comes from something else than a backend, a captive

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use client::Client;
 pub use route::Network;
-pub use sessions::{Stream, escaped};
+pub use sessions::{PAUSE_TIME_MAX, Stream, escaped};
 pub use sign_in::{Check, Poll, Standing, Trouble};
 
 use crate::error::Error;
@@ -67,6 +67,8 @@ pub struct Failure {
     pub verdict: Verdict,
     /// The time was over before the answer came: smaller requests may get through.
     pub timed_out: bool,
+    /// The backend has been asked too often, and says nothing else by it.
+    pub is_busy: bool,
     /// For people. Holds nothing of what was sent.
     pub error: Error,
 }
@@ -74,7 +76,7 @@ pub struct Failure {
 impl Failure {
     /// A failure that may pass.
     pub fn retry(error: Error) -> Failure {
-        Failure { verdict: Verdict::Retry(None), timed_out: false, error }
+        Failure { verdict: Verdict::Retry(None), timed_out: false, is_busy: false, error }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What commands ask of stored sessions: which there are, what they hold, and to forget them.
 //!
 //! A file is streamed: its size has no limit here, memory does. The answer must begin in time and
-//! must never pause for long; how long it takes as a whole is up to the network.
+//! must never pause for long; how long it takes as a whole, up to a day, is up to the network.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -11,13 +11,16 @@ use ureq::http::{Method, Request, header};
 
 use super::Client;
 use super::client::{decode, refusal};
+use crate::error::Error;
 use crate::remote::{Failure, Verdict};
 use crate::wire::{ExternalIdAnswer, FileEntry, FilesAnswer};
 
-/// Time for the beginning of an answer.
-const BEGIN_TIME_MAX: Duration = Duration::from_secs(60);
-/// How long a stream may pause.
-const PAUSE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Time for the beginning of an answer, and how long a stream may pause.
+pub const PAUSE_TIME_MAX: Duration = Duration::from_secs(60);
+/// Time for all of a stream, however slowly it comes.
+const STREAM_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes of a list of files: as many as a backend keeps of a session, with names of full length.
+const FILES_BYTES_MAX: u64 = 32 << 20;
 /// Bytes that are handed over at once, and how many such pieces wait.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES_MAX: usize = 4;
@@ -48,17 +51,18 @@ impl Client {
     ///
     /// # Errors
     /// As the network, and every status but 200 and 404.
-    pub fn files(
-        &self,
-        session_id: &str,
-        time_max: Duration,
-    ) -> Result<Option<Vec<FileEntry>>, Failure> {
+    pub fn files(&self, session_id: &str) -> Result<Option<Vec<FileEntry>>, Failure> {
         let path = format!("/api/v1/sessions/{}/files", escaped(session_id));
-        match self.exchange(Method::GET, &path, b"", false, time_max) {
-            Ok(answer) => decode::<FilesAnswer>(&path, &answer).map(|answer| Some(answer.files)),
-            Err(failure) if failure.verdict == Verdict::Gone => Ok(None),
-            Err(failure) => Err(failure),
-        }
+        let stream = match self.stream(&path, PAUSE_TIME_MAX) {
+            Err(failure) if failure.verdict == Verdict::Gone => return Ok(None),
+            stream => stream?,
+        };
+        let mut answer = Vec::new();
+        stream
+            .take(FILES_BYTES_MAX)
+            .read_to_end(&mut answer)
+            .map_err(|error| Failure::retry(Error::new(format!("GET {path}")).caused_by(error)))?;
+        decode::<FilesAnswer>(&path, &answer).map(|answer| Some(answer.files))
     }
 
     /// Deletes a session by the backend's id. One that is not there is a failure as well.
@@ -70,13 +74,19 @@ impl Client {
         self.exchange(Method::DELETE, &path, b"", false, time_max).map(|_| ())
     }
 
-    /// The content of a file.
+    /// The content of a file. It must begin within `pause_time_max`, and not pause for longer.
     ///
     /// # Errors
     /// As the network, and every status but 2xx.
-    pub fn download(&self, session_id: &str, file_name: &str) -> Result<Stream, Failure> {
+    pub fn download(
+        &self,
+        session_id: &str,
+        file_name: &str,
+        pause_time_max: Duration,
+    ) -> Result<Stream, Failure> {
         let (id, name) = (escaped(session_id), escaped(file_name));
-        self.stream(&format!("/api/v1/sessions/{id}/files/download?file_name={name}"))
+        let path = format!("/api/v1/sessions/{id}/files/download?file_name={name}");
+        self.stream(&path, pause_time_max)
     }
 
     /// The transcript in short, as JSON, of at most so many characters.
@@ -86,14 +96,15 @@ impl Client {
     pub fn condensed(&self, session_id: &str, chars_max: Option<u64>) -> Result<Stream, Failure> {
         let limit = chars_max.map(|limit| format!("?max_chars={limit}")).unwrap_or_default();
         let id = escaped(session_id);
-        self.stream(&format!("/api/v1/sessions/{id}/condensed-transcript{limit}"))
+        let path = format!("/api/v1/sessions/{id}/condensed-transcript{limit}");
+        self.stream(&path, PAUSE_TIME_MAX)
     }
 
-    fn stream(&self, path: &str) -> Result<Stream, Failure> {
+    fn stream(&self, path: &str, pause_time_max: Duration) -> Result<Stream, Failure> {
         let what = format!("GET {path}");
         let failed = |error: ureq::Error| Failure {
             timed_out: matches!(error, ureq::Error::Timeout(_)),
-            ..Failure::retry(crate::error::Error::new(what.clone()).caused_by(error))
+            ..Failure::retry(Error::new(what.clone()).caused_by(error))
         };
         let mut request = Request::builder()
             .method(Method::GET)
@@ -104,8 +115,10 @@ impl Client {
         }
         let request = request.body(()).map_err(|error| failed(error.into()))?;
         let request = self.agent.configure_request(request);
-        let request = request.timeout_recv_response(Some(BEGIN_TIME_MAX)).build();
-        let response = self.agent.run(request).map_err(failed)?;
+        let request = request
+            .timeout_recv_response(Some(pause_time_max))
+            .timeout_recv_body(Some(STREAM_TIME_MAX));
+        let response = self.agent.run(request.build()).map_err(failed)?;
         if !response.status().is_success() {
             return Err(refusal(&what, &self.answer(response)));
         }
@@ -116,7 +129,7 @@ impl Client {
             .stack_size(STACK_BYTES)
             .spawn(move || hand_over(&mut body, &sender))
             .map_err(|error| failed(error.into()))?;
-        Ok(Stream { receiver, piece: Vec::new(), read: 0 })
+        Ok(Stream { receiver, pause_time_max, piece: Vec::new(), read: 0 })
     }
 }
 
@@ -141,6 +154,7 @@ fn hand_over(body: &mut dyn Read, sender: &SyncSender<io::Result<Vec<u8>>>) {
 /// A body that is being received.
 pub struct Stream {
     receiver: Receiver<io::Result<Vec<u8>>>,
+    pause_time_max: Duration,
     piece: Vec<u8>,
     read: usize,
 }
@@ -148,9 +162,13 @@ pub struct Stream {
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.read == self.piece.len() {
-            self.piece = match self.receiver.recv_timeout(PAUSE_TIME_MAX) {
+            self.piece = match self.receiver.recv_timeout(self.pause_time_max) {
                 Ok(piece) => piece?,
-                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let seconds = self.pause_time_max.as_secs_f32();
+                    let what = format!("nothing has come for {seconds} s");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, what));
+                }
                 // Whoever has read the end reads it again.
                 Err(RecvTimeoutError::Disconnected) => Vec::new(),
             };

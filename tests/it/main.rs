@@ -23,4 +23,5 @@ mod settings;
 mod setup;
 mod shell;
 mod simulation;
+mod stored;
 mod support;

@@ -12,7 +12,7 @@ use confab::cli::list::List;
 use confab::cli::local_server::Machine;
 use confab::cli::login::{Console, Login};
 use confab::cli::save::Save;
-use confab::cli::session::{self, Restore, Stored, Verified};
+use confab::cli::session::{self, Report, Restore, Stored, Verified};
 use confab::cli::setup::Setup;
 use confab::cli::uninstall::Uninstall;
 use confab::cli::{self, Command, Exit, SessionAct};
@@ -126,13 +126,15 @@ fn run_session(id: &str, act: SessionAct) -> Result<Exit> {
     let config = marked_config()?;
     let account = config.account()?;
     let client = client(&account, &network)?;
-    let stored = Stored { paths: &paths, client: &client, url: &account.url };
+    let wait = &std::thread::sleep;
+    let stored = Stored { paths: &paths, client: &client, url: &account.url, wait };
     let session = stored.find(id)?;
     let (mut out, mut talk) = (Output(io::stdout()), io::stderr());
     match act {
         SessionAct::ListFiles { json } => session::list_files(&session, json, &mut out).map(done),
         SessionAct::Download { folder: None } => {
-            session::download(&stored, &session, &mut out).map(done)
+            // Not the output that goes on when its reader has gone: there may be gigabytes left.
+            session::download(&stored, &session, &mut io::stdout()).map(done)
         }
         SessionAct::Download { folder: Some(folder) } => {
             let errors = session::download_all(&stored, &session, &folder, &mut out)?;
@@ -149,12 +151,14 @@ fn run_session(id: &str, act: SessionAct) -> Result<Exit> {
             }
             print(&format!("{page}\n"))
         }
-        SessionAct::Verify => {
+        SessionAct::Verify { json } => {
             let (redactor, _) = Redactor::new(&config.redaction);
-            session::verify(&stored, &session, &redactor, &mut out).map(|verified| match verified {
+            let mut report = Report { json, out: &mut out, talk: &mut talk };
+            let verified = session::verify(&stored, &session, &redactor, &mut report)?;
+            Ok(match verified {
                 Verified::Equal => Exit::Done,
                 Verified::Pending => Exit::Skipped,
-                Verified::Different => Exit::Failed,
+                Verified::Different | Verified::Failed => Exit::Failed,
             })
         }
         SessionAct::Restore { claude, cwd } => {
@@ -169,7 +173,7 @@ fn run_session(id: &str, act: SessionAct) -> Result<Exit> {
                 return Ok(Exit::Failed);
             }
             let now = time::rfc3339(SystemTime::now());
-            session::delete(&stored, &session, now, &mut out).map(done)
+            session::delete(&stored, &session, now, &mut out, &mut talk).map(done)
         }
     }
 }

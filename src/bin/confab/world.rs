@@ -193,6 +193,8 @@ pub fn complain(error: &Error) {
     let mut stderr = io::stderr();
     let text = error.to_string();
     let text = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    // Names of files and answers come from elsewhere: they must not move the cursor.
+    let text: String = text.chars().filter(|character| !character.is_control()).collect();
     let _ = writeln!(stderr, "confab: error: {text}");
     if let Some(hint) = error.hint() {
         let _ = writeln!(stderr, "confab: hint: {hint}");

@@ -4,6 +4,7 @@
 mod delete;
 mod download;
 mod files;
+mod json;
 mod restore;
 mod verify;
 
@@ -14,17 +15,23 @@ pub use delete::delete;
 pub use download::{download, download_all};
 pub use files::list_files;
 pub use restore::{Restore, restore};
-pub use verify::{Verified, verify};
+pub use verify::{Report, Verified, verify};
 
 use crate::cli::sessions;
 use crate::config::keys::shown_address;
 use crate::error::{Context, Error, Result};
 use crate::files::Paths;
-use crate::remote::{Client, Failure, Verdict, escaped};
-use crate::wire::FileEntry;
+use crate::remote::{Client, Failure, PAUSE_TIME_MAX, Stream, Verdict, escaped};
+use crate::wire::{FileEntry, TYPE_TRANSCRIPT};
 
 /// Time for one question.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
+/// Times that a backend is asked again which says that it is asked too much.
+const BUSY_RETRIES_MAX: u32 = 5;
+/// The longest wait between two of these.
+const BUSY_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Bytes of a condensed transcript.
+const CONDENSED_BYTES_MAX: u64 = 64 << 20;
 /// Bytes that are copied at once.
 const COPY_BYTES: usize = 64 << 10;
 
@@ -36,6 +43,8 @@ pub struct Stored<'a> {
     pub client: &'a Client,
     /// The backend's address.
     pub url: &'a str,
+    /// Sleeps.
+    pub wait: &'a dyn Fn(Duration),
 }
 
 /// A session that the backend has.
@@ -63,7 +72,8 @@ impl Stored<'_> {
             Err(_) if sessions::is_uuid(word) => word,
             Err(_) => return Err(local.expect_err("it is one")),
         };
-        let id = self.client.session_id(external, REQUEST_TIME_MAX).map_err(told)?;
+        let ask = || self.client.session_id(external, REQUEST_TIME_MAX);
+        let id = self.patiently(&ask).map_err(told)?;
         let (id, external_id) = match id {
             Some(id) => (id, Some(external.to_owned())),
             // What no session of Claude's is called may be the backend's own id.
@@ -79,12 +89,48 @@ impl Stored<'_> {
             };
             return Err(Error::new(what).with_hint(hint));
         };
+        let external_id = external_id.or_else(|| named_by_transcript(&files));
         Ok(Found { id, external_id, files })
     }
 
     fn files(&self, id: &str) -> Result<Option<Vec<FileEntry>>> {
-        self.client.files(id, REQUEST_TIME_MAX).map_err(told)
+        self.patiently(&|| self.client.files(id)).map_err(told)
     }
+
+    /// Opens a file of a session.
+    ///
+    /// # Errors
+    /// As the network.
+    fn download(&self, session: &Found, name: &str) -> Result<Stream> {
+        let ask = || self.client.download(&session.id, name, PAUSE_TIME_MAX);
+        self.patiently(&ask).map_err(told)
+    }
+
+    /// Asks again when the backend says that it is asked too much: a session may have more files
+    /// than it answers for in one go.
+    fn patiently<T>(&self, ask: &dyn Fn() -> Result<T, Failure>) -> Result<T, Failure> {
+        for n_tried in 0..BUSY_RETRIES_MAX {
+            let failure = match ask() {
+                Err(failure) if failure.is_busy => failure,
+                answered => return answered,
+            };
+            let told = match failure.verdict {
+                Verdict::Retry(after) => after,
+                _ => None,
+            };
+            let wait = told.unwrap_or(Duration::from_secs(1 << n_tried));
+            (self.wait)(wait.min(BUSY_WAIT_MAX));
+        }
+        ask()
+    }
+}
+
+/// What Claude Code calls a session, by the name of its transcript.
+fn named_by_transcript(files: &[FileEntry]) -> Option<String> {
+    let mut transcripts = files.iter().filter(|file| file.file_type == TYPE_TRANSCRIPT);
+    let id = transcripts
+        .find_map(|file| file.file_name.strip_suffix(".jsonl").filter(|id| sessions::is_uuid(id)));
+    id.map(str::to_owned)
 }
 
 /// The page of a session on the backend's web site.
@@ -92,7 +138,7 @@ pub fn page(url: &str, session: &Found) -> String {
     format!("{url}/sessions/{}", escaped(&session.id))
 }
 
-/// Writes the session in short, as the backend's JSON.
+/// Writes the session in short, as the backend's JSON, laid out for people.
 ///
 /// # Errors
 /// As the network; when the output cannot be written.
@@ -103,16 +149,24 @@ pub fn get_summary(
     out: &mut dyn Write,
 ) -> Result<()> {
     let what = || format!("get the summary of session {}", session.id);
-    let mut stream = stored.client.condensed(&session.id, chars_max).map_err(|failure| {
-        match failure.verdict {
-            Verdict::Gone => Error::new(what()).caused_by(failure.error).with_hint(
-                "the backend makes none of it, or not at all; confab session download gets the lines",
-            ),
-            _ => told(failure),
-        }
+    let ask = || stored.client.condensed(&session.id, chars_max);
+    let stream = stored.patiently(&ask).map_err(|failure| match failure.verdict {
+        Verdict::Gone => Error::new(what()).caused_by(failure.error).with_hint(
+            "the backend makes none of it, or not at all; confab session download gets the lines",
+        ),
+        _ => told(failure),
     })?;
-    copy(&mut stream, out).context(what)?;
-    writeln!(out).context(|| "write to standard output".into())
+    let mut answer = Vec::new();
+    stream.take(CONDENSED_BYTES_MAX + 1).read_to_end(&mut answer).context(what)?;
+    if answer.len() as u64 > CONDENSED_BYTES_MAX {
+        let why = format!("it has more than {} MiB", CONDENSED_BYTES_MAX >> 20);
+        return Err(Error::new(why).with_hint("--max-chars N gets the end of it")).context(what);
+    }
+    let text = json::indented(&answer).ok_or_else(|| {
+        Error::new("the answer is not that of a confab backend")
+            .with_hint("check backend_url; a proxy or a login page may be in between")
+    });
+    out.write_all(&text.context(what)?).context(|| "write to standard output".into())
 }
 
 /// Copies to the end; how many bytes that were.

@@ -107,6 +107,7 @@ pub const COMMANDS: &[Entry] = &[
         verb: Verb::SessionVerify,
         words: "session verify",
         operands: &[ID],
+        options: &[JSON],
         summary: "proves line by line that the backend has what is here",
         text: &[
             "Every line is redacted again and compared with that of the backend. The exit status is \
@@ -126,7 +127,10 @@ pub const COMMANDS: &[Entry] = &[
         summary: "brings a session back into Claude's folder",
         text: &[
             "On this machine or another one, so that claude --resume finds it. The lines stay as the \
-             backend has them, redacted. Nothing that exists is overwritten.",
+             backend has them, redacted, and what is added to them later is uploaded behind them. \
+             Large outputs that Claude Code keeps in files of their own are not on the backend.",
+            "Nothing that exists is overwritten: a session that is here is not restored. The exit \
+             status is 3 when a file was left out.",
         ],
         examples: &[
             ("confab session restore 3f2a91c0-aaaa-4bbb-8ccc-1234567890ab", "where it ran"),
