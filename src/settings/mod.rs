@@ -3,9 +3,9 @@
 //! The file belongs to others. It is changed in place: order, layout, number spelling, unknown keys
 //! and everybody else's hooks keep their bytes, and so do mode, owner and symbolic link. What is
 //! not as it should be is left alone with an error. Only commands that certainly start confab are
-//! taken for ours ([`command`]), those of the existing client among them.
+//! taken for ours (`command`), those of the existing client among them.
 //!
-//! [`edit`] goes from text to text; [`file`](mod@file) reads, keeps a backup, and writes in one
+//! `edit` goes from text to text; `file` reads, keeps a backup, and writes in one
 //! step that notices other writers.
 //!
 //! Only events are used that every Claude Code knows: until 2.1.20 one unknown name silently
