@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 const PREFIX: &str = "cfb_";
 /// 240 bits: 40 characters without padding.
 const RANDOM_BYTES: usize = 30;
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const STANDARD: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// What is stored of a key.
 pub type KeyHash = [u8; 32];
@@ -22,14 +23,27 @@ pub type Random = fn(&mut [u8]) -> io::Result<()>;
 pub fn new_key(random: Random) -> io::Result<String> {
     let mut bytes = [0; RANDOM_BYTES];
     random(&mut bytes)?;
-    let mut key = String::from(PREFIX);
-    for triple in bytes.chunks_exact(3) {
-        let bits = u32::from_be_bytes([0, triple[0], triple[1], triple[2]]);
-        for shift in [18, 12, 6, 0] {
-            key.push(char::from(ALPHABET[(bits >> shift & 63) as usize]));
+    Ok(format!("{PREFIX}{}", encoded(&bytes, URL_SAFE)))
+}
+
+/// Base64 with padding (RFC 4648, 4).
+pub fn base64(bytes: &[u8]) -> String {
+    let mut text = encoded(bytes, STANDARD);
+    text.extend(std::iter::repeat_n('=', (3 - bytes.len() % 3) % 3));
+    text
+}
+
+/// Without padding.
+fn encoded(bytes: &[u8], alphabet: &[u8; 64]) -> String {
+    let mut text = String::new();
+    for part in bytes.chunks(3) {
+        let of = |index: usize| part.get(index).copied().unwrap_or(0);
+        let bits = u32::from_be_bytes([0, of(0), of(1), of(2)]);
+        for shift in [18, 12, 6, 0].into_iter().take(part.len() + 1) {
+            text.push(char::from(alphabet[(bits >> shift & 63) as usize]));
         }
     }
-    Ok(key)
+    text
 }
 
 /// Makes a random UUID (version 4).
@@ -76,6 +90,14 @@ mod tests {
     fn a_key_is_url_safe_base64_of_all_random_bytes() {
         // RFC 4648 of fa fb fc fd fe ff.
         assert_eq!(new_key(counting).unwrap(), format!("cfb_{}", "-vv8_f7_".repeat(5)));
+    }
+
+    #[test]
+    fn base64_is_padded() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
     }
 
     #[test]

@@ -16,9 +16,11 @@ const KEY_NAME_DEFAULT: &str = "default";
 /// Bytes of a user's and of a key's name.
 const NAME_BYTES_MAX: usize = 255;
 /// Words of a command.
-const WORDS_MAX: usize = 2;
+const WORDS_MAX: usize = 3;
 /// Options that take a value.
-const OPTIONS: [&str; 4] = ["data", "listen", "user", "name"];
+const OPTIONS: [&str; 5] = ["data", "listen", "user", "name", "session"];
+/// Options that take none.
+const FLAGS: [&str; 1] = ["html"];
 
 /// How to use it.
 pub const HELP: &str = "\
@@ -30,6 +32,10 @@ Usage:
   confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
   confab-server check [--data DIR]
   confab-server backup FILE [--data DIR]
+  confab-server restore FILE [--data DIR]
+  confab-server export FOLDER [--session ID] [--html] [--data DIR]
+  confab-server delete session ID | user NAME [--data DIR]
+  confab-server vacuum [--data DIR]
   confab-server help | version
 
   serve        answers until SIGTERM; says `listening on http://ADDRESS:PORT` when it is ready
@@ -41,11 +47,18 @@ Usage:
   check        reads everything that is stored; the exit status is 1 when something is damaged
   backup       writes a copy of everything into a new file, also while the server runs, and
                checks the copy
+  restore      makes a data folder from such a copy; there must be none yet
+  export       writes every file of every session, or of one, as it was uploaded, with what is
+               known of it in session.json, and with --html a page that needs nothing else
+  delete       removes a session, or a user with keys and sessions, so that nothing of it is left
+               in the data folder; backups keep what they have
+  vacuum       gives back the space of what was removed
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one)
   --data    where everything is kept (~/.confab/server)
   --user    whose key it is: a mail address or a name (admin@local.dev)
   --name    what the key is for (default)
+  --session the id of a session on this server
 ";
 
 /// What to do, and with which data folder; `None` for the default one.
@@ -86,6 +99,23 @@ pub enum Act {
     Check,
     /// Copy everything into this file.
     Backup(PathBuf),
+    /// Make a data folder from this file.
+    Restore(PathBuf),
+    /// Write sessions as files.
+    Export {
+        /// Where to.
+        folder: PathBuf,
+        /// The only one that is wanted.
+        session: Option<String>,
+        /// With a page to read.
+        html: bool,
+    },
+    /// Remove a session by its id.
+    DeleteSession(String),
+    /// Remove a user by their mail address or account name.
+    DeleteUser(String),
+    /// Give back free space.
+    Vacuum,
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -107,6 +137,8 @@ struct Line {
     words: Vec<OsString>,
     /// Options with their values.
     options: Vec<(&'static str, OsString)>,
+    /// Options without one.
+    flags: Vec<&'static str>,
     /// Asked for instead of anything else.
     instead: Option<Act>,
 }
@@ -124,6 +156,10 @@ impl Line {
                     let known = known.expect("it was just found");
                     let value = parser.value().context(|| format!("read --{known}"))?;
                     line.options.push((known, value));
+                }
+                Long(name) if FLAGS.contains(&name) => {
+                    let known = FLAGS.into_iter().find(|flag| *flag == name);
+                    line.flags.push(known.expect("it was just found"));
                 }
                 other => return Err(other.unexpected()).context(|| "read the command line".into()),
             }
@@ -150,15 +186,24 @@ impl Line {
                 (Act::KeyRevoke { user: self.user()?, name: self.name()? }, &["user", "name"])
             }
             (_, ["check"]) => (Act::Check, &[]),
+            (_, ["delete", "session", id]) => (Act::DeleteSession((*id).to_owned()), &[]),
+            (_, ["delete", "user", name]) => (Act::DeleteUser((*name).to_owned()), &[]),
+            (_, ["vacuum"]) => (Act::Vacuum, &[]),
+            (_, ["export", _]) => {
+                let folder = PathBuf::from(&self.words[1]);
+                let session = self.optional("session")?;
+                let html = self.flags.contains(&"html");
+                (Act::Export { folder, session, html }, &["session", "html"])
+            }
             (_, ["backup", _]) => (Act::Backup(PathBuf::from(&self.words[1])), &[]),
+            (_, ["restore", _]) => (Act::Restore(PathBuf::from(&self.words[1])), &[]),
             (_, []) => return Err(Error::new("no command")),
             _ => return Err(Error::new(format!("unknown command `{}`", words.join(" ")))),
         };
-        let stray =
-            self.options.iter().find(|(name, _)| *name != "data" && !options.contains(name));
-        match stray {
+        let mut given = self.options.iter().map(|(name, _)| name).chain(&self.flags);
+        match given.find(|name| **name != "data" && !options.contains(name)) {
             None => Ok(Command { act, data }),
-            Some((name, _)) => Err(Error::new(format!("--{name} does not belong to this command"))),
+            Some(name) => Err(Error::new(format!("--{name} does not belong to this command"))),
         }
     }
 
@@ -168,9 +213,13 @@ impl Line {
     }
 
     fn text(&self, name: &str, default: &str) -> Result<String> {
+        Ok(self.optional(name)?.unwrap_or_else(|| default.to_owned()))
+    }
+
+    fn optional(&self, name: &str) -> Result<Option<String>> {
         match self.option(name).map(|value| value.to_str()) {
-            None => Ok(default.to_owned()),
-            Some(Some(text)) => Ok(text.to_owned()),
+            None => Ok(None),
+            Some(Some(text)) => Ok(Some(text.to_owned())),
             Some(None) => Err(Error::new(format!("--{name} is not UTF-8"))),
         }
     }
@@ -220,6 +269,16 @@ mod tests {
             ("user list --data=d", Act::UserList, Some("d")),
             ("check", Act::Check, None),
             ("backup /b/c.db", Act::Backup("/b/c.db".into()), None),
+            ("export f", Act::Export { folder: "f".into(), session: None, html: false }, None),
+            (
+                "export --html f --session s",
+                Act::Export { folder: "f".into(), session: Some("s".into()), html: true },
+                None,
+            ),
+            ("restore b", Act::Restore("b".into()), None),
+            ("delete session x", Act::DeleteSession("x".into()), None),
+            ("delete user a@b --data d", Act::DeleteUser("a@b".into()), Some("d")),
+            ("vacuum", Act::Vacuum, None),
             ("help", Act::Help, None),
             ("serve --help", Act::Help, None),
             ("version", Act::Version, None),
@@ -250,6 +309,12 @@ mod tests {
             "user list --user x",
             "backup",
             "backup a b",
+            "delete session",
+            "delete x y",
+            "export",
+            "restore",
+            "check --html",
+            "export f --html=yes",
             "key list --name x",
         ];
         for line in lines {

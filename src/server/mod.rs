@@ -13,6 +13,7 @@
 //! | `json` | tolerant reading of bodies |
 //! | `auth` | keys |
 //! | `condensed` | what was said in a session |
+//! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`Store`] | SQLite |
 //! | [`command`] | the command line |
@@ -24,6 +25,7 @@ mod auth;
 pub mod command;
 mod condensed;
 mod connection;
+mod export;
 mod http;
 mod json;
 mod lines;
@@ -39,6 +41,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::api::Api;
 pub use self::auth::{KeyHash, Random, hash, new_key};
 use self::connection::{Body, Connection, HEAD_TIME_MAX, IDLE_TIME_MAX, REQUEST_TIME_MAX};
+pub use self::export::{Exported, export};
 use self::http::Response;
 pub use self::store::{KeyEntry, Report, Store, UserEntry};
 use crate::error::{Context, Result};

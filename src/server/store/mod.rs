@@ -8,6 +8,7 @@
 
 mod files;
 mod links;
+mod removal;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -20,12 +21,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use self::files::{Append, Appended, Download};
-pub use self::sessions::{Changed, Opening, SessionUpdate};
+pub use self::sessions::{Changed, Opening, SessionEvent, SessionUpdate, Stored};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
 use super::auth::KeyHash;
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, private_folder};
 
+/// The database's name in its folder.
+const FILE_NAME: &str = "confab.db";
 /// How long a statement waits for another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle reading connections that are kept.
@@ -67,7 +70,7 @@ impl Store {
     /// When the file system refuses, or the database is damaged or of a newer version.
     pub fn open(folder: &Path) -> Result<Store> {
         private_folder(folder).context(|| format!("make folder {}", folder.display()))?;
-        let path = folder.join("confab.db");
+        let path = folder.join(FILE_NAME);
         // SQLite would create it with the umask's mode; its log files take the mode of this one.
         private_file()
             .append(true)
@@ -77,6 +80,18 @@ impl Store {
         let mut writer = connect(&path)?;
         migrate(&mut writer).context(|| format!("open database {}", path.display()))?;
         Ok(Store::of(path, writer))
+    }
+
+    /// As [`Store::open`], but makes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is no database.
+    pub fn open_existing(folder: &Path) -> Result<Store> {
+        if !folder.join(FILE_NAME).exists() {
+            return Err(Error::new(format!("there is no database in {}", folder.display()))
+                .with_hint("name the server's folder with --data"));
+        }
+        Store::open(folder)
     }
 
     fn of(path: PathBuf, writer: Connection) -> Store {
@@ -195,6 +210,8 @@ fn connect(path: &Path) -> Result<Connection> {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // What is deleted is overwritten: it was somebody's session.
+        connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)?;
         Ok(connection)
     };

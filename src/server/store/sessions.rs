@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{Failure, Store, files, line_number, micros, text_time};
 use crate::error::Result;
@@ -60,6 +62,29 @@ pub enum Changed {
     NoSession,
     /// It is another user's.
     Denied,
+}
+
+/// A session and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The id on the wire.
+    pub id: String,
+    /// Number of the owner.
+    pub user: i64,
+    /// Mail address or account name of the owner.
+    pub email: String,
+}
+
+/// An event as it was sent.
+#[derive(Debug, Serialize)]
+pub struct SessionEvent {
+    /// Its type.
+    pub event_type: String,
+    /// RFC 3339.
+    pub timestamp: String,
+    /// What came with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<Box<RawValue>>,
 }
 
 impl Store {
@@ -193,17 +218,42 @@ impl Store {
         })
     }
 
-    /// Deletes a user's session with all that belongs to it; false when there is none.
+    /// All sessions with their owners, the oldest first, or the one with this id.
     ///
     /// # Errors
-    /// When the database fails; nothing is deleted then.
-    pub fn delete_session(&self, user: i64, session: &str) -> Result<bool> {
-        self.write("delete a session", |transaction| {
-            let Some((id, _)) = owned(transaction, user, session)? else {
-                return Ok(false);
-            };
-            transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
-            Ok(true)
+    /// When the database fails.
+    pub fn stored(&self, only: Option<&str>) -> Result<Vec<Stored>> {
+        self.read("list sessions", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT uuid, user_id, users.email FROM sessions JOIN users ON users.id = user_id
+                 WHERE ?1 IS NULL OR uuid = ?1 ORDER BY sessions.id",
+            )?;
+            let stored = statement.query_map([only], |row| {
+                Ok(Stored { id: row.get(0)?, user: row.get(1)?, email: row.get(2)? })
+            })?;
+            Ok(stored.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// The events of a user's session, the oldest first; none when there is no such session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn session_events(&self, user: i64, session: &str) -> Result<Vec<SessionEvent>> {
+        self.read("list events", |connection| {
+            let Some((id, _)) = owned(connection, user, session)? else { return Ok(Vec::new()) };
+            let mut statement = connection.prepare_cached(
+                "SELECT type, timestamp, payload FROM events WHERE session_id = ? ORDER BY id",
+            )?;
+            let events = statement.query_map([id], |row| {
+                let payload: Option<String> = row.get(2)?;
+                Ok(SessionEvent {
+                    event_type: row.get(0)?,
+                    timestamp: text_time(row.get(1)?),
+                    payload: payload.and_then(|text| RawValue::from_string(text).ok()),
+                })
+            })?;
+            Ok(events.collect::<rusqlite::Result<_>>()?)
         })
     }
 

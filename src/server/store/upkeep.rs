@@ -1,14 +1,16 @@
 //! Looking after the database: whether it is whole, a copy of it, who may use it.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::files::block_with;
-use super::{Failure, Store, connect, micros, text_time};
+use super::{FILE_NAME, Failure, Store, connect, micros, migrate, text_time};
 use crate::error::{Context, Error, Result};
-use crate::files::{private_file, remove_if_present};
+use crate::files::{move_new, private_file, private_folder, remove_if_present};
 
 /// Problems that are told one by one.
 const PROBLEMS_MAX: usize = 100;
@@ -99,6 +101,34 @@ impl Store {
         copied.context(what)
     }
 
+    /// Makes a database in a folder from a backup, brought to the version of this program and
+    /// checked.
+    ///
+    /// # Errors
+    /// When there is a database already, or the backup cannot be read or is not whole; there is
+    /// no database then.
+    pub fn restore(backup: &Path, folder: &Path) -> Result<Report> {
+        let what = || format!("restore {}", backup.display());
+        private_folder(folder).context(|| format!("make folder {}", folder.display()))?;
+        let path = folder.join(FILE_NAME);
+        if path.symlink_metadata().is_ok() {
+            let taken = Error::new(format!("{} is there already", path.display()));
+            return Err(taken.with_hint("name another --data folder, or move that one away"));
+        }
+        let temporary = folder.join(format!(".{FILE_NAME}-{}.restoring", std::process::id()));
+        let restored = restored_to(&temporary, backup);
+        let moved = restored.and_then(|report| {
+            move_new(&temporary, &path).context(|| format!("make {}", path.display()))?;
+            Ok(report)
+        });
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = temporary.clone().into_os_string();
+            name.push(suffix);
+            let _ = remove_if_present(Path::new(&name));
+        }
+        moved.context(what)
+    }
+
     fn copy_to(&self, path: &str) -> Result<()> {
         // A transaction of its own would keep SQLite from it.
         let reader = connect(&self.path)?;
@@ -180,6 +210,25 @@ impl Store {
             })?;
             Ok(users.collect::<rusqlite::Result<_>>()?)
         })
+    }
+}
+
+/// Copies a backup, and makes sure that it can be served.
+fn restored_to(path: &Path, backup: &Path) -> Result<Report> {
+    let mut from = File::open(backup).context(|| "open it".into())?;
+    let new = private_file().write(true).create_new(true).open(path);
+    let mut to = new.context(|| format!("make {}", path.display()))?;
+    io::copy(&mut from, &mut to).context(|| format!("write {}", path.display()))?;
+    to.sync_all().context(|| format!("write {}", path.display()))?;
+    drop(to);
+    let mut writer = connect(path)?;
+    migrate(&mut writer).context(|| "read it as a database".into())?;
+    let store = Store::of(path.to_owned(), writer);
+    let report = store.check()?;
+    store.checkpoint()?;
+    match report.problems.first() {
+        Some(problem) => Err(Error::new(format!("it is not whole: {problem}"))),
+        None => Ok(report),
     }
 }
 

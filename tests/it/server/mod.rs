@@ -1,8 +1,10 @@
 //! The embedded backend as a process: what it keeps, what it withstands.
 
 mod durability;
+mod export;
 mod hostile;
 pub mod process;
+mod removal;
 mod storage;
 mod upkeep;
 mod users;

@@ -6,7 +6,7 @@ use std::thread;
 use super::process::{Folder, Server, command, create_key};
 
 /// What a command of the server says, and its exit status.
-fn run(words: &[&str], folder: &Folder) -> (String, i32) {
+pub fn run(words: &[&str], folder: &Folder) -> (String, i32) {
     let output = command(words, &folder.0).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (String::from_utf8(said).unwrap(), output.status.code().unwrap())
@@ -100,4 +100,48 @@ fn a_revoked_key_stops_working_at_once() {
     );
     let (said, _) = run(&["user", "list"], &folder);
     assert!(said.lines().count() == 2 && said.contains("0 keys, 0 sessions, 0 bytes"), "{said}");
+}
+
+#[test]
+fn a_restored_backup_is_served_and_replaces_nothing() {
+    let folder = Folder::new();
+    let key = create_key(&folder.0, "me@x");
+    let server = Server::start(&folder.0);
+    let session = server.session(&key, "e");
+    assert_eq!(server.append(&key, &session, 1, &["one", "two"]).status, 200);
+    let backup = folder.0.join("backup.db");
+    assert_eq!(run(&["backup", backup.to_str().unwrap()], &folder).1, 0);
+    let words = ["restore", backup.to_str().unwrap()];
+    let (said, status) = run(&words, &folder);
+    assert!(status == 1 && said.contains("is there already") && said.contains("hint: "), "{said}");
+
+    let new = Folder::new();
+    let (said, status) = run(&words, &new);
+    assert!(status == 0 && said.ends_with(": 1 sessions, 2 lines, checked\n"), "{said}");
+    let restored = Server::start(&new.0);
+    assert_eq!(restored.download(&key, &session), "one\ntwo\n");
+    assert_eq!(restored.append(&key, &session, 3, &["three"]).status, 200);
+    assert!(server.terminate());
+
+    let mut bytes = std::fs::read(&backup).unwrap();
+    let end = bytes.len();
+    bytes[end / 2..].fill(7);
+    for damaged in [&bytes[..], &bytes[..end / 3], b"no database"] {
+        std::fs::write(&backup, damaged).unwrap();
+        let other = Folder::new();
+        let (said, status) = run(&words, &other);
+        assert_eq!(status, 1, "{said}");
+        assert_eq!(std::fs::read_dir(&other.0).unwrap().count(), 0, "{said}");
+    }
+}
+
+/// A misspelt folder is no empty server.
+#[test]
+fn commands_make_no_database_where_there_is_none() {
+    let folder = Folder::new();
+    for words in [&["check"][..], &["key", "list"], &["vacuum"], &["delete", "session", "x"]] {
+        let (said, status) = run(words, &folder);
+        assert!(status == 1 && said.contains("there is no database in"), "{said}");
+    }
+    assert!(!folder.0.exists());
 }

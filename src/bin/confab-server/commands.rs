@@ -1,48 +1,23 @@
-//! The embedded backend's binary: arguments, environment, clock and randomness enter here.
+//! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, Read, Write};
-use std::net::TcpListener;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use confab::error::{Context, Error, Result};
 use confab::server::command::{self, Act, Command};
-use confab::server::{KeyEntry, Report, Server, Store, UserEntry, World, hash, new_key};
-use confab::sys::signals::{self, Signal};
+use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
 
-/// For requests in flight when the server is told to stop.
-const STOP_TIME_MAX: Duration = Duration::from_secs(10);
-
-fn main() -> ExitCode {
-    // Before any thread: threads inherit the mask.
-    signals::block();
-    let command = match command::parse(std::env::args_os().skip(1)) {
-        Ok(command) => command,
-        Err(error) => return fail(&error, ExitCode::from(2)),
-    };
-    match run(command) {
-        Ok(code) => code,
-        Err(error) => fail(&error, ExitCode::FAILURE),
-    }
-}
-
-fn fail(error: &Error, code: ExitCode) -> ExitCode {
-    eprintln!("confab-server: error: {error}");
-    if let Some(hint) = error.hint() {
-        eprintln!("hint: {hint}");
-    }
-    code
-}
-
-fn run(command: Command) -> Result<ExitCode> {
+/// Does what was asked for.
+pub fn run(command: Command) -> Result<ExitCode> {
     let Command { act, data } = command;
     match act {
         Act::Help => say(command::HELP.trim_end())?,
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
-        Act::Serve(listen) => serve(&listen, data)?,
+        Act::Serve(listen) => crate::serve(&listen, data)?,
         Act::UserAdd(user) => {
-            let is_new = open(data)?.add_user(&user, SystemTime::now())?;
+            let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
         }
         Act::UserList => {
@@ -52,8 +27,8 @@ fn run(command: Command) -> Result<ExitCode> {
             }
         }
         Act::KeyCreate { user, name } => {
-            let key = new_key(random).context(|| "read /dev/urandom".into())?;
-            open(data)?.create_key(&user, &name, &hash(&key), SystemTime::now())?;
+            let key = new_key(crate::random).context(|| "read /dev/urandom".into())?;
+            made(data)?.create_key(&user, &name, &hash(&key), SystemTime::now())?;
             say(&key)?;
         }
         Act::KeyList => {
@@ -73,6 +48,33 @@ fn run(command: Command) -> Result<ExitCode> {
             let Report { sessions, lines, .. } = open(data)?.backup(&file)?;
             say(&format!("{}: {sessions} sessions, {lines} lines, checked", file.display()))?;
         }
+        Act::Restore(file) => {
+            let folder = data_folder(data)?;
+            let Report { sessions, lines, .. } = Store::restore(&file, &folder)?;
+            let place = folder.display();
+            say(&format!("{place}: {sessions} sessions, {lines} lines, checked"))?;
+        }
+        Act::Export { folder, session, html } => {
+            let Exported { sessions, files, bytes } =
+                export(&open(data)?, &folder, session.as_deref(), html)?;
+            let place = folder.display();
+            say(&format!("{place}: {sessions} sessions, {files} files, {bytes} bytes"))?;
+        }
+        Act::DeleteSession(id) => match open(data)?.remove_session(&id)? {
+            true => say(&format!("nothing of session {id} is left here"))?,
+            false => return Err(Error::new(format!("there is no session {id}"))),
+        },
+        Act::DeleteUser(user) => match open(data)?.remove_user(&user)? {
+            true => say(&format!("nothing of {user} is left here"))?,
+            false => {
+                return Err(Error::new(format!("there is no user {user}"))
+                    .with_hint("`confab-server user list` shows all"));
+            }
+        },
+        Act::Vacuum => {
+            open(data)?.vacuum()?;
+            say("no free space is left in the database")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -90,26 +92,17 @@ fn tell(report: &Report) -> Result<ExitCode> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn open(data: Option<PathBuf>) -> Result<Store> {
+/// What a first command may make.
+fn made(data: Option<PathBuf>) -> Result<Store> {
     Store::open(&data_folder(data)?)
 }
 
-fn serve(listen: &str, data: Option<PathBuf>) -> Result<()> {
-    env_logger::Builder::new().filter_level(log::LevelFilter::Info).init();
-    let store = Store::open(&data_folder(data)?)?;
-    let listener = TcpListener::bind(listen).map_err(|error| {
-        Error::new(format!("listen on {listen}"))
-            .caused_by(error)
-            .with_hint("`--listen 127.0.0.1:0` takes a free port")
-    })?;
-    let world = World { now: SystemTime::now, monotonic: Instant::now, random };
-    let server = Server::start(listener, store, world)?;
-    say(&format!("listening on http://{}", server.address()))?;
-    while signals::wait() == Signal::Wake {}
-    server.stop(STOP_TIME_MAX)
+fn open(data: Option<PathBuf>) -> Result<Store> {
+    Store::open_existing(&data_folder(data)?)
 }
 
-fn data_folder(data: Option<PathBuf>) -> Result<PathBuf> {
+/// The folder with everything.
+pub fn data_folder(data: Option<PathBuf>) -> Result<PathBuf> {
     match (data, home::home_dir()) {
         (Some(folder), _) => Ok(folder),
         (None, Some(home)) => Ok(home.join(".confab").join("server")),
@@ -119,11 +112,8 @@ fn data_folder(data: Option<PathBuf>) -> Result<PathBuf> {
     }
 }
 
-fn say(line: &str) -> Result<()> {
+/// One line of data.
+pub fn say(line: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context(|| "write to stdout".into())
-}
-
-fn random(bytes: &mut [u8]) -> io::Result<()> {
-    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
 }
