@@ -25,8 +25,8 @@ pub struct Caller {
     pub is_secure: bool,
     /// The authority that it asked for, `HOST` or `HOST:PORT`; empty when it names none.
     pub authority: String,
-    /// What a trusted proxy calls the request.
-    pub request_id: Option<String>,
+    /// What the request is called in answer and log.
+    pub request_id: String,
 }
 
 /// What the operator says about names, paths and proxies.
@@ -66,17 +66,23 @@ impl Names {
         self.proxies.contains(&address.to_canonical())
     }
 
-    /// Who sends a request that came from `peer`.
-    pub fn caller(&self, head: &Head, peer: IpAddr, is_secure: bool) -> Caller {
+    /// Who sends a request that came from `peer`, and that `name` names unless a trusted proxy has.
+    pub fn caller(
+        &self,
+        head: &Head,
+        peer: IpAddr,
+        is_secure: bool,
+        name: impl FnOnce() -> String,
+    ) -> Caller {
         let authority = head.header("host").unwrap_or("").to_owned();
-        let direct = Caller { address: peer.to_canonical(), is_secure, authority, request_id: None };
+        let address = peer.to_canonical();
         if !self.trusts(peer) {
-            return direct;
+            return Caller { address, is_secure, authority, request_id: name() };
         }
         let hops = || head.all("x-forwarded-for").flat_map(|value| value.split(','));
         let skipped = hops().count().saturating_sub(HOPS_MAX);
         // From the right: what is left of the first hop that we do not trust, that hop invented.
-        let mut address = direct.address;
+        let mut address = address;
         for hop in hops().skip(skipped).collect::<Vec<_>>().into_iter().rev() {
             let Some(hop) = hop_address(hop.trim()) else { break };
             address = hop;
@@ -89,8 +95,10 @@ impl Names {
             address,
             is_secure: last("x-forwarded-proto")
                 .map_or(is_secure, |proto| proto.eq_ignore_ascii_case("https")),
-            authority: last("x-forwarded-host").map_or(direct.authority, str::to_owned),
-            request_id: last("x-request-id").filter(|id| is_id(id)).map(str::to_owned),
+            authority: last("x-forwarded-host").map_or(authority, str::to_owned),
+            request_id: last("x-request-id")
+                .filter(|id| is_id(id))
+                .map_or_else(name, str::to_owned),
         }
     }
 
@@ -158,7 +166,7 @@ mod tests {
 
     fn status_of(names: &Names, host: &str) -> u16 {
         let head = head(&format!("Host: {host}\r\n"));
-        let caller = names.caller(&head, "127.0.0.1".parse().unwrap(), false);
+        let caller = names.caller(&head, "127.0.0.1".parse().unwrap(), false, String::new);
         names.check(&caller).map_or_else(|response| response.status, |()| 200)
     }
 
@@ -215,20 +223,23 @@ mod tests {
             ("X-Forwarded-For: [2001:db8::1]:80\r\n", "2001:db8::1"),
         ];
         for (value, address) in cases {
-            let caller = names.caller(&head(value), "::ffff:127.0.0.1".parse().unwrap(), false);
+            let peer = "::ffff:127.0.0.1".parse().unwrap();
+            let caller = names.caller(&head(value), peer, false, String::new);
             assert_eq!(caller.address, address.parse::<IpAddr>().unwrap(), "{value}");
             assert!(caller.is_secure);
             assert_eq!(caller.authority, "outer:1");
-            assert_eq!(caller.request_id.as_deref(), Some("id-1"));
+            assert_eq!(caller.request_id, "id-1");
         }
         let stranger = names.caller(
             &head("X-Forwarded-For: 10.9.9.9\r\n"),
             "192.0.2.1".parse().unwrap(),
             false,
+            || "own".into(),
         );
         assert_eq!(stranger.address, "192.0.2.1".parse::<IpAddr>().unwrap());
         assert!(!stranger.is_secure);
-        assert_eq!((stranger.authority.as_str(), stranger.request_id), ("inner", None));
+        let named = (stranger.authority.as_str(), stranger.request_id.as_str());
+        assert_eq!(named, ("inner", "own"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::http::{Head, Payload, Pieces, Response};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error};
 
 /// An answer that is shorter fits into one packet in any case.
 const BYTES_MIN: u64 = 1024;
@@ -99,9 +99,7 @@ enum Encoder {
 impl Encoder {
     fn new(coding: Coding) -> io::Result<Encoder> {
         Ok(match coding {
-            Coding::Gzip => {
-                Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)))
-            }
+            Coding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL))),
             Coding::Zstd => {
                 Encoder::Zstd(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?)
             }
@@ -191,7 +189,9 @@ mod tests {
         let mut text = Vec::new();
         match coding {
             Some("gzip") => flate2::read::GzDecoder::new(bytes).read_to_end(&mut text).unwrap(),
-            Some("zstd") => zstd::stream::Decoder::new(bytes).unwrap().read_to_end(&mut text).unwrap(),
+            Some("zstd") => {
+                zstd::stream::Decoder::new(bytes).unwrap().read_to_end(&mut text).unwrap()
+            }
             _ => return bytes.to_vec(),
         };
         text

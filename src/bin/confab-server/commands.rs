@@ -1,12 +1,14 @@
 //! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use confab::error::{Context, Error, Result};
-use confab::server::command::{self, Act, Command};
+use confab::files::read_bounded;
+use confab::server::command::{self, Act, Command, Wishes};
+use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
 
 /// Does what was asked for.
@@ -15,7 +17,12 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match act {
         Act::Help => say(command::HELP.trim_end())?,
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
-        Act::Serve(listen) => crate::serve(&listen, data)?,
+        Act::Serve(wishes) => crate::serve(&wishes, data)?,
+        Act::Config(wishes) => {
+            let effective = effective(&wishes, &data_folder(data)?)?;
+            let text = serde_json::to_string_pretty(&effective);
+            say(&text.context(|| "write the settings".into())?)?;
+        }
         Act::UserAdd(user) => {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
@@ -77,6 +84,18 @@ pub fn run(command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings: the defaults, the file, the command line.
+pub fn effective(wishes: &Wishes, data: &Path) -> Result<Effective> {
+    let path = wishes.config.clone().unwrap_or_else(|| data.join("server.json"));
+    let bytes = match read_bounded(&path, FILE_BYTES_MAX) {
+        Ok(bytes) => Some(bytes),
+        // Only a file that was asked for must be there.
+        Err(error) if error.kind() == ErrorKind::NotFound && wishes.config.is_none() => None,
+        Err(error) => return Err(error).context(|| format!("read {}", path.display())),
+    };
+    Effective::read(bytes.as_deref().map(|bytes| (path.as_path(), bytes)), &wishes.options)
 }
 
 /// What a check has found.

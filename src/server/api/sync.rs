@@ -1,6 +1,7 @@
 //! What the client sends while a session runs: init, chunk, event.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
@@ -67,6 +68,10 @@ impl Api {
             .store
             .append(user.id, &append, now)
             .map_err(|error| Refused::Failed("Failed to store chunk", error))?;
+        if let Appended::Stored(_) = appended {
+            let lines = chunk.lines.count() as u64;
+            self.surroundings.metrics.lines.fetch_add(lines, Ordering::Relaxed);
+        }
         answered(appended, chunk.first_line)
     }
 

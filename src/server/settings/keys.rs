@@ -126,24 +126,18 @@ pub const KEYS: [Key; 33] = [
         "seconds for a whole request that arrives slower than bytes_per_second_min",
         |s| &mut s.request_seconds_max,
     ),
-    seconds(
-        "idle_seconds_max",
-        "idle-seconds-max",
-        "seconds between two requests",
-        |s| &mut s.idle_seconds_max,
-    ),
+    seconds("idle_seconds_max", "idle-seconds-max", "seconds between two requests", |s| {
+        &mut s.idle_seconds_max
+    }),
     seconds(
         "answer_seconds_max",
         "answer-seconds-max",
         "seconds for each 256 KiB of an answer",
         |s| &mut s.answer_seconds_max,
     ),
-    seconds(
-        "unwanted_seconds_max",
-        "unwanted-seconds-max",
-        "seconds for a refused body",
-        |s| &mut s.unwanted_seconds_max,
-    ),
+    seconds("unwanted_seconds_max", "unwanted-seconds-max", "seconds for a refused body", |s| {
+        &mut s.unwanted_seconds_max
+    }),
     seconds(
         "stop_seconds_max",
         "stop-seconds-max",
@@ -228,8 +222,9 @@ impl Key {
                 .map(|text| *at(settings) = Some(folder.join(text))),
             Slot::Names(at) => list_of(value, |text| is_name(text).then(|| text.to_lowercase()))
                 .map(|names| *at(settings) = names),
-            Slot::Addresses(at) => list_of(value, |text| text.parse().ok())
-                .map(|addresses| *at(settings) = addresses),
+            Slot::Addresses(at) => {
+                list_of(value, |text| text.parse().ok()).map(|addresses| *at(settings) = addresses)
+            }
         };
         taken.ok_or_else(|| self.expected())
     }
@@ -283,11 +278,7 @@ const fn rate(
     number(name, option, about, at, (0, REQUESTS_MAX))
 }
 
-const fn burst(
-    name: &'static str,
-    option: &'static str,
-    at: fn(&mut Settings) -> &mut u64,
-) -> Key {
+const fn burst(name: &'static str, option: &'static str, at: fn(&mut Settings) -> &mut u64) -> Key {
     number(name, option, "how many of them at once after a pause", at, (1, REQUESTS_MAX))
 }
 

@@ -10,7 +10,6 @@ mod keys;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
@@ -146,13 +145,6 @@ pub struct Effective {
     origins: Vec<Origin>,
 }
 
-impl Settings {
-    /// The length of one of the settings that are named in seconds.
-    pub fn seconds(count: u64) -> Duration {
-        Duration::from_secs(count)
-    }
-}
-
 impl Effective {
     /// The defaults, changed by what a file says, then by options of the command line, which are
     /// [known](option). Paths in the file are relative to its folder.
@@ -226,7 +218,8 @@ pub fn option(name: &str) -> Option<&'static str> {
 
 fn unknown(name: &str) -> Error {
     // Names are compared by what they share at their beginning: enough for `_max` left away.
-    let shared = |key: &&Key| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    let shared =
+        |key: &&Key| key.name.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
     let nearest = KEYS.iter().max_by_key(shared).filter(|key| shared(key) >= 3);
     let hint = match nearest {
         Some(key) => format!("is {} meant? `confab-server config` shows all keys", key.name),
@@ -325,8 +318,11 @@ mod tests {
                 key.set(&mut changed, &value, Path::new("")).unwrap();
             }
             assert_eq!(changed, settings, "{}", key.name);
-            assert!(KEYS[index + 1..].iter().all(|other| other.name != key.name
-                && other.option != key.option));
+            assert!(
+                KEYS[index + 1..]
+                    .iter()
+                    .all(|other| other.name != key.name && other.option != key.option)
+            );
             assert!(!key.about.is_empty() && !key.about.ends_with('.'), "{}", key.name);
         }
     }

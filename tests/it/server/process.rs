@@ -34,18 +34,46 @@ impl Drop for Folder {
 pub struct Server {
     child: Child,
     pub address: String,
+    pub url: String,
+    /// What it says of where its metrics are.
+    pub metrics: Option<String>,
 }
 
+/// Tests ask more often than people, and under a name that says nothing.
+const PATIENT: [&str; 10] = [
+    "--host",
+    "x",
+    "--requests-per-hour",
+    "0",
+    "--validate-per-hour",
+    "0",
+    "--sync-per-hour",
+    "0",
+    "--read-per-hour",
+    "0",
+];
+
 impl Server {
+    /// Without limits on how often it is asked.
     pub fn start(data: &Path) -> Server {
-        let mut child = command(&["serve", "--listen", "127.0.0.1:0"], data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://").unwrap().to_owned();
-        Server { child, address }
+        Server::start_with(data, &PATIENT)
+    }
+
+    /// With settings as on the command line, and the defaults.
+    pub fn start_with(data: &Path, settings: &[&str]) -> Server {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], settings].concat();
+        let mut child = command(&arguments, data).stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            line.trim_end().to_owned()
+        };
+        let url = line().strip_prefix("listening on ").unwrap().to_owned();
+        let metrics = settings.contains(&"--metrics").then(line);
+        let (_, rest) = url.split_once("://").unwrap();
+        let address = rest.split('/').next().unwrap().to_owned();
+        Server { child, address, url, metrics }
     }
 
     /// SIGKILL: what was not written is lost.
@@ -68,6 +96,11 @@ impl Server {
     /// SIGTERM, without waiting.
     pub fn signal(&self) {
         self.send_signal("-TERM");
+    }
+
+    /// SIGHUP: read again what can be.
+    pub fn hang_up(&self) {
+        self.send_signal("-HUP");
     }
 
     fn send_signal(&self, signal: &str) {
