@@ -183,7 +183,7 @@ pub fn bind(listen: &str) -> Result<TcpListener> {
     TcpListener::bind(listen).map_err(|error| {
         Error::new(format!("listen on {listen}"))
             .caused_by(error)
-            .with_hint("127.0.0.1:0 takes a free port of this machine")
+            .with_hint("`--listen 127.0.0.1:0` takes a free port")
     })
 }
 

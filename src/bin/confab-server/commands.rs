@@ -18,11 +18,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Act::Help => say(command::HELP.trim_end())?,
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
         Act::Serve(wishes) => crate::serve(&wishes, data)?,
-        Act::Config(wishes) => {
-            let effective = effective(&wishes, &data_folder(data)?)?;
-            let text = serde_json::to_string_pretty(&effective);
-            say(&text.context(|| "write the settings".into())?)?;
-        }
+        Act::Config(wishes) => show(&effective(&wishes, &data_folder(data)?)?)?,
         Act::UserAdd(user) => {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
@@ -93,9 +89,18 @@ pub fn effective(wishes: &Wishes, data: &Path) -> Result<Effective> {
         Ok(bytes) => Some(bytes),
         // Only a file that was asked for must be there.
         Err(error) if error.kind() == ErrorKind::NotFound && wishes.config.is_none() => None,
-        Err(error) => return Err(error).context(|| format!("read {}", path.display())),
+        Err(error) => {
+            return Err(Error::new(format!("read {}", path.display()))
+                .caused_by(error)
+                .with_hint("it is a JSON object; `confab-server config` shows its keys"));
+        }
     };
     Effective::read(bytes.as_deref().map(|bytes| (path.as_path(), bytes)), &wishes.options)
+}
+
+fn show(settings: &Effective) -> Result<()> {
+    let text = serde_json::to_string_pretty(settings);
+    say(&text.context(|| "write the settings".into())?)
 }
 
 /// What a check has found.

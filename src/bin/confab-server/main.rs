@@ -36,9 +36,10 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
 fn serve(wishes: &Wishes, data: Option<PathBuf>) -> Result<()> {
     let data = commands::data_folder(data)?;
     let settings = commands::effective(wishes, &data)?.settings;
+    // First, because the log may be meant to lie in the folder that this makes.
+    let store = Store::open(&data)?;
     let log = LogFile::open(settings.log_file.as_deref(), settings.log_bytes_max)?;
     log.start(SystemTime::now)?;
-    let store = Store::open(&data)?;
     let listener = server::bind(&settings.listen)?;
     let world = World { now: SystemTime::now, monotonic: Instant::now, random };
     let server = Server::start(listener, store, world, settings)?;
