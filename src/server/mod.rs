@@ -16,6 +16,7 @@
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`Store`] | SQLite |
+//! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
 //!
 //! Deliberately absent: TLS (a reverse proxy does it), rate limits, device login.
@@ -30,6 +31,7 @@ mod http;
 mod json;
 mod lines;
 mod store;
+mod transfer;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -44,6 +46,7 @@ use self::connection::{Body, Connection, HEAD_TIME_MAX, IDLE_TIME_MAX, REQUEST_T
 pub use self::export::{Exported, export};
 use self::http::Response;
 pub use self::store::{KeyEntry, Report, Store, UserEntry};
+pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Result};
 
 /// Connections at once.

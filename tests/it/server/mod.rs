@@ -6,5 +6,6 @@ mod hostile;
 pub mod process;
 mod removal;
 mod storage;
+mod transfer;
 mod upkeep;
 mod users;
