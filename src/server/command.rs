@@ -18,10 +18,10 @@ const NAME_BYTES_MAX: usize = 255;
 /// Words of a command.
 const WORDS_MAX: usize = 3;
 /// Options that take a value.
-const OPTIONS: [&str; 9] =
-    ["data", "listen", "user", "name", "session", "to", "from", "key", "ca-file"];
+const OPTIONS: [&str; 10] =
+    ["data", "listen", "user", "name", "session", "to", "from", "key", "ca-file", "dest"];
 /// Options that take none.
-const FLAGS: [&str; 1] = ["html"];
+const FLAGS: [&str; 2] = ["html", "system"];
 
 /// How to use it.
 pub const HELP: &str = "\
@@ -40,6 +40,7 @@ Usage:
                      [--data DIR]
   confab-server delete session ID | user NAME [--data DIR]
   confab-server vacuum [--data DIR]
+  confab-server install-service [--system] [--listen ADDRESS:PORT] [--dest DIR] [--data DIR]
   confab-server help | version
 
   serve        answers until SIGTERM; says `listening on http://ADDRESS:PORT` when it is ready
@@ -61,6 +62,9 @@ Usage:
   delete       removes a session, or a user with keys and sessions, so that nothing of it is left
                in the data folder; backups keep what they have
   vacuum       gives back the space of what was removed
+  install-service
+               writes a systemd unit for this user, or with --system for the machine, and a start
+               script for machines without systemd into the data folder; starts nothing
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one)
   --data    where everything is kept (~/.confab/server)
@@ -68,6 +72,7 @@ Usage:
   --name    what the key is for (default)
   --session the id of a session on the server; pull takes several
   --key     an API key of the other backend; - reads it from standard input
+  --dest    the folder for the unit (~/.config/systemd/user, or /etc/systemd/system)
   --ca-file further certificate authorities for the other backend
 ";
 
@@ -142,6 +147,15 @@ pub enum Act {
     DeleteUser(String),
     /// Give back free space.
     Vacuum,
+    /// Write what runs the server as a service.
+    InstallService {
+        /// Where to listen.
+        listen: Option<String>,
+        /// For the whole machine.
+        is_system: bool,
+        /// Folder of the unit; `None` for the usual one.
+        dest: Option<PathBuf>,
+    },
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -241,6 +255,12 @@ impl Line {
             (_, ["delete", "session", id]) => (Act::DeleteSession((*id).to_owned()), &[]),
             (_, ["delete", "user", name]) => (Act::DeleteUser((*name).to_owned()), &[]),
             (_, ["vacuum"]) => (Act::Vacuum, &[]),
+            (_, ["install-service"]) => {
+                let is_system = self.flags.contains(&"system");
+                let dest = self.option("dest").map(PathBuf::from);
+                let listen = self.optional("listen")?;
+                (Act::InstallService { listen, is_system, dest }, &["listen", "system", "dest"])
+            }
             (_, ["export", _]) => {
                 let folder = PathBuf::from(&self.words[1]);
                 let session = self.optional("session")?;
@@ -374,6 +394,15 @@ mod tests {
             ("delete session x", Act::DeleteSession("x".into()), None),
             ("delete user a@b --data d", Act::DeleteUser("a@b".into()), Some("d")),
             ("vacuum", Act::Vacuum, None),
+            (
+                "install-service --system --dest d --listen [::1]:2",
+                Act::InstallService {
+                    listen: Some("[::1]:2".into()),
+                    is_system: true,
+                    dest: Some("d".into()),
+                },
+                None,
+            ),
             ("help", Act::Help, None),
             ("serve --help", Act::Help, None),
             ("version", Act::Version, None),

@@ -15,6 +15,7 @@
 //! | `condensed` | what was said in a session |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
+//! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
@@ -30,6 +31,7 @@ mod export;
 mod http;
 mod json;
 mod lines;
+pub mod service;
 mod store;
 mod transfer;
 

@@ -10,11 +10,27 @@ use confab::config::Account;
 use confab::error::{Context, Error, Result};
 use confab::remote::{Client, Network};
 use confab::server::command::{self, Act, Command, Other};
+use confab::server::service::{self, Service};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
 use confab::server::{Moved, Peer, Pull, Random, pull, push};
 
 use crate::SystemClock;
 
+/// Data folder of a service of the whole machine.
+const SYSTEM_DATA: &str = "/var/lib/confab-server";
+const NEXT_OF_USER: &str = "\
+next: systemctl --user daemon-reload
+      systemctl --user enable --now confab-server
+      loginctl enable-linger    # so that it goes on when you sign out
+or, without systemd: {DATA}/confab-server.sh start
+";
+const NEXT_OF_SYSTEM: &str = "\
+next: useradd --system --home-dir {DATA} --shell /usr/sbin/nologin confab
+      chown -R confab: {DATA}
+      systemctl daemon-reload
+      systemctl enable --now confab-server
+or, without systemd, as the user that the data belongs to: {DATA}/confab-server.sh start
+";
 /// Bytes of a key on standard input.
 const KEY_BYTES_MAX: u64 = 1024;
 
@@ -73,8 +89,43 @@ pub fn run(command: Command) -> Result<ExitCode> {
             open(data)?.vacuum()?;
             say("no free space is left in the database")?;
         }
+        Act::InstallService { listen, is_system, dest } => {
+            install_service(data, listen.as_deref(), is_system, dest)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn install_service(
+    data: Option<PathBuf>,
+    listen: Option<&str>,
+    is_system: bool,
+    dest: Option<PathBuf>,
+) -> Result<()> {
+    let absolute =
+        |path: PathBuf| std::path::absolute(&path).context(|| format!("find {}", path.display()));
+    let program = std::env::current_exe().context(|| "find this program".into())?;
+    let (data, folder, next) = match is_system {
+        true => (
+            data.unwrap_or_else(|| PathBuf::from(SYSTEM_DATA)),
+            PathBuf::from("/etc/systemd/system"),
+            NEXT_OF_SYSTEM,
+        ),
+        false => {
+            (data_folder(data)?, home()?.join(".config").join("systemd").join("user"), NEXT_OF_USER)
+        }
+    };
+    let data = absolute(data)?;
+    let service = Service { program: &program, data: &data, listen, is_system };
+    let unit = absolute(dest.unwrap_or(folder))?.join(service::UNIT_NAME);
+    let script = data.join(service::SCRIPT_NAME);
+    let texts = [(unit, service.unit()?, 0o644), (script, service.script()?, 0o755)];
+    for (path, text, mode) in texts {
+        let is_new = service::install(&path, &text, mode)?;
+        let state = if is_new { "written" } else { "as it was" };
+        say(&format!("{}: {state}", path.display()))?;
+    }
+    say(next.replace("{DATA}", &service::shell_word(&data.display().to_string())).trim_end())
 }
 
 fn list_users(store: &Store) -> Result<()> {
@@ -167,13 +218,15 @@ fn open(data: Option<PathBuf>) -> Result<Store> {
 
 /// The folder with everything.
 pub fn data_folder(data: Option<PathBuf>) -> Result<PathBuf> {
-    match (data, home::home_dir()) {
-        (Some(folder), _) => Ok(folder),
-        (None, Some(home)) => Ok(home.join(".confab").join("server")),
-        (None, None) => {
-            Err(Error::new("find the home folder").with_hint("set HOME or use --data DIR"))
-        }
+    match data {
+        Some(folder) => Ok(folder),
+        None => Ok(home()?.join(".confab").join("server")),
     }
+}
+
+fn home() -> Result<PathBuf> {
+    let unknown = || Error::new("find the home folder").with_hint("set HOME or use --data DIR");
+    home::home_dir().ok_or_else(unknown)
 }
 
 /// One line of data.
