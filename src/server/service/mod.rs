@@ -95,7 +95,8 @@ fn absolute(path: &Path) -> Result<&str> {
     }
 }
 
-/// Writes a file with this mode, unless somebody else's is there. False when it was there like that.
+/// Writes a file with this mode, unless somebody else's is there. False when it was there like
+/// that.
 ///
 /// # Errors
 /// When a file is there that was not written here, or it cannot be written.
