@@ -21,7 +21,9 @@
 //! | `condensed` | what was said in a session |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
+//! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
+//! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
 //!
 //! Deliberately absent: device login.
@@ -43,10 +45,12 @@ mod log_file;
 mod metrics;
 mod ranges;
 mod serve;
+pub mod service;
 pub mod settings;
 mod store;
 mod stream;
 mod tls;
+mod transfer;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -66,6 +70,7 @@ use self::serve::RequestIds;
 use self::settings::Settings;
 pub use self::store::{KeyEntry, Report, Store, UserEntry};
 use self::tls::Tls;
+pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Error, Result};
 
 /// What only a binary may know.

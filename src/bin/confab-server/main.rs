@@ -11,6 +11,7 @@ use confab::error::{Error, Result};
 use confab::server::command::{self, Wishes};
 use confab::server::{self, LogFile, Server, Store, World};
 use confab::sys::signals::{self, Signal};
+use confab::time::Clock;
 
 fn main() -> ExitCode {
     // Before any thread: threads inherit the mask.
@@ -69,4 +70,17 @@ fn again(log: &LogFile, server: &Server) {
 
 fn random(bytes: &mut [u8]) -> io::Result<()> {
     std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+/// The real clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }

@@ -11,7 +11,7 @@ use crate::server::connection::Body;
 use crate::server::http::{Head, Payload, Response, query_value};
 use crate::server::json as body_json;
 use crate::server::ranges::{Wanted, wanted};
-use crate::server::store::{Changed, Download, User};
+use crate::server::store::{Changed, Cursor, Download, User};
 use crate::wire::{
     self, CondensedAnswer, CondensedMetadata, ExternalIdAnswer, FileEntry, FilesAnswer,
     SessionDetail, SessionsAnswer, SummaryRequest,
@@ -31,11 +31,19 @@ impl Api {
                 _ => return Err(refuse(400, "limit must be a positive integer")),
             },
         };
-        let sessions = self
+        let after = match query_value(&head.query, "cursor") {
+            None => None,
+            Some(text) => {
+                let cursor = Cursor::parse(&text);
+                Some(cursor.ok_or_else(|| refuse(400, "cursor is not one of this server"))?)
+            }
+        };
+        let (sessions, next) = self
             .store
-            .sessions(user.id, limit)
+            .sessions(user.id, after, limit)
             .map_err(|error| Refused::Failed("Failed to list sessions", error))?;
-        Ok(Response::json(200, &SessionsAnswer { sessions }))
+        let next_cursor = next.map(|cursor| cursor.to_string());
+        Ok(Response::json(200, &SessionsAnswer { sessions, next_cursor }))
     }
 
     pub(super) fn session(&self, user: &User, id: &str) -> Answer {

@@ -1,7 +1,7 @@
 //! What an operator may set: one struct, read from a JSON file and from the command line of
 //! `serve`, the latter last.
 //!
-//! Every setting has one row in the table [`keys`]: its key in the file, its option on the command
+//! Every setting has one row in the table `keys`: its key in the file, its option on the command
 //! line, its limits and what it is for. What is in no row does not exist: unknown keys and values
 //! out of range are refused by name, never ignored.
 

@@ -57,7 +57,12 @@ const PATIENT: [&str; 10] = [
 impl Server {
     /// Without limits on how often it is asked.
     pub fn start(data: &Path) -> Server {
-        Server::start_with(data, &PATIENT)
+        Server::start_at(data, "127.0.0.1:0")
+    }
+
+    /// The same at an address.
+    pub fn start_at(data: &Path, address: &str) -> Server {
+        Server::start_with(data, &[&["--listen", address], &PATIENT[..]].concat())
     }
 
     /// With settings as on the command line, and the defaults. What it logs is beside its folder.
@@ -207,6 +212,12 @@ impl Server {
         let response = self.post("/api/v1/sync/init", key, &body);
         assert_eq!(response.status, 200, "{}", response.text());
         response.json()["session_id"].as_str().unwrap().to_owned()
+    }
+
+    /// True when there is a session with this id of the agent.
+    pub fn has_session(&self, key: &str, external_id: &str) -> bool {
+        let id = external_id.replace('/', "%2F");
+        self.get(&format!("/api/v1/sessions/by-external-id/{id}"), key).status == 200
     }
 
     /// Appends lines to a transcript.
