@@ -118,8 +118,9 @@ fn the_metrics_have_a_door_of_their_own() {
 #[test]
 fn health_is_that_of_the_database() {
     let folder = Folder::new();
-    create_key(&folder.0, "u@x");
+    let key = create_key(&folder.0, "u@x");
     let server = Server::start(&folder.0);
+    let session = server.session(&key, "e");
     assert_eq!(server.try_health(), Some(200));
     let holder = rusqlite::Connection::open(folder.0.join("confab.db")).unwrap();
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -128,7 +129,13 @@ fn health_is_that_of_the_database() {
     });
     let failing = server.get("/health", "");
     assert_eq!(failing.json(), json!({ "status": "failing", "error": "the database is busy" }));
+    // So is who wants to write, after some patience; reading goes on.
+    let refused = server.append(&key, &session, 1, &["a"]);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(refused.json(), json!({ "error": "The database is busy" }));
+    assert_eq!(server.get("/api/v1/sessions", &key).status, 200);
     holder.execute_batch("COMMIT").unwrap();
+    assert_eq!(server.append(&key, &session, 1, &["a"]).status, 200);
     eventually("it is healthy again", || server.try_health() == Some(200));
 }
 
