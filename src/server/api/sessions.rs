@@ -19,6 +19,8 @@ use crate::wire::{
 
 /// Sessions of a list when the request names no limit.
 const LIST_DEFAULT: u32 = 100;
+/// Files of agents that a condensed transcript takes in, as in the existing backend.
+const CONDENSED_AGENTS_MAX: usize = 200;
 /// Sessions of a list.
 const LIST_MAX: u32 = 1000;
 
@@ -142,15 +144,17 @@ impl Api {
         let detail = self.store.session(user.id, id).map_err(failed)?;
         let detail = detail.ok_or_else(session_not_found)?;
         let file = transcript_of(&detail).ok_or_else(|| refuse(404, "Transcript not found"))?;
-        let download = self.store.download(user.id, id, &file.file_name);
-        let download = download.map_err(failed)?.flatten();
-        let download = download.ok_or_else(|| refuse(404, "Transcript not found"))?;
         let mut condensed = Condensed::new(chars_max);
-        let mut line = 1;
-        while line <= download.last_line {
-            let (text, next) = self.store.lines_from(download.file, line).map_err(failed)?;
-            text.split(|byte| *byte == b'\n').for_each(|line| condensed.add(line));
-            line = next;
+        for file in std::iter::once(file).chain(agents_of(&detail).take(CONDENSED_AGENTS_MAX)) {
+            let download = self.store.download(user.id, id, &file.file_name).map_err(failed)?;
+            // It may have been deleted since it was listed.
+            let Some(download) = download.flatten() else { continue };
+            let mut line = 1;
+            while line <= download.last_line {
+                let (text, next) = self.store.lines_from(download.file, line).map_err(failed)?;
+                text.split(|byte| *byte == b'\n').for_each(|line| condensed.add(line));
+                line = next;
+            }
         }
         let transcript = condensed.finish();
         Ok(Response::json(200, &CondensedAnswer { metadata: about(detail), transcript }))
@@ -195,9 +199,13 @@ fn transcript_of(detail: &SessionDetail) -> Option<&FileEntry> {
     files().find(|file| file.file_name == own).or_else(|| files().next())
 }
 
+/// The files of a session's agents, by name.
+fn agents_of(detail: &SessionDetail) -> impl Iterator<Item = &FileEntry> {
+    detail.files.iter().filter(|file| file.file_type == wire::TYPE_AGENT)
+}
+
 fn about(detail: SessionDetail) -> CondensedMetadata {
-    let is_agent = |file: &&FileEntry| file.file_type == wire::TYPE_AGENT;
-    let counted = detail.files.iter().filter(is_agent).chain(transcript_of(&detail));
+    let counted = agents_of(&detail).chain(transcript_of(&detail));
     let total_lines = counted.map(|file| file.last_synced_line).sum();
     let git_info = detail.git_info.unwrap_or_default();
     CondensedMetadata {
