@@ -14,7 +14,7 @@ help() {
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
-./build.sh fuzz SECONDS redaction against any input, other inputs every time
+./build.sh fuzz SECONDS redaction and the server against any input, other inputs every time
 ./build.sh crash [N]    kill -9 of the server N times under load, 200 unless told otherwise
 TEXT
 }
@@ -104,7 +104,11 @@ case "${1-}" in
     install) shift; prepare; build; "$RELEASE/confab" install "$@" ;;
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     bench) prepare; cargo bench --locked --features server ;;
-    fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
+    fuzz)
+        prepare
+        cargo test --locked --release --features server --test fuzz --test fuzz_server -- \
+            --seconds "${2:?for how long}"
+        ;;
     crash)
         prepare
         cargo test --locked --features server --test crash -- --rounds "${2:-200}"

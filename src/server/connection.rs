@@ -38,6 +38,19 @@ pub struct Surroundings {
     pub bodies_bytes: AtomicUsize,
 }
 
+impl Surroundings {
+    /// Nothing has happened yet.
+    pub fn new(settings: Settings, monotonic: fn() -> Instant) -> Surroundings {
+        Surroundings {
+            monotonic,
+            limits: Limits::new(&settings),
+            metrics: Metrics::default(),
+            settings,
+            bodies_bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
 /// A part of the memory for bodies, given back when dropped.
 #[derive(Debug)]
 pub struct Reservation<'a> {
@@ -446,14 +459,7 @@ mod tests {
 
     fn surroundings() -> Surroundings {
         let bodies_bytes_max = BODIES_BYTES_MAX as u64;
-        let settings = Settings { bodies_bytes_max, ..Settings::default() };
-        Surroundings {
-            monotonic: Instant::now,
-            limits: Limits::new(&settings),
-            metrics: Metrics::default(),
-            settings,
-            bodies_bytes: AtomicUsize::new(0),
-        }
+        Surroundings::new(Settings { bodies_bytes_max, ..Settings::default() }, Instant::now)
     }
 
     fn connection<'a>(socket: &'a TcpStream, surroundings: &'a Surroundings) -> Connection<'a> {

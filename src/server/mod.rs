@@ -34,10 +34,10 @@ mod auth;
 mod caller;
 pub mod command;
 mod condensed;
-mod connection;
+pub mod connection;
 mod encoding;
 mod export;
-mod http;
+pub mod http;
 mod json;
 mod limits;
 mod lines;
@@ -48,13 +48,12 @@ mod serve;
 pub mod service;
 pub mod settings;
 mod store;
-mod stream;
+pub mod stream;
 mod tls;
 mod transfer;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::accept::Shared;
@@ -63,9 +62,7 @@ pub use self::auth::{KeyHash, Random, hash, new_key};
 use self::caller::Names;
 use self::connection::Surroundings;
 pub use self::export::{Exported, export};
-use self::limits::Limits;
 pub use self::log_file::LogFile;
-use self::metrics::Metrics;
 use self::serve::RequestIds;
 use self::settings::Settings;
 pub use self::store::{KeyEntry, Report, Store, UserEntry};
@@ -114,13 +111,7 @@ impl Server {
         store.limit(settings.database_bytes_max)?;
         let metrics = settings.metrics.as_deref().map(bind).transpose()?;
         let names = Names::new(&settings, address);
-        let surroundings = Arc::new(Surroundings {
-            monotonic: world.monotonic,
-            limits: Limits::new(&settings),
-            metrics: Metrics::default(),
-            settings,
-            bodies_bytes: AtomicUsize::new(0),
-        });
+        let surroundings = Arc::new(Surroundings::new(settings, world.monotonic));
         let api = Api::new(store, world, Arc::clone(&surroundings));
         let ids = RequestIds::new(world.random)?;
         let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
