@@ -1,6 +1,6 @@
 //! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,9 +8,11 @@ use std::time::SystemTime;
 
 use confab::config::Account;
 use confab::error::{Context, Error, Result};
+use confab::files::read_bounded;
 use confab::remote::{Client, Network};
-use confab::server::command::{self, Act, Command, Other};
+use confab::server::command::{self, Act, Command, Other, Wishes};
 use confab::server::service::{self, Service};
+use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
 use confab::server::{Moved, Peer, Pull, Random, pull, push};
 
@@ -40,7 +42,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match act {
         Act::Help => say(command::HELP.trim_end())?,
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
-        Act::Serve(listen) => crate::serve(&listen, data)?,
+        Act::Serve(wishes) => crate::serve(&wishes, data)?,
+        Act::Config(wishes) => show(&effective(&wishes, &data_folder(data)?)?)?,
         Act::UserAdd(user) => {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
@@ -94,6 +97,27 @@ pub fn run(command: Command) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings: the defaults, the file, the command line.
+pub fn effective(wishes: &Wishes, data: &Path) -> Result<Effective> {
+    let path = wishes.config.clone().unwrap_or_else(|| data.join("server.json"));
+    let bytes = match read_bounded(&path, FILE_BYTES_MAX) {
+        Ok(bytes) => Some(bytes),
+        // Only a file that was asked for must be there.
+        Err(error) if error.kind() == ErrorKind::NotFound && wishes.config.is_none() => None,
+        Err(error) => {
+            return Err(Error::new(format!("read {}", path.display()))
+                .caused_by(error)
+                .with_hint("it is a JSON object; `confab-server config` shows its keys"));
+        }
+    };
+    Effective::read(bytes.as_deref().map(|bytes| (path.as_path(), bytes)), &wishes.options)
+}
+
+fn show(settings: &Effective) -> Result<()> {
+    let text = serde_json::to_string_pretty(settings);
+    say(&text.context(|| "write the settings".into())?)
 }
 
 fn install_service(

@@ -7,23 +7,37 @@ mod links;
 mod sessions;
 mod sync;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::error::Error;
 use crate::server::World;
 use crate::server::auth::{bearer, hash};
-use crate::server::connection::{Body, BodyError, Reservation};
+use crate::server::caller::Caller;
+use crate::server::connection::{Body, BodyError, Reservation, Surroundings};
 use crate::server::http::{Head, Response, percent_decoded};
-use crate::server::store::{Store, User};
+use crate::server::limits::{Kind, Who};
+use crate::server::serve::too_many;
+use crate::server::store::{Store, Trouble, User};
 use crate::wire::{Capabilities, ErrorBody, Identity};
+
+/// Where the health is told.
+pub const HEALTH: &str = "/health";
+/// What a path that names nothing is called.
+pub const UNKNOWN: &str = "-";
+/// How long the health that was found is told.
+const HEALTH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Answers requests.
 #[derive(Debug)]
 pub struct Api {
     store: Arc<Store>,
     world: World,
+    surroundings: Arc<Surroundings>,
+    /// When the database was last looked at, and what was wrong with it.
+    health: Mutex<Option<(Instant, Option<Trouble>)>>,
 }
 
 /// What a path names.
@@ -58,8 +72,8 @@ type Answer = Result<Response, Refused>;
 
 impl Api {
     /// An API on a database.
-    pub fn new(store: Store, world: World) -> Api {
-        Api { store: Arc::new(store), world }
+    pub fn new(store: Store, world: World, surroundings: Arc<Surroundings>) -> Api {
+        Api { store: Arc::new(store), world, surroundings, health: Mutex::default() }
     }
 
     /// The database.
@@ -67,26 +81,42 @@ impl Api {
         &self.store
     }
 
-    /// Answers a request. What is not read of its body is the caller's to drop.
-    pub fn answer(&self, head: &Head, body: &mut Body<'_, '_>) -> Response {
+    /// Answers a request, and says by which route. What is not read of its body is the caller's to
+    /// drop.
+    pub fn answer(
+        &self,
+        head: &Head,
+        body: &mut Body<'_, '_>,
+        caller: &Caller,
+    ) -> (Response, &'static str) {
         let Some(route) = route(&head.path) else {
-            return Response::text(404, "404 page not found\n");
+            return (Response::text(404, "404 page not found\n"), UNKNOWN);
         };
+        let template = route.template();
         if !route.methods().contains(&head.method.as_str()) {
-            return Response::empty(405).with_header("Allow", route.methods().join(", "));
+            let allowed = route.methods().join(", ");
+            return (Response::empty(405).with_header("Allow", allowed), template);
         }
-        match self.routed(&route, head, body) {
+        let response = match self.routed(&route, head, body, caller) {
             Ok(response) | Err(Refused::With(response)) => response,
             Err(Refused::Failed(message, error)) => {
-                log::error!("{} {}: {error}", head.method, head.path);
-                error_response(500, message)
+                let Caller { request_id, .. } = caller;
+                log::error!("request {request_id}: {} {template}: {error}", head.method);
+                failure(message, &error)
             }
-        }
+        };
+        (response, template)
     }
 
-    fn routed(&self, route: &Route, head: &Head, body: &mut Body<'_, '_>) -> Answer {
+    fn routed(
+        &self,
+        route: &Route,
+        head: &Head,
+        body: &mut Body<'_, '_>,
+        caller: &Caller,
+    ) -> Answer {
         match route {
-            Route::Health => return Ok(Response::json(200, &json!({"status": "ok"}))),
+            Route::Health => return Ok(self.health()),
             Route::Version => return Ok(version()),
             Route::Capabilities => return Ok(capabilities()),
             _ => {}
@@ -94,7 +124,13 @@ impl Api {
         if !matches!(head.method.as_str(), "GET" | "DELETE") {
             check_content_type(head)?;
         }
+        if matches!(route, Route::Validate) {
+            self.take(Kind::Validate, Who::at(caller.address))?;
+        }
         let user = self.user(head)?;
+        if let Some(kind) = route.kind() {
+            self.take(kind, Who::User(user.id))?;
+        }
         match route {
             Route::Validate => Ok(validated(user)),
             Route::Init => self.init(&user, head, body),
@@ -116,6 +152,42 @@ impl Api {
         }
     }
 
+    /// Takes a request out of somebody's bucket.
+    fn take(&self, kind: Kind, who: Who) -> Result<(), Refused> {
+        let now = (self.world.monotonic)();
+        let taken = self.surroundings.limits.take(kind, who, now);
+        taken.map_err(|wait| Refused::With(too_many(wait)))
+    }
+
+    /// Whether the database can be read and written. Those who ask at the same time wait for one
+    /// look at it.
+    fn health(&self) -> Response {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.world.monotonic)();
+        let known = health.filter(|(at, _)| now.saturating_duration_since(*at) < HEALTH_TIME_MAX);
+        let trouble = match known {
+            Some((_, trouble)) => trouble,
+            None => self.store.probe().err().map(|error| {
+                log::error!("the database is not healthy: {error}");
+                Trouble::of(&error)
+            }),
+        };
+        if known.is_none() {
+            *health = Some(((self.world.monotonic)(), trouble));
+        }
+        match trouble {
+            None => Response::json(200, &json!({"status": "ok"})),
+            Some(trouble) => {
+                let why = match trouble {
+                    Trouble::Full => "the disk is full",
+                    Trouble::Busy => "the database is busy",
+                    Trouble::Other => "the database fails",
+                };
+                Response::json(503, &json!({"status": "failing", "error": why}))
+            }
+        }
+    }
+
     fn user(&self, head: &Head) -> Result<User, Refused> {
         let key = bearer(head.header("authorization"))
             .map_err(|text| Refused::With(Response::text(401, text)))?;
@@ -127,6 +199,36 @@ impl Api {
 }
 
 impl Route {
+    /// Its path with names in place of what differs: for logs and metrics.
+    fn template(&self) -> &'static str {
+        match self {
+            Route::Health => HEALTH,
+            Route::Version => "/api/v1/version",
+            Route::Capabilities => "/api/v1/capabilities",
+            Route::Validate => "/api/v1/auth/validate",
+            Route::Init => "/api/v1/sync/init",
+            Route::Chunk => "/api/v1/sync/chunk",
+            Route::Event => "/api/v1/sync/event",
+            Route::Sessions => "/api/v1/sessions",
+            Route::Session(_) => "/api/v1/sessions/{id}",
+            Route::Files(_) => "/api/v1/sessions/{id}/files",
+            Route::Links(_) => "/api/v1/sessions/{id}/github-links",
+            Route::Download(_) => "/api/v1/sessions/{id}/files/download",
+            Route::Condensed(_) => "/api/v1/sessions/{id}/condensed-transcript",
+            Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
+            Route::Summary(_) => "/api/v1/sessions/{id}/summary",
+        }
+    }
+
+    /// What a user's requests of this route count as, next to any request of an address.
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Route::Init | Route::Chunk | Route::Event => Some(Kind::Sync),
+            Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
+            _ => None,
+        }
+    }
+
     fn methods(&self) -> &'static [&'static str] {
         match self {
             Route::Init | Route::Chunk | Route::Event => &["POST"],
@@ -192,6 +294,17 @@ fn check_content_type(head: &Head) -> Result<(), Refused> {
         _ => "Content-Type must be application/json\n",
     };
     Err(Refused::With(Response::text(415, text)))
+}
+
+/// What a client hears when something of ours failed. What it can wait for has a status of its own.
+fn failure(message: &'static str, error: &Error) -> Response {
+    match Trouble::of(error) {
+        Trouble::Full => error_response(507, "The disk of the server is full"),
+        Trouble::Busy => {
+            error_response(503, "The database is busy").with_header("Retry-After", "1")
+        }
+        Trouble::Other => error_response(500, message),
+    }
 }
 
 /// An error as the protocol has it.

@@ -1,5 +1,6 @@
 //! What the client sends while a session runs: init, chunk, event.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use super::{Answer, Api, INVALID_BODY, Refused};
@@ -64,6 +65,10 @@ impl Api {
             .store
             .append(user.id, &append, now)
             .map_err(|error| Refused::Failed("Failed to store chunk", error))?;
+        if let Appended::Stored(_) = appended {
+            let lines = chunk.lines.count() as u64;
+            self.surroundings.metrics.lines.fetch_add(lines, Ordering::Relaxed);
+        }
         answered(appended, chunk.first_line)
     }
 

@@ -7,6 +7,7 @@
 //! Deliberately absent: what a request or an answer looks like (`api`).
 
 mod files;
+mod health;
 mod links;
 mod removal;
 mod sessions;
@@ -21,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use self::files::{Append, Appended, Download};
+pub use self::health::{Sizes, Trouble};
 pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
 use super::auth::KeyHash;

@@ -104,7 +104,11 @@ fn the_command_line_fails_with_a_hint() {
     let taken = taken.local_addr().unwrap().to_string();
     let cases: [(&[&str], i32, &str); 3] = [
         (&["nonsense"], 2, "hint: see `confab-server help`\n"),
-        (&["serve", "--listen", "nowhere"], 1, "hint: `--listen 127.0.0.1:0` takes a free port\n"),
+        (
+            &["serve", "--listen", "nowhere"],
+            1,
+            "hint: it takes ADDRESS:PORT, for example 127.0.0.1:8787\n",
+        ),
         (&["serve", "--listen", &taken], 1, "hint: `--listen 127.0.0.1:0` takes a free port\n"),
     ];
     for (arguments, code, hint) in cases {

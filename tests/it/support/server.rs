@@ -38,17 +38,20 @@ impl Server {
     }
 
     /// Where it listens.
+    #[allow(dead_code, reason = "used by chaos alone")]
     pub fn address(&self) -> &str {
         &self.address
     }
 
     /// Ends it as the kernel does: `kill -9`.
+    #[allow(dead_code, reason = "used by chaos alone")]
     pub fn kill(&mut self) {
         processes::signal(self.child.id(), "KILL");
         let _ = self.child.wait();
     }
 
     /// Starts it again at the same address, unless it runs.
+    #[allow(dead_code, reason = "used by chaos alone")]
     pub fn restart(&mut self, sandbox: &Sandbox) {
         if self.child.try_wait().unwrap().is_some() {
             self.child = serve(sandbox, &self.address).0;
@@ -56,6 +59,7 @@ impl Server {
     }
 
     /// Panics unless everything that is stored is whole.
+    #[allow(dead_code, reason = "used by chaos alone")]
     pub fn check(&self, sandbox: &Sandbox) {
         let mut command = sandbox.command(PROGRAM);
         command.args(["check", "--data"]).arg(sandbox.root().join("server"));
@@ -114,7 +118,10 @@ impl Server {
 /// Starts a server, and waits until it listens.
 fn serve(sandbox: &Sandbox, address: &str) -> (Child, String) {
     let mut command = sandbox.command(PROGRAM);
-    command.args(["serve", "--listen", address, "--data"]).arg(sandbox.root().join("server"));
+    // Reading back, a test asks more often than any user.
+    let patient = ["--requests-per-hour", "0", "--read-per-hour", "0"];
+    command.args(["serve", "--listen", address]).args(patient);
+    command.arg("--data").arg(sandbox.root().join("server"));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
