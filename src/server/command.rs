@@ -29,7 +29,7 @@ confab-server keeps Claude Code sessions that confab uploads
 Usage:
   confab-server serve [--listen ADDRESS:PORT] [--SETTING VALUE]... [--config FILE] [--data DIR]
   confab-server config [--SETTING VALUE]... [--config FILE] [--data DIR]
-  confab-server user add|list [--user NAME] [--data DIR]
+  confab-server user add|list|disable|enable|password [--user NAME] [--data DIR]
   confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
   confab-server check [--data DIR]
   confab-server backup FILE [--data DIR]
@@ -47,6 +47,9 @@ Usage:
                SIGHUP opens the log and reads certificate and key again
   config       prints all settings as JSON: value, where it comes from, what it is for
   user add     makes a user; key create does it as well
+  user disable forbids a user everything: keys and browsers; user enable allows it again
+  user password
+               sets the password for the page, from the terminal or a line of standard input
   user list    prints users, their keys, sessions and bytes
   key create   prints a new API key, once; a key of the same user and name stops working
   key list     prints whose keys there are, without the keys
@@ -110,6 +113,12 @@ pub enum Act {
     UserAdd(String),
     /// Print all users.
     UserList,
+    /// Forbid a user everything.
+    UserDisable(String),
+    /// Allow it again.
+    UserEnable(String),
+    /// Set a user's password.
+    UserPassword(String),
     /// Print a new key.
     KeyCreate {
         /// Mail address or account name.
@@ -260,6 +269,9 @@ impl Line {
             (_, ["config"]) => (Act::Config(self.wishes()?), &["config"]),
             (_, ["user", "add"]) => (Act::UserAdd(self.user()?), &["user"]),
             (_, ["user", "list"]) => (Act::UserList, &[]),
+            (_, ["user", "disable"]) => (Act::UserDisable(self.user()?), &["user"]),
+            (_, ["user", "enable"]) => (Act::UserEnable(self.user()?), &["user"]),
+            (_, ["user", "password"]) => (Act::UserPassword(self.user()?), &["user"]),
             (_, ["key", "create"]) => {
                 (Act::KeyCreate { user: self.user()?, name: self.name()? }, &["user", "name"])
             }
@@ -422,6 +434,9 @@ mod tests {
             ("key revoke --name c", Act::KeyRevoke { user: user(), name: "c".into() }, None),
             ("key list", Act::KeyList, None),
             ("user add --user x", Act::UserAdd("x".into()), None),
+            ("user disable --user x", Act::UserDisable("x".into()), None),
+            ("user enable --user x", Act::UserEnable("x".into()), None),
+            ("user password", Act::UserPassword(user()), None),
             ("user list --data=d", Act::UserList, Some("d")),
             ("check", Act::Check, None),
             ("backup /b/c.db", Act::Backup("/b/c.db".into()), None),

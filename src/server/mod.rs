@@ -22,6 +22,8 @@
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`service`] | running as a service |
+//! | [`password`] | what is stored of a password |
+//! | `pages` | signing in and confirming a program in a browser |
 //! | [`Store`] | SQLite |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
@@ -43,6 +45,8 @@ mod limits;
 mod lines;
 mod log_file;
 mod metrics;
+mod pages;
+pub mod password;
 mod ranges;
 mod serve;
 pub mod service;

@@ -6,6 +6,8 @@
 //!
 //! Deliberately absent: what a request or an answer looks like (`api`).
 
+mod accounts;
+mod devices;
 mod files;
 mod health;
 mod links;
@@ -19,12 +21,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 
+pub use self::accounts::{BROWSER_TIME_MAX, UserEntry};
+pub use self::devices::{DEVICE_TIME_MAX, NewDevice, Token};
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
 pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
-pub use self::upkeep::{KeyEntry, Report, UserEntry};
+pub use self::upkeep::{KeyEntry, Report};
 use super::auth::KeyHash;
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, private_folder};
@@ -41,7 +45,8 @@ const PAGE_BYTES: i64 = 8192;
 const LOG_BYTES_MAX: i64 = 64 << 20;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// What goes wrong within a transaction.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -63,6 +68,8 @@ pub struct User {
     pub email: String,
     /// Display name.
     pub name: String,
+    /// May not do anything.
+    pub is_disabled: bool,
 }
 
 impl Store {
@@ -130,20 +137,18 @@ impl Store {
         })
     }
 
-    /// Whose key this is.
+    /// Whose key this is. It is found by the SHA-256 of what was presented: how long that takes
+    /// says nothing about any key.
     ///
     /// # Errors
     /// When the database fails.
     pub fn user_of_key(&self, hash: &KeyHash) -> Result<Option<User>> {
         self.read("look a key up", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT users.id, users.email, users.name FROM keys
+                "SELECT users.id, users.email, users.name, users.disabled_at IS NOT NULL FROM keys
                  JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
             )?;
-            let user = statement.query_row([hash], |row| {
-                Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)? })
-            });
-            Ok(user.optional()?)
+            Ok(statement.query_row([hash], read_user).optional()?)
         })
     }
 
@@ -209,6 +214,11 @@ impl Store {
         }
         Ok(value)
     }
+}
+
+/// Number, address, name, and whether the user is disabled.
+fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)?, is_disabled: row.get(3)? })
 }
 
 /// A mutex whose holder panicked is used on: a transaction that did not commit is rolled back.
