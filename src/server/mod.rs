@@ -12,7 +12,9 @@
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
 //! | `auth` | keys |
+//! | `background` | the threads that keep the index and bring lines to rest |
 //! | `condensed` | what was said in a session |
+//! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`Store`] | SQLite |
@@ -22,9 +24,11 @@
 
 mod api;
 mod auth;
+mod background;
 pub mod command;
 mod condensed;
 mod connection;
+mod events;
 mod export;
 mod http;
 mod json;
@@ -40,10 +44,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::api::Api;
 pub use self::auth::{KeyHash, Random, hash, new_key};
+use self::background::Background;
 use self::connection::{Body, Connection, HEAD_TIME_MAX, IDLE_TIME_MAX, REQUEST_TIME_MAX};
 pub use self::export::{Exported, export};
 use self::http::Response;
-pub use self::store::{KeyEntry, Report, Store, UserEntry};
+pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
 use crate::error::{Context, Result};
 
 /// Connections at once.
@@ -70,6 +75,7 @@ pub struct World {
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
+    background: Background,
 }
 
 struct Shared {
@@ -100,6 +106,8 @@ impl Server {
     /// When the listener has no address, or no thread can be started.
     pub fn start(listener: TcpListener, store: Store, world: World) -> Result<Server> {
         let address = listener.local_addr().context(|| "find the listening address".into())?;
+        let store = Arc::new(store);
+        let background = Background::start(&store, world.now)?;
         let shared = Arc::new(Shared {
             api: Api::new(store, world),
             surroundings: connection::Surroundings {
@@ -114,7 +122,7 @@ impl Server {
             .name("accept".into())
             .spawn(move || accept(&listener, &accepting))
             .context(|| "start a thread".into())?;
-        Ok(Server { address, shared })
+        Ok(Server { address, shared, background })
     }
 
     /// Where it listens.
@@ -144,6 +152,7 @@ impl Server {
             log::warn!("{} requests were cut off", connections.open.len());
         }
         drop(connections);
+        drop(self.background);
         self.shared.api.store().checkpoint()
     }
 }

@@ -58,8 +58,8 @@ type Answer = Result<Response, Refused>;
 
 impl Api {
     /// An API on a database.
-    pub fn new(store: Store, world: World) -> Api {
-        Api { store: Arc::new(store), world }
+    pub fn new(store: Arc<Store>, world: World) -> Api {
+        Api { store, world }
     }
 
     /// The database.

@@ -1,10 +1,18 @@
 //! Removing so that nothing is left in the data folder.
 //!
-//! Every connection overwrites with zeros what it deletes (`secure_delete`); what is left then are
+//! Blocks of other sessions that refer to lines of a removed one are encoded anew before: they lose
+//! nothing, and keep nothing of it. Every connection overwrites with zeros what it deletes (`secure_delete`); what is left then are
 //! older copies in the write-ahead log, which is emptied after each removal.
 
-use super::{Store, lock, sessions};
+use rusqlite::Transaction;
+
+use super::{Store, lock, merge, sessions};
 use crate::error::{Context, Error, Result};
+
+/// Tries to find that no other session refers to one any more.
+const ROUNDS_MAX: usize = 100;
+/// Blocks that are encoded anew before the next try.
+const RELEASES_MAX: usize = 100_000;
 
 impl Store {
     /// Removes a user's session with all that belongs to it; false when there is none.
@@ -12,12 +20,8 @@ impl Store {
     /// # Errors
     /// When the database fails; nothing is removed then.
     pub fn delete_session(&self, user: i64, session: &str) -> Result<bool> {
-        let was_there = self.write("delete a session", |transaction| {
-            let Some((id, _)) = sessions::owned(transaction, user, session)? else {
-                return Ok(false);
-            };
-            transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
-            Ok(true)
+        let was_there = self.remove_released("delete a session", &|transaction| {
+            Ok(sessions::owned(transaction, user, session)?.map(|(id, _)| id))
         })?;
         if was_there {
             // A reader that keeps it from being emptied does so until the next checkpoint.
@@ -32,7 +36,41 @@ impl Store {
     /// When the database fails; nothing is removed then. When somebody reads all the time: it
     /// cannot be read any more then, but the write-ahead log still holds it.
     pub fn remove_session(&self, session: &str) -> Result<bool> {
-        self.remove("remove a session", "DELETE FROM sessions WHERE uuid = ?", session)
+        let was_there = self.remove_released("remove a session", &|transaction| {
+            Ok(sessions::found(transaction, session)?.map(|(id, ..)| id))
+        })?;
+        if was_there {
+            self.empty_log()?;
+        }
+        Ok(was_there)
+    }
+
+    /// Removes the session that `find` finds, once no block of another one refers to its blocks.
+    fn remove_released(
+        &self,
+        what: &str,
+        find: &dyn Fn(&Transaction<'_>) -> rusqlite::Result<Option<i64>>,
+    ) -> Result<bool> {
+        for _ in 0..ROUNDS_MAX {
+            let mut still_used = None;
+            let removed = self.write(what, |transaction| {
+                let Some(id) = find(transaction)? else { return Ok(false) };
+                if merge::dependent_of(transaction, id)?.is_some() {
+                    still_used = Some(id);
+                    return Ok(false);
+                }
+                transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
+                Ok(true)
+            })?;
+            let Some(id) = still_used else { return Ok(removed) };
+            // New ones may come to it meanwhile, but hardly as fast as these go.
+            for _ in 0..RELEASES_MAX {
+                if !merge::release_one(self, id)? {
+                    break;
+                }
+            }
+        }
+        Err(Error::new(format!("{what}: others refer to it all the time")))
     }
 
     /// Removes a user with their keys and sessions; false when there is none.
@@ -40,11 +78,10 @@ impl Store {
     /// # Errors
     /// As [`Store::remove_session`].
     pub fn remove_user(&self, email: &str) -> Result<bool> {
-        self.remove("remove a user", "DELETE FROM users WHERE email = ?", email)
-    }
-
-    fn remove(&self, what: &str, statement: &str, name: &str) -> Result<bool> {
-        let n_gone = self.write(what, |transaction| Ok(transaction.execute(statement, [name])?))?;
+        // Blocks refer to those of the same user alone: all of them go together.
+        let n_gone = self.write("remove a user", |transaction| {
+            Ok(transaction.execute("DELETE FROM users WHERE email = ?", [email])?)
+        })?;
         if n_gone > 0 {
             self.empty_log()?;
         }

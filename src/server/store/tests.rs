@@ -256,19 +256,6 @@ fn link(store: &Store, user: i64, session: &str, url: &str) -> Option<LinkEntry>
 }
 
 #[test]
-fn a_database_of_the_first_version_keeps_what_it_holds() {
-    let (folder, store, user) = with_session();
-    append(&store, user, 1, &["a"]);
-    execute(&store, "DROP TABLE links; PRAGMA user_version = 1");
-    drop(store);
-    let store = Store::open(&folder.0).unwrap();
-    assert_eq!(whole(&store, user), "a\n");
-    assert!(link(&store, user, "s", "https://github.com/o/r/pull/1").is_some());
-    drop(store);
-    assert_eq!(Store::open(&folder.0).unwrap().links(user, "s").unwrap().unwrap().len(), 1);
-}
-
-#[test]
 fn a_link_is_stored_once_and_is_nobody_elses() {
     let (_folder, store, user) = with_session();
     let first = link(&store, user, "s", "https://github.com/o/r/commit/abc").unwrap();
