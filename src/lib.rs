@@ -36,7 +36,8 @@
 //! `hook` has an allow-list of its own: `error files state sys`, and for commits and pull requests
 //! `shell github git`: two that only read text, and one that reads a few small files once a commit
 //! was made. `server` uses `error time wire github sys files redact transcript` and itself; client
-//! and server meet in `wire` and `github` alone.
+//! and server meet in `wire` and `github` alone. Only where a server is the client of another one,
+//! to push and to pull, it uses `config` and `remote` as well.
 //!
 //! # A line's way
 //!

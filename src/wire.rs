@@ -17,7 +17,7 @@
 //! | `GET /auth/validate` | | [`Identity`] |
 //! | `POST /auth/device/code`, not below `/api/v1` | [`DeviceCodeRequest`] | [`DeviceCode`] |
 //! | `POST /auth/device/token`, not below `/api/v1` | [`DeviceTokenRequest`] | [`Token`] |
-//! | `GET /sessions?limit=N` | | [`SessionsAnswer`] |
+//! | `GET /sessions?limit=N[&cursor=CURSOR]` | | [`SessionsAnswer`] |
 //! | `GET /sessions/{id}` | | [`SessionDetail`] |
 //! | `DELETE /sessions/{id}` | | 204 |
 //! | `GET /sessions/by-external-id/{external_id}` | | [`ExternalIdAnswer`] |
@@ -219,6 +219,10 @@ pub struct ChunkMetadata {
     /// Other providers only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latest_message_at: Option<String>,
+    /// RFC 3339; may only make the beginning of the session earlier. Sent from one backend to
+    /// another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<String>,
     /// Other providers only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -484,6 +488,9 @@ pub struct FileEntry {
 pub struct SessionsAnswer {
     /// The caller's sessions, the most recently synced first.
     pub sessions: Vec<SessionEntry>,
+    /// For `cursor` of the request for the next ones; absent when these were the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 /// One session in a list. Times are RFC 3339.

@@ -42,8 +42,9 @@ const FLOORS: [(&str, u8); 25] = [
 ];
 /// Written `s` in the docs: outside the client's floors, with a list of its own.
 const SERVER_FLOOR: u8 = u8::MAX;
-const SERVER_MAY_USE: [&str; 8] =
-    ["error", "time", "wire", "github", "sys", "files", "redact", "transcript"];
+/// `config` and `remote` are for `push` and `pull`: there, a server is another one's client.
+const SERVER_MAY_USE: [&str; 10] =
+    ["error", "time", "wire", "github", "sys", "files", "redact", "transcript", "config", "remote"];
 /// What a hook may use: it answers within a millisecond and never touches network or transcript.
 /// `shell` and `github` only read text; `git` reads a few small files, and only when a commit was
 /// made: later, in the daemon, the folder may stand on another commit or be gone.

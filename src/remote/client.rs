@@ -10,6 +10,7 @@ use ureq::http::{Method, Request, Response, header};
 
 use crate::config::Account;
 use crate::error::{Error, Result};
+use crate::remote::sessions::escaped;
 use crate::remote::{Backend, Failure, Network, Verdict};
 use crate::time::{self, Clock};
 use crate::wire::{
@@ -180,7 +181,7 @@ impl Backend for Client {
         summary: &str,
         time_max: Duration,
     ) -> Result<(), Failure> {
-        let path = format!("/api/v1/sessions/{external_id}/summary");
+        let path = format!("/api/v1/sessions/{}/summary", escaped(external_id));
         let body = serde_json::to_vec(&SummaryRequest { summary: summary.to_owned() })
             .map_err(|error| Failure::retry(Error::new("write summary").caused_by(error)))?;
         self.exchange(Method::PATCH, &path, &body, false, time_max).map(|_| ())

@@ -1,5 +1,6 @@
 //! Which proxy leads to the backend, if any.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -25,6 +26,21 @@ pub struct Network {
 }
 
 impl Network {
+    /// What the environment says, which is asked for variables by name.
+    pub fn of(variable: &dyn Fn(&str) -> Option<OsString>) -> Network {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let either = |lower: &str, upper: &str| text(lower).or_else(|| text(upper));
+        Network {
+            https_proxy: either("https_proxy", "HTTPS_PROXY"),
+            http_proxy: either("http_proxy", "HTTP_PROXY"),
+            all_proxy: either("all_proxy", "ALL_PROXY"),
+            no_proxy: either("no_proxy", "NO_PROXY"),
+            certificate_file: set("SSL_CERT_FILE").map(PathBuf::from),
+            certificate_folder: set("SSL_CERT_DIR").map(PathBuf::from),
+        }
+    }
+
     /// The proxy for an address, unless its host is this machine or excepted.
     ///
     /// # Errors

@@ -13,7 +13,8 @@ use super::Client;
 use super::client::{decode, refusal};
 use crate::error::Error;
 use crate::remote::{Failure, Verdict};
-use crate::wire::{ExternalIdAnswer, FileEntry, FilesAnswer};
+use crate::wire::{ExternalIdAnswer, FileEntry, FilesAnswer, LinkEntry, LinksAnswer};
+use crate::wire::{SessionDetail, SessionsAnswer};
 
 /// Time for the beginning of an answer, and how long a stream may pause.
 pub const PAUSE_TIME_MAX: Duration = Duration::from_secs(60);
@@ -21,6 +22,8 @@ pub const PAUSE_TIME_MAX: Duration = Duration::from_secs(60);
 const STREAM_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of a list of files: as many as a backend keeps of a session, with names of full length.
 const FILES_BYTES_MAX: u64 = 32 << 20;
+/// Sessions that are asked for at once.
+const PAGE: u32 = 500;
 /// Bytes that are handed over at once, and how many such pieces wait.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECES_MAX: usize = 4;
@@ -43,6 +46,46 @@ impl Client {
                 decode::<ExternalIdAnswer>(&path, &answer).map(|answer| Some(answer.session_id))
             }
             Err(failure) if failure.verdict == Verdict::Gone => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The newest sessions, or those behind a cursor of the last answer.
+    ///
+    /// # Errors
+    /// As the network, and every status but 2xx.
+    pub fn sessions(
+        &self,
+        cursor: Option<&str>,
+        time_max: Duration,
+    ) -> Result<SessionsAnswer, Failure> {
+        let cursor = cursor.map(|cursor| format!("&cursor={}", escaped(cursor)));
+        let path = format!("/api/v1/sessions?limit={PAGE}{}", cursor.unwrap_or_default());
+        decode(&path, &self.exchange(Method::GET, &path, b"", false, time_max)?)
+    }
+
+    /// A session by the backend's id; `None` when there is no such session.
+    ///
+    /// # Errors
+    /// As the network, and every status but 200 and 404.
+    pub fn session(&self, id: &str, time_max: Duration) -> Result<Option<SessionDetail>, Failure> {
+        let path = format!("/api/v1/sessions/{}", escaped(id));
+        match self.exchange(Method::GET, &path, b"", false, time_max) {
+            Ok(answer) => decode(&path, &answer).map(Some),
+            Err(failure) if failure.verdict == Verdict::Gone => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Commits and pull requests of a session by the backend's id; none where links are not known.
+    ///
+    /// # Errors
+    /// As the network, and every status but 200 and 404.
+    pub fn links(&self, id: &str, time_max: Duration) -> Result<Vec<LinkEntry>, Failure> {
+        let path = format!("/api/v1/sessions/{}/github-links", escaped(id));
+        match self.exchange(Method::GET, &path, b"", false, time_max) {
+            Ok(answer) => decode::<LinksAnswer>(&path, &answer).map(|answer| answer.links),
+            Err(failure) if failure.verdict == Verdict::Gone => Ok(Vec::new()),
             Err(failure) => Err(failure),
         }
     }

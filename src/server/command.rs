@@ -18,9 +18,10 @@ const NAME_BYTES_MAX: usize = 255;
 /// Words of a command.
 const WORDS_MAX: usize = 3;
 /// Options that take a value.
-const OPTIONS: [&str; 5] = ["data", "listen", "user", "name", "session"];
+const OPTIONS: [&str; 10] =
+    ["data", "listen", "user", "name", "session", "to", "from", "key", "ca-file", "dest"];
 /// Options that take none.
-const FLAGS: [&str; 1] = ["html"];
+const FLAGS: [&str; 2] = ["html", "system"];
 
 /// How to use it.
 pub const HELP: &str = "\
@@ -34,8 +35,12 @@ Usage:
   confab-server backup FILE [--data DIR]
   confab-server restore FILE [--data DIR]
   confab-server export FOLDER [--session ID] [--html] [--data DIR]
+  confab-server push --to URL --key KEY [--user NAME] [--ca-file FILE] [--data DIR]
+  confab-server pull --from URL --key KEY [--user NAME] [--session ID]… [--ca-file FILE]
+                     [--data DIR]
   confab-server delete session ID | user NAME [--data DIR]
   confab-server vacuum [--data DIR]
+  confab-server install-service [--system] [--listen ADDRESS:PORT] [--dest DIR] [--data DIR]
   confab-server help | version
 
   serve        answers until SIGTERM; says `listening on http://ADDRESS:PORT` when it is ready
@@ -50,15 +55,25 @@ Usage:
   restore      makes a data folder from such a copy; there must be none yet
   export       writes every file of every session, or of one, as it was uploaded, with what is
                known of it in session.json, and with --html a page that needs nothing else
+  push         sends all sessions of a user to another backend; what it has already is not sent
+               again, so that it can be stopped and begun again
+  pull         fetches all sessions of a key from another backend, or those that are named, which
+               the existing backend needs, as it lists none; as push in everything else
   delete       removes a session, or a user with keys and sessions, so that nothing of it is left
                in the data folder; backups keep what they have
   vacuum       gives back the space of what was removed
+  install-service
+               writes a systemd unit for this user, or with --system for the machine, and a start
+               script for machines without systemd into the data folder; starts nothing
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one)
   --data    where everything is kept (~/.confab/server)
   --user    whose key it is: a mail address or a name (admin@local.dev)
   --name    what the key is for (default)
-  --session the id of a session on this server
+  --session the id of a session on the server; pull takes several
+  --key     an API key of the other backend; - reads it from standard input
+  --dest    the folder for the unit (~/.config/systemd/user, or /etc/systemd/system)
+  --ca-file further certificate authorities for the other backend
 ";
 
 /// What to do, and with which data folder; `None` for the default one.
@@ -110,16 +125,58 @@ pub enum Act {
         /// With a page to read.
         html: bool,
     },
+    /// Send everything to another backend.
+    Push {
+        /// Where to.
+        other: Other,
+        /// Whose sessions.
+        user: Option<String>,
+    },
+    /// Fetch everything from another backend.
+    Pull {
+        /// Where from.
+        other: Other,
+        /// Whose the sessions are to be.
+        user: String,
+        /// The only ones that are wanted; all when empty.
+        sessions: Vec<String>,
+    },
     /// Remove a session by its id.
     DeleteSession(String),
     /// Remove a user by their mail address or account name.
     DeleteUser(String),
     /// Give back free space.
     Vacuum,
+    /// Write what runs the server as a service.
+    InstallService {
+        /// Where to listen.
+        listen: Option<String>,
+        /// For the whole machine.
+        is_system: bool,
+        /// Folder of the unit; `None` for the usual one.
+        dest: Option<PathBuf>,
+    },
     /// Print [`HELP`].
     Help,
     /// Print the version.
     Version,
+}
+
+/// Another backend. The key is not part of any debug output.
+#[derive(PartialEq, Eq)]
+pub struct Other {
+    /// Its address.
+    pub url: String,
+    /// A key there; `-` for one on standard input.
+    pub key: String,
+    /// Further certificate authorities.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Other {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Other").field("url", &self.url).finish_non_exhaustive()
+    }
 }
 
 /// Reads the arguments behind the program's name.
@@ -186,9 +243,24 @@ impl Line {
                 (Act::KeyRevoke { user: self.user()?, name: self.name()? }, &["user", "name"])
             }
             (_, ["check"]) => (Act::Check, &[]),
+            (_, ["push"]) => {
+                let act = Act::Push { other: self.other("to")?, user: self.optional("user")? };
+                (act, &["to", "key", "ca-file", "user"])
+            }
+            (_, ["pull"]) => {
+                let (other, user) = (self.other("from")?, self.user()?);
+                let act = Act::Pull { other, user, sessions: self.all("session")? };
+                (act, &["from", "key", "ca-file", "user", "session"])
+            }
             (_, ["delete", "session", id]) => (Act::DeleteSession((*id).to_owned()), &[]),
             (_, ["delete", "user", name]) => (Act::DeleteUser((*name).to_owned()), &[]),
             (_, ["vacuum"]) => (Act::Vacuum, &[]),
+            (_, ["install-service"]) => {
+                let is_system = self.flags.contains(&"system");
+                let dest = self.option("dest").map(PathBuf::from);
+                let listen = self.optional("listen")?;
+                (Act::InstallService { listen, is_system, dest }, &["listen", "system", "dest"])
+            }
             (_, ["export", _]) => {
                 let folder = PathBuf::from(&self.words[1]);
                 let session = self.optional("session")?;
@@ -220,8 +292,28 @@ impl Line {
         match self.option(name).map(|value| value.to_str()) {
             None => Ok(None),
             Some(Some(text)) => Ok(Some(text.to_owned())),
-            Some(None) => Err(Error::new(format!("--{name} is not UTF-8"))),
+            Some(None) => Err(not_utf8(name)),
         }
+    }
+
+    fn all(&self, name: &str) -> Result<Vec<String>> {
+        let values = self.options.iter().filter(|(known, _)| *known == name);
+        let text = |(_, value): &(&str, OsString)| {
+            value.to_str().map(str::to_owned).ok_or_else(|| not_utf8(name))
+        };
+        values.map(text).collect()
+    }
+
+    fn required(&self, name: &str) -> Result<String> {
+        self.optional(name)?.ok_or_else(|| Error::new(format!("--{name} is missing")))
+    }
+
+    fn other(&self, address: &str) -> Result<Other> {
+        Ok(Other {
+            url: self.required(address)?,
+            key: self.required("key")?,
+            ca_file: self.option("ca-file").map(PathBuf::from),
+        })
     }
 
     fn user(&self) -> Result<String> {
@@ -231,6 +323,10 @@ impl Line {
     fn name(&self) -> Result<String> {
         checked_name("--name", self.text("name", KEY_NAME_DEFAULT)?)
     }
+}
+
+fn not_utf8(name: &str) -> Error {
+    Error::new(format!("--{name} is not UTF-8"))
 }
 
 fn checked_name(option: &str, name: String) -> Result<String> {
@@ -254,6 +350,11 @@ mod tests {
     fn commands() {
         let user = || USER_DEFAULT.to_owned();
         let name = || KEY_NAME_DEFAULT.to_owned();
+        let other = |url: &str, ca_file: Option<&str>| Other {
+            url: url.into(),
+            key: "k".into(),
+            ca_file: ca_file.map(PathBuf::from),
+        };
         let cases = [
             ("serve", Act::Serve(LISTEN_DEFAULT.into()), None),
             ("serve --listen=[::1]:0 --data d", Act::Serve("[::1]:0".into()), Some("d")),
@@ -276,9 +377,32 @@ mod tests {
                 None,
             ),
             ("restore b", Act::Restore("b".into()), None),
+            (
+                "push --to http://b --key k",
+                Act::Push { other: other("http://b", None), user: None },
+                None,
+            ),
+            (
+                "pull --from http://b --key k --ca-file c --session 1 --session 2 --user u",
+                Act::Pull {
+                    other: other("http://b", Some("c")),
+                    user: "u".into(),
+                    sessions: vec!["1".into(), "2".into()],
+                },
+                None,
+            ),
             ("delete session x", Act::DeleteSession("x".into()), None),
             ("delete user a@b --data d", Act::DeleteUser("a@b".into()), Some("d")),
             ("vacuum", Act::Vacuum, None),
+            (
+                "install-service --system --dest d --listen [::1]:2",
+                Act::InstallService {
+                    listen: Some("[::1]:2".into()),
+                    is_system: true,
+                    dest: Some("d".into()),
+                },
+                None,
+            ),
             ("help", Act::Help, None),
             ("serve --help", Act::Help, None),
             ("version", Act::Version, None),
@@ -313,6 +437,10 @@ mod tests {
             "delete x y",
             "export",
             "restore",
+            "push --to http://b",
+            "push --key k",
+            "pull --to http://b --key k",
+            "push --to http://b --key k --session x",
             "check --html",
             "export f --html=yes",
             "key list --name x",

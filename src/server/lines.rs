@@ -6,11 +6,16 @@
 //! Invariant: each line is followed by one newline and holds none, so that the text of the blocks
 //! in order is the file, byte for byte.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::time::SystemTime;
+
+use serde::Deserialize;
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, SafeResult, compress_bound, get_error_name};
 
 use crate::error::{Context, Error, Result};
+use crate::time::parse_rfc3339;
 
 /// A block of an append holds at least one line and, beyond that, no more raw bytes than this.
 pub const BLOCK_BYTES_MAX: usize = 1 << 20;
@@ -68,6 +73,19 @@ impl Lines {
     /// Each line without its newline.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.count()).map(|index| &self.text[self.start(index)..self.ends[index] - 1])
+    }
+
+    /// The newest top-level `timestamp` of the lines.
+    pub fn newest_timestamp(&self) -> Option<SystemTime> {
+        #[derive(Deserialize)]
+        struct Line<'a> {
+            #[serde(borrow)]
+            timestamp: Option<Cow<'a, str>>,
+        }
+        self.iter()
+            .filter_map(|line| serde_json::from_str::<Line<'_>>(line).ok()?.timestamp)
+            .filter_map(|timestamp| parse_rfc3339(&timestamp))
+            .max()
     }
 
     /// Compresses the lines from index `from` on; the line with index 0 has number `first_line`.
@@ -297,5 +315,21 @@ mod tests {
         assert_eq!(patch.text(&base).unwrap(), fork);
         let other = base.iter().rev().copied().collect::<Vec<u8>>();
         assert!(patch.text(&other).is_err() && patch.text(&[]).is_err());
+    }
+
+    #[test]
+    fn the_newest_timestamp_is_found_at_the_top_level_of_any_line() {
+        let mut lines = Lines::default();
+        let texts = [
+            r#"{"timestamp":"2026-01-01T00:00:01Z"}"#,
+            r#"{"timestamp":"2026-01-01T01:00:03+01:00","a":1}"#,
+            r#"{"message":{"timestamp":"2026-01-01T00:00:09Z"}}"#,
+            r#"{"timestamp":5}"#,
+            "not json",
+            r#"{"timestamp":"2026-01-01T00:00:02Z"}"#,
+        ];
+        texts.iter().for_each(|text| lines.push(text));
+        assert_eq!(lines.newest_timestamp(), parse_rfc3339("2026-01-01T00:00:03Z"));
+        assert_eq!(Lines::default().newest_timestamp(), None);
     }
 }

@@ -17,7 +17,9 @@
 //! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
+//! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
+//! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
 //!
 //! Deliberately absent: TLS (a reverse proxy does it), rate limits, device login.
@@ -33,7 +35,9 @@ mod export;
 mod http;
 mod json;
 mod lines;
+pub mod service;
 mod store;
+mod transfer;
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -49,6 +53,7 @@ use self::connection::{Body, Connection, HEAD_TIME_MAX, IDLE_TIME_MAX, REQUEST_T
 pub use self::export::{Exported, export};
 use self::http::Response;
 pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
+pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Result};
 
 /// Connections at once.

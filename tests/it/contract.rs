@@ -4,12 +4,13 @@
 //! therefore run by existing.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::server::process::{Folder, Response, Server, create_key};
+use crate::server::process::{Folder, Response, Server, chunk, create_key};
+use crate::support::fixtures;
 
 /// Stands for `$TIME` in requests.
 const TIME: &str = "2026-11-20T09:00:00Z";
@@ -250,4 +251,64 @@ impl Bindings {
             _ => self.fill(expected) == found,
         }
     }
+}
+
+/// What the existing backend has made of recorded sessions.
+#[test]
+fn recorded_sessions_are_condensed_as_recorded() {
+    let folder = Folder::new();
+    let key = create_key(&folder.0, "admin@local.dev");
+    let server = Server::start(&folder.0);
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/wire/condensed");
+    let mut n_cases = 0;
+    for case in std::fs::read_dir(cases).unwrap() {
+        let name = case.unwrap().file_name().into_string().unwrap();
+        let recording = name.trim_end_matches(".json");
+        let mut expected: Value =
+            serde_json::from_str(&fixture(&format!("condensed/{name}"))).unwrap();
+        let id = expected["metadata"]["external_id"].as_str().unwrap().to_owned();
+        let session = server.session(&key, &id);
+        let home = Folder::new();
+        fixtures::install(recording, &home.0);
+        for (name, kind, path) in files_of(&home.0, &id) {
+            let text = String::from_utf8(fixtures::read(&path)).unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            let mut body = chunk(&session, 1, &lines);
+            (body["file_name"], body["file_type"]) = (json!(name), json!(kind));
+            assert_eq!(server.post("/api/v1/sync/chunk", &key, &body).status, 200);
+        }
+        let path = format!("/api/v1/sessions/{session}/condensed-transcript");
+        let mut answer = server.get(&path, &key).json();
+        for name in ["session_id", "first_seen", "last_sync_at"] {
+            (answer["metadata"][name], expected["metadata"][name]) = (Value::Null, Value::Null);
+        }
+        assert_eq!(answer["transcript"], expected["transcript"], "{name}");
+        assert_eq!(answer, expected, "{name}");
+        n_cases += 1;
+    }
+    assert_eq!(n_cases, 4);
+}
+
+/// The files of a recorded session: name, type and place. Its id was changed at its end when it was
+/// given to the existing backend.
+fn files_of(home: &Path, id: &str) -> Vec<(String, &'static str, PathBuf)> {
+    let projects = home.join(".claude/projects");
+    let paths = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    };
+    let mut files = Vec::new();
+    for path in paths(&projects).iter().flat_map(|project| paths(project)) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with(&id[..24]) && name.ends_with(".jsonl") {
+            files.push((format!("{id}.jsonl"), "transcript", path));
+        } else if name.starts_with(&id[..24]) {
+            for agent in paths(&path.join("subagents")) {
+                let name = agent.file_name().unwrap().to_str().unwrap().to_owned();
+                if name.ends_with(".jsonl") {
+                    files.push((name, "agent", agent));
+                }
+            }
+        }
+    }
+    files
 }

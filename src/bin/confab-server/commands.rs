@@ -1,13 +1,38 @@
 //! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use confab::config::Account;
 use confab::error::{Context, Error, Result};
-use confab::server::command::{self, Act, Command};
+use confab::remote::{Client, Network};
+use confab::server::command::{self, Act, Command, Other};
+use confab::server::service::{self, Service};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
+use confab::server::{Moved, Peer, Pull, Random, pull, push};
+
+use crate::SystemClock;
+
+/// Data folder of a service of the whole machine.
+const SYSTEM_DATA: &str = "/var/lib/confab-server";
+const NEXT_OF_USER: &str = "\
+next: systemctl --user daemon-reload
+      systemctl --user enable --now confab-server
+      loginctl enable-linger    # so that it goes on when you sign out
+or, without systemd: {DATA}/confab-server.sh start
+";
+const NEXT_OF_SYSTEM: &str = "\
+next: useradd --system --home-dir {DATA} --shell /usr/sbin/nologin confab
+      chown -R confab: {DATA}
+      systemctl daemon-reload
+      systemctl enable --now confab-server
+or, without systemd, as the user that the data belongs to: {DATA}/confab-server.sh start
+";
+/// Bytes of a key on standard input.
+const KEY_BYTES_MAX: u64 = 1024;
 
 /// Does what was asked for.
 pub fn run(command: Command) -> Result<ExitCode> {
@@ -20,39 +45,19 @@ pub fn run(command: Command) -> Result<ExitCode> {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
         }
-        Act::UserList => {
-            for UserEntry { email, created_at, keys, sessions, bytes } in open(data)?.users()? {
-                let stored = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
-                say(&format!("{email}  since {created_at}, {stored}"))?;
-            }
-        }
+        Act::UserList => list_users(&open(data)?)?,
         Act::KeyCreate { user, name } => {
             let key = new_key(crate::random).context(|| "read /dev/urandom".into())?;
             made(data)?.create_key(&user, &name, &hash(&key), SystemTime::now())?;
             say(&key)?;
         }
-        Act::KeyList => {
-            for KeyEntry { user, name, created_at } in open(data)?.keys()? {
-                say(&format!("{user}  {name}  since {created_at}"))?;
-            }
-        }
-        Act::KeyRevoke { user, name } => match open(data)?.revoke_key(&user, &name)? {
-            true => say(&format!("the key {name} of {user} does not work any more"))?,
-            false => {
-                return Err(Error::new(format!("{user} has no key {name}"))
-                    .with_hint("`confab-server key list` shows all"));
-            }
-        },
+        Act::KeyList => list_keys(&open(data)?)?,
+        Act::KeyRevoke { user, name } => revoke(&open(data)?, &user, &name)?,
         Act::Check => return tell(&open(data)?.check()?),
-        Act::Backup(file) => {
-            let Report { sessions, lines, .. } = open(data)?.backup(&file)?;
-            say(&format!("{}: {sessions} sessions, {lines} lines, checked", file.display()))?;
-        }
+        Act::Backup(file) => tell_copy(&file, &open(data)?.backup(&file)?)?,
         Act::Restore(file) => {
             let folder = data_folder(data)?;
-            let Report { sessions, lines, .. } = Store::restore(&file, &folder)?;
-            let place = folder.display();
-            say(&format!("{place}: {sessions} sessions, {lines} lines, checked"))?;
+            tell_copy(&folder, &Store::restore(&file, &folder)?)?;
         }
         Act::Export { folder, session, html } => {
             let Exported { sessions, files, bytes } =
@@ -60,23 +65,133 @@ pub fn run(command: Command) -> Result<ExitCode> {
             let place = folder.display();
             say(&format!("{place}: {sessions} sessions, {files} files, {bytes} bytes"))?;
         }
+        Act::Push { other, user } => {
+            let store = open(data)?;
+            let mut peer = peer(&other)?;
+            return moved(push(&store, user.as_deref(), &mut peer, &mut tell_line)?, "there");
+        }
+        Act::Pull { other, user, sessions } => {
+            let store = made(data)?;
+            let mut peer = peer(&other)?;
+            let (now, random) = (SystemTime::now(), crate::random as Random);
+            let wanted = Pull { user: &user, only: &sessions, now, random };
+            return moved(pull(&store, &wanted, &mut peer, &mut tell_line)?, "here");
+        }
         Act::DeleteSession(id) => match open(data)?.remove_session(&id)? {
             true => say(&format!("nothing of session {id} is left here"))?,
             false => return Err(Error::new(format!("there is no session {id}"))),
         },
         Act::DeleteUser(user) => match open(data)?.remove_user(&user)? {
             true => say(&format!("nothing of {user} is left here"))?,
-            false => {
-                return Err(Error::new(format!("there is no user {user}"))
-                    .with_hint("`confab-server user list` shows all"));
-            }
+            false => return Err(no_user(&user)),
         },
         Act::Vacuum => {
             open(data)?.vacuum()?;
             say("no free space is left in the database")?;
         }
+        Act::InstallService { listen, is_system, dest } => {
+            install_service(data, listen.as_deref(), is_system, dest)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn install_service(
+    data: Option<PathBuf>,
+    listen: Option<&str>,
+    is_system: bool,
+    dest: Option<PathBuf>,
+) -> Result<()> {
+    let absolute =
+        |path: PathBuf| std::path::absolute(&path).context(|| format!("find {}", path.display()));
+    let program = std::env::current_exe().context(|| "find this program".into())?;
+    let (data, folder, next) = match is_system {
+        true => (
+            data.unwrap_or_else(|| PathBuf::from(SYSTEM_DATA)),
+            PathBuf::from("/etc/systemd/system"),
+            NEXT_OF_SYSTEM,
+        ),
+        false => {
+            (data_folder(data)?, home()?.join(".config").join("systemd").join("user"), NEXT_OF_USER)
+        }
+    };
+    let data = absolute(data)?;
+    let service = Service { program: &program, data: &data, listen, is_system };
+    let unit = absolute(dest.unwrap_or(folder))?.join(service::UNIT_NAME);
+    let script = data.join(service::SCRIPT_NAME);
+    let texts = [(unit, service.unit()?, 0o644), (script, service.script()?, 0o755)];
+    for (path, text, mode) in texts {
+        let is_new = service::install(&path, &text, mode)?;
+        let state = if is_new { "written" } else { "as it was" };
+        say(&format!("{}: {state}", path.display()))?;
+    }
+    say(next.replace("{DATA}", &service::shell_word(&data.display().to_string())).trim_end())
+}
+
+fn list_users(store: &Store) -> Result<()> {
+    for UserEntry { email, created_at, keys, sessions, bytes } in store.users()? {
+        let stored = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
+        say(&format!("{email}  since {created_at}, {stored}"))?;
+    }
+    Ok(())
+}
+
+fn list_keys(store: &Store) -> Result<()> {
+    for KeyEntry { user, name, created_at } in store.keys()? {
+        say(&format!("{user}  {name}  since {created_at}"))?;
+    }
+    Ok(())
+}
+
+fn revoke(store: &Store, user: &str, name: &str) -> Result<()> {
+    if !store.revoke_key(user, name)? {
+        return Err(Error::new(format!("{user} has no key {name}"))
+            .with_hint("`confab-server key list` shows all"));
+    }
+    say(&format!("the key {name} of {user} does not work any more"))
+}
+
+fn no_user(user: &str) -> Error {
+    Error::new(format!("there is no user {user}")).with_hint("`confab-server user list` shows all")
+}
+
+/// A copy that was made and checked.
+fn tell_copy(place: &Path, report: &Report) -> Result<()> {
+    let Report { sessions, lines, .. } = report;
+    say(&format!("{}: {sessions} sessions, {lines} lines, checked", place.display()))
+}
+
+/// The backend of `push` and `pull`.
+fn peer(other: &Other) -> Result<Peer<'static>> {
+    let mut key = other.key.clone();
+    if key == "-" {
+        key.clear();
+        io::stdin()
+            .lock()
+            .take(KEY_BYTES_MAX)
+            .read_line(&mut key)
+            .context(|| "read the key from standard input".into())?;
+    }
+    let account = Account {
+        url: other.url.trim_end_matches('/').to_owned(),
+        key: key.trim().to_owned(),
+        ca_file: other.ca_file.clone(),
+    };
+    let network = Network::of(&|name| std::env::var_os(name));
+    let client = Client::new(&account, &network, Arc::new(SystemClock))?;
+    Ok(Peer { client, wait: &std::thread::sleep })
+}
+
+fn tell_line(line: &str) {
+    // Whoever does not listen any more does not keep sessions from being moved.
+    let _ = say(line);
+}
+
+/// What was moved; failure when a session was not.
+fn moved(moved: Moved, place: &str) -> Result<ExitCode> {
+    let Moved { sessions, lines, failed } = moved;
+    say(&format!("{sessions} sessions are {place}, {lines} lines were moved, {failed} failed"))?;
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What a check has found.
@@ -103,13 +218,15 @@ fn open(data: Option<PathBuf>) -> Result<Store> {
 
 /// The folder with everything.
 pub fn data_folder(data: Option<PathBuf>) -> Result<PathBuf> {
-    match (data, home::home_dir()) {
-        (Some(folder), _) => Ok(folder),
-        (None, Some(home)) => Ok(home.join(".confab").join("server")),
-        (None, None) => {
-            Err(Error::new("find the home folder").with_hint("set HOME or use --data DIR"))
-        }
+    match data {
+        Some(folder) => Ok(folder),
+        None => Ok(home()?.join(".confab").join("server")),
     }
+}
+
+fn home() -> Result<PathBuf> {
+    let unknown = || Error::new("find the home folder").with_hint("set HOME or use --data DIR");
+    home::home_dir().ok_or_else(unknown)
 }
 
 /// One line of data.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use confab::error::{Error, Result};
 use confab::server::{Server, Store, World, command};
 use confab::sys::signals::{self, Signal};
+use confab::time::Clock;
 
 /// For requests in flight when the server is told to stop.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
@@ -53,4 +54,17 @@ fn serve(listen: &str, data: Option<PathBuf>) -> Result<()> {
 
 fn random(bytes: &mut [u8]) -> io::Result<()> {
     std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+/// The real clock.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
 }

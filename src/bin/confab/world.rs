@@ -1,7 +1,6 @@
 //! What surrounds the program: clock, environment, standard streams, network, folders.
 
 use std::env;
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::{self, Stdio};
@@ -170,18 +169,7 @@ pub fn paths() -> Result<Paths> {
 }
 
 pub fn network() -> Network {
-    let either = |lower: &str, upper: &str| text(lower).or_else(|| text(upper));
-    let path = |name: &str| {
-        env::var_os(name).filter(|value: &OsString| !value.is_empty()).map(PathBuf::from)
-    };
-    Network {
-        https_proxy: either("https_proxy", "HTTPS_PROXY"),
-        http_proxy: either("http_proxy", "HTTP_PROXY"),
-        all_proxy: either("all_proxy", "ALL_PROXY"),
-        no_proxy: either("no_proxy", "NO_PROXY"),
-        certificate_file: path("SSL_CERT_FILE"),
-        certificate_folder: path("SSL_CERT_DIR"),
-    }
+    Network::of(&|name| env::var_os(name))
 }
 
 pub fn text(name: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use crate::server::condensed::Condensed;
 use crate::server::connection::Body;
 use crate::server::http::{Head, Payload, Response, query_value};
 use crate::server::json as body_json;
-use crate::server::store::{Changed, Download, Store, User};
+use crate::server::store::{Changed, Cursor, Download, Store, User};
 use crate::wire::{
     self, CondensedAnswer, CondensedMetadata, ExternalIdAnswer, FileEntry, FilesAnswer,
     SessionDetail, SessionsAnswer, SummaryRequest,
@@ -18,6 +18,8 @@ use crate::wire::{
 
 /// Sessions of a list when the request names no limit.
 const LIST_DEFAULT: u32 = 100;
+/// Files of agents that a condensed transcript takes in, as in the existing backend.
+const CONDENSED_AGENTS_MAX: usize = 200;
 /// Sessions of a list.
 const LIST_MAX: u32 = 1000;
 
@@ -30,11 +32,19 @@ impl Api {
                 _ => return Err(refuse(400, "limit must be a positive integer")),
             },
         };
-        let sessions = self
+        let after = match query_value(&head.query, "cursor") {
+            None => None,
+            Some(text) => {
+                let cursor = Cursor::parse(&text);
+                Some(cursor.ok_or_else(|| refuse(400, "cursor is not one of this server"))?)
+            }
+        };
+        let (sessions, next) = self
             .store
-            .sessions(user.id, limit)
+            .sessions(user.id, after, limit)
             .map_err(|error| Refused::Failed("Failed to list sessions", error))?;
-        Ok(Response::json(200, &SessionsAnswer { sessions }))
+        let next_cursor = next.map(|cursor| cursor.to_string());
+        Ok(Response::json(200, &SessionsAnswer { sessions, next_cursor }))
     }
 
     pub(super) fn session(&self, user: &User, id: &str) -> Answer {
@@ -96,15 +106,17 @@ impl Api {
         let detail = self.store.session(user.id, id).map_err(failed)?;
         let detail = detail.ok_or_else(session_not_found)?;
         let file = transcript_of(&detail).ok_or_else(|| refuse(404, "Transcript not found"))?;
-        let download = self.store.download(user.id, id, &file.file_name);
-        let download = download.map_err(failed)?.flatten();
-        let download = download.ok_or_else(|| refuse(404, "Transcript not found"))?;
         let mut condensed = Condensed::new(chars_max);
-        let mut line = 1;
-        while line <= download.last_line {
-            let (text, next) = self.store.lines_from(download.file, line).map_err(failed)?;
-            text.split(|byte| *byte == b'\n').for_each(|line| condensed.add(line));
-            line = next;
+        for file in std::iter::once(file).chain(agents_of(&detail).take(CONDENSED_AGENTS_MAX)) {
+            let download = self.store.download(user.id, id, &file.file_name).map_err(failed)?;
+            // It may have been deleted since it was listed.
+            let Some(download) = download.flatten() else { continue };
+            let mut line = 1;
+            while line <= download.last_line {
+                let (text, next) = self.store.lines_from(download.file, line).map_err(failed)?;
+                text.split(|byte| *byte == b'\n').for_each(|line| condensed.add(line));
+                line = next;
+            }
         }
         let transcript = condensed.finish();
         Ok(Response::json(200, &CondensedAnswer { metadata: about(detail), transcript }))
@@ -149,9 +161,13 @@ fn transcript_of(detail: &SessionDetail) -> Option<&FileEntry> {
     files().find(|file| file.file_name == own).or_else(|| files().next())
 }
 
+/// The files of a session's agents, by name.
+fn agents_of(detail: &SessionDetail) -> impl Iterator<Item = &FileEntry> {
+    detail.files.iter().filter(|file| file.file_type == wire::TYPE_AGENT)
+}
+
 fn about(detail: SessionDetail) -> CondensedMetadata {
-    let is_agent = |file: &&FileEntry| file.file_type == wire::TYPE_AGENT;
-    let counted = detail.files.iter().filter(is_agent).chain(transcript_of(&detail));
+    let counted = agents_of(&detail).chain(transcript_of(&detail));
     let total_lines = counted.map(|file| file.last_synced_line).sum();
     let git_info = detail.git_info.unwrap_or_default();
     CondensedMetadata {

@@ -1,9 +1,6 @@
 //! What the client sends while a session runs: init, chunk, event.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
-
-use serde::Deserialize;
 
 use super::{Answer, Api, INVALID_BODY, Refused};
 use super::{busy, check_length, read_body, refuse, session_not_found};
@@ -235,28 +232,19 @@ fn session_update(
         Some(text) => Some(parse_rfc3339(&text).ok_or_else(|| refuse(400, INVALID_BODY))?),
     };
     let told = told.filter(|time| *time <= now + FUTURE_MAX);
+    let first_seen = match metadata.created_at {
+        None => None,
+        Some(text) => Some(parse_rfc3339(&text).ok_or_else(|| refuse(400, INVALID_BODY))?),
+    };
     let filled = |text: &String| !text.is_empty();
     Ok(SessionUpdate {
         summary: metadata.summary,
         first_user_message: metadata.first_user_message.filter(filled),
         git_info: metadata.git_info,
         model: metadata.model.filter(filled),
-        last_message_at: told.max(newest_timestamp(lines)),
+        first_seen,
+        last_message_at: told.max(lines.newest_timestamp()),
     })
-}
-
-/// The newest top-level `timestamp` of the lines.
-fn newest_timestamp(lines: &Lines) -> Option<SystemTime> {
-    #[derive(Deserialize)]
-    struct Line<'a> {
-        #[serde(borrow)]
-        timestamp: Option<Cow<'a, str>>,
-    }
-    lines
-        .iter()
-        .filter_map(|line| serde_json::from_str::<Line<'_>>(line).ok()?.timestamp)
-        .filter_map(|timestamp| parse_rfc3339(&timestamp))
-        .max()
 }
 
 fn answered(appended: Appended, first_line: i64) -> Answer {
@@ -278,26 +266,5 @@ fn answered(appended: Appended, first_line: i64) -> Answer {
         }
         Appended::TooManyFiles => Err(refuse(400, "Session has too many files")),
         Appended::TooManyLines => Err(refuse(500, "Failed to store chunk")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_timestamp_is_found_at_the_top_level_of_any_line() {
-        let mut lines = Lines::default();
-        let texts = [
-            r#"{"timestamp":"2026-01-01T00:00:01Z"}"#,
-            r#"{"timestamp":"2026-01-01T01:00:03+01:00","a":1}"#,
-            r#"{"message":{"timestamp":"2026-01-01T00:00:09Z"}}"#,
-            r#"{"timestamp":5}"#,
-            "not json",
-            r#"{"timestamp":"2026-01-01T00:00:02Z"}"#,
-        ];
-        texts.iter().for_each(|text| lines.push(text));
-        assert_eq!(newest_timestamp(&lines), parse_rfc3339("2026-01-01T00:00:03Z"));
-        assert_eq!(newest_timestamp(&Lines::default()), None);
     }
 }

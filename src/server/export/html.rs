@@ -19,6 +19,29 @@ const IMAGE_TYPES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/w
 /// Characters of a fold's title.
 const TITLE_CHARS_MAX: usize = 200;
 
+/// What the lines of a file have opened so far.
+#[derive(Default)]
+pub struct Fold {
+    is_open: bool,
+}
+
+impl Fold {
+    /// Opens a fold for lines that nobody said, unless one is open.
+    fn open(&mut self, out: &mut dyn Write, number: i64) -> io::Result<()> {
+        if !std::mem::replace(&mut self.is_open, true) {
+            writeln!(out, "<details><summary>further lines from {number} on</summary>")?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        match std::mem::take(&mut self.is_open) {
+            true => writeln!(out, "</details>"),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Everything before the first file.
 pub fn begin(out: &mut dyn Write, detail: &SessionDetail) -> io::Result<()> {
     let named = detail.summary.as_deref().or(detail.first_user_message.as_deref());
@@ -61,14 +84,21 @@ pub fn begin_file(out: &mut dyn Write, index: usize, file: &FileEntry) -> io::Re
 }
 
 /// A line of a file.
-pub fn line(out: &mut dyn Write, file: usize, number: i64, line: &[u8]) -> io::Result<()> {
+pub fn line(
+    out: &mut dyn Write,
+    fold: &mut Fold,
+    (file, number): (usize, i64),
+    line: &[u8],
+) -> io::Result<()> {
     let id = format!("f{file}-L{number}");
     let value: Value = serde_json::from_slice(line).unwrap_or_default();
     let kind = value["type"].as_str().unwrap_or("line");
     let content = &value["message"]["content"];
     if !matches!(kind, "user" | "assistant") || content.is_null() {
+        fold.open(out, number)?;
         return other(out, &id, number, kind, line);
     }
+    fold.close(out)?;
     let is_meta = value["isMeta"] == true || value["isCompactSummary"] == true;
     let class = if is_meta { "meta" } else { kind };
     let time = escaped(value["timestamp"].as_str().unwrap_or(""));
@@ -85,7 +115,8 @@ pub fn line(out: &mut dyn Write, file: usize, number: i64, line: &[u8]) -> io::R
 }
 
 /// What comes behind the lines of a file.
-pub fn end_file(out: &mut dyn Write) -> io::Result<()> {
+pub fn end_file(out: &mut dyn Write, mut fold: Fold) -> io::Result<()> {
+    fold.close(out)?;
     writeln!(out, "</section>")
 }
 
@@ -215,7 +246,7 @@ mod tests {
 
     fn shown(text: &str) -> String {
         let mut out = Vec::new();
-        line(&mut out, 0, 7, text.as_bytes()).unwrap();
+        line(&mut out, &mut Fold::default(), (0, 7), text.as_bytes()).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -257,7 +288,7 @@ mod tests {
             "<!--",
             "&lt;script&gt;",
             "AAAA\" onload=\"alert(1)",
-            "image/svg+xml",
+            "image/svg+xml;x",
             "javascript:alert(1)",
         ];
         let elements = |html: &str| html.matches('<').count();
@@ -283,6 +314,20 @@ mod tests {
                 assert!(!html.contains("\" on"), "{html}");
             }
         }
+    }
+
+    #[test]
+    fn what_nobody_said_is_folded_together() {
+        let said = r#"{"type":"user","message":{"content":"x"}}"#;
+        let (mut out, mut fold) = (Vec::new(), Fold::default());
+        for (number, text) in (1..).zip(["1", "2", said, "4"]) {
+            line(&mut out, &mut fold, (0, number), text.as_bytes()).unwrap();
+        }
+        end_file(&mut out, fold).unwrap();
+        let html = String::from_utf8(out).unwrap();
+        assert_eq!(html.matches("further lines").count(), 2);
+        assert_eq!(html.matches("<details").count(), html.matches("</details>").count());
+        assert!(html.find("</details>\n<article").is_some() && html.ends_with("</section>\n"));
     }
 
     #[test]

@@ -125,13 +125,14 @@ fn page(
     for (index, file) in main.into_iter().chain(others).enumerate() {
         let Some(download) = opened(store, session, file)? else { continue };
         html::begin_file(out, index, file).context(what)?;
+        let mut fold = html::Fold::default();
         each_block(store, download, &mut |first, text| {
             let lines = text.split_inclusive(|byte| *byte == b'\n');
             (first..).zip(lines).try_for_each(|(number, line)| {
-                html::line(out, index, number, line.trim_ascii_end()).context(what)
+                html::line(out, &mut fold, (index, number), line.trim_ascii_end()).context(what)
             })
         })?;
-        html::end_file(out).context(what)?;
+        html::end_file(out, fold).context(what)?;
     }
     html::end(out).context(what)
 }

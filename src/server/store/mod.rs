@@ -41,7 +41,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 pub use self::files::{Append, Appended, Download};
 pub use self::index::{Reindexed, UsageEntry};
 pub use self::merge::{Found, QUIET_TIME};
-pub use self::sessions::{Changed, Opening, SessionEvent, SessionUpdate, Stored};
+pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
 pub use self::wake::Wake;
 use super::auth::KeyHash;
@@ -172,6 +172,19 @@ impl Store {
                 Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)? })
             });
             Ok(user.optional()?)
+        })
+    }
+
+    /// The number of a user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn user_by_email(&self, email: &str) -> Result<Option<i64>> {
+        self.read("look a user up", |connection| {
+            let id = connection
+                .prepare_cached("SELECT id FROM users WHERE email = ?")?
+                .query_row([email], |row| row.get(0));
+            Ok(id.optional()?)
         })
     }
 

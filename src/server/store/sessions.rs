@@ -1,5 +1,6 @@
 //! Sessions: opening, what is known of them, their ends.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
@@ -49,6 +50,8 @@ pub struct SessionUpdate {
     pub git_info: Option<GitInfo>,
     /// Replaces.
     pub model: Option<String>,
+    /// Counts when older than what is stored.
+    pub first_seen: Option<SystemTime>,
     /// Counts when newer than what is stored.
     pub last_message_at: Option<SystemTime>,
 }
@@ -62,6 +65,38 @@ pub enum Changed {
     NoSession,
     /// It is another user's.
     Denied,
+}
+
+/// Where a list of sessions goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    last_sync_at: i64,
+    row: i64,
+}
+
+impl Cursor {
+    const START: Cursor = Cursor { last_sync_at: i64::MAX, row: i64::MAX };
+
+    /// Reads what [`Cursor`] writes; `None` for everything else.
+    pub fn parse(text: &str) -> Option<Cursor> {
+        let (last_sync_at, row) = text.split_once('-')?;
+        Some(Cursor { last_sync_at: last_sync_at.parse().ok()?, row: row.parse().ok()? })
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.last_sync_at, self.row)
+    }
+}
+
+/// What is known of a session beyond what its owner is told.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The model of other agents' sessions.
+    pub model: Option<String>,
+    /// RFC 3339.
+    pub last_message_at: Option<String>,
 }
 
 /// A session and whose it is.
@@ -134,7 +169,8 @@ impl Store {
         })
     }
 
-    /// Stores an event of a user's session.
+    /// Stores an event of a user's session; one that is stored already is not stored again, as
+    /// whoever did not hear the answer sends it once more.
     ///
     /// # Errors
     /// When the database fails.
@@ -156,7 +192,9 @@ impl Store {
             transaction
                 .prepare_cached(
                     "INSERT INTO events (session_id, type, timestamp, payload, received_at)
-                     VALUES (?, ?, ?, ?, ?)",
+                     SELECT ?1, ?2, ?3, ?4, ?5 WHERE NOT EXISTS (
+                         SELECT 1 FROM events WHERE session_id = ?1 AND type = ?2
+                         AND timestamp = ?3 AND payload IS ?4)",
                 )?
                 .execute((session, event_type, micros(timestamp), payload, micros(now)))?;
             Ok(Changed::Done)
@@ -200,21 +238,36 @@ impl Store {
         })
     }
 
-    /// A user's sessions, the most recently synced first.
+    /// A user's sessions, the most recently synced first, from behind a cursor on, and the cursor
+    /// for those behind them.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn sessions(&self, user: i64, limit: u32) -> Result<Vec<SessionEntry>> {
+    pub fn sessions(
+        &self,
+        user: i64,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<(Vec<SessionEntry>, Option<Cursor>)> {
+        let Cursor { last_sync_at, row } = after.unwrap_or(Cursor::START);
         self.read("list sessions", |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT uuid, external_id, provider, summary, first_user_message, cwd, hostname,
                      username, first_seen, last_sync_at, last_message_at,
                      (SELECT count(*) FROM files WHERE session_id = sessions.id),
-                     (SELECT coalesce(sum(last_line), 0) FROM files WHERE session_id = sessions.id)
-                 FROM sessions WHERE user_id = ? ORDER BY last_sync_at DESC, id DESC LIMIT ?",
+                     (SELECT coalesce(sum(last_line), 0) FROM files WHERE session_id = sessions.id),
+                     id
+                 FROM sessions WHERE user_id = ?1 AND (last_sync_at, id) < (?2, ?3)
+                 ORDER BY last_sync_at DESC, id DESC LIMIT ?4",
             )?;
-            let entries = statement.query_map((user, limit), read_entry)?;
-            Ok(entries.collect::<rusqlite::Result<_>>()?)
+            let mut end = None;
+            let entries = statement.query_map((user, last_sync_at, row, limit), |row| {
+                end = Some(Cursor { last_sync_at: row.get(9)?, row: row.get(13)? });
+                read_entry(row)
+            })?;
+            let entries: Vec<SessionEntry> = entries.collect::<rusqlite::Result<_>>()?;
+            let is_full = entries.len() == limit as usize;
+            Ok((entries, end.filter(|_| is_full)))
         })
     }
 
@@ -254,6 +307,23 @@ impl Store {
                 })
             })?;
             Ok(events.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// What else is known of a user's session; `None` when there is no such session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn known_of(&self, user: i64, session: &str) -> Result<Option<Known>> {
+        self.read("read a session", |connection| {
+            let Some((id, _)) = owned(connection, user, session)? else { return Ok(None) };
+            let known = connection
+                .prepare_cached("SELECT model, last_message_at FROM sessions WHERE id = ?")?
+                .query_row([id], |row| {
+                    let last_message_at = row.get::<_, Option<i64>>(1)?.map(text_time);
+                    Ok(Known { model: row.get(0)?, last_message_at })
+                })?;
+            Ok(Some(known))
         })
     }
 
@@ -314,7 +384,8 @@ pub(super) fn update(
                  first_user_message = coalesce(first_user_message, ?4),
                  git_info = coalesce(?5, git_info),
                  model = coalesce(?6, model),
-                 last_message_at = max(coalesce(last_message_at, ?7), coalesce(?7, last_message_at))
+                 last_message_at = max(coalesce(last_message_at, ?7), coalesce(?7, last_message_at)),
+                 first_seen = min(first_seen, coalesce(?8, first_seen))
              WHERE id = ?1",
         )?
         .execute((
@@ -325,6 +396,7 @@ pub(super) fn update(
             git_text(update.git_info.as_ref())?,
             &update.model,
             update.last_message_at.map(micros),
+            update.first_seen.map(micros),
         ))?;
     Ok(())
 }

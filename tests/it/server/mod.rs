@@ -5,6 +5,8 @@ mod export;
 mod hostile;
 pub mod process;
 mod removal;
+mod service;
 mod storage;
+mod transfer;
 mod upkeep;
 mod users;

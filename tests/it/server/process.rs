@@ -38,10 +38,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(data: &Path) -> Server {
-        let mut child = command(&["serve", "--listen", "127.0.0.1:0"], data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Server::start_at(data, "127.0.0.1:0")
+    }
+
+    pub fn start_at(data: &Path, address: &str) -> Server {
+        let mut child =
+            command(&["serve", "--listen", address], data).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening on http://").unwrap().to_owned();
@@ -161,6 +163,12 @@ impl Server {
         let response = self.post("/api/v1/sync/init", key, &body);
         assert_eq!(response.status, 200, "{}", response.text());
         response.json()["session_id"].as_str().unwrap().to_owned()
+    }
+
+    /// True when there is a session with this id of the agent.
+    pub fn has_session(&self, key: &str, external_id: &str) -> bool {
+        let id = external_id.replace('/', "%2F");
+        self.get(&format!("/api/v1/sessions/by-external-id/{id}"), key).status == 200
     }
 
     /// Appends lines to a transcript.
