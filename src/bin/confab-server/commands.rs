@@ -1,6 +1,6 @@
 //! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use confab::remote::{Client, Network};
 use confab::server::command::{self, Act, Command, Other};
 use confab::server::service::{self, Service};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
-use confab::server::{Moved, Peer, Pull, Random, pull, push};
+use confab::server::{Moved, Peer, Pull, Random, Reindexed, pull, push};
 
 use crate::SystemClock;
 
@@ -86,14 +86,37 @@ pub fn run(command: Command) -> Result<ExitCode> {
             false => return Err(no_user(&user)),
         },
         Act::Vacuum => {
-            open(data)?.vacuum()?;
+            let store = open(data)?;
+            let merged = store.merge_all(SystemTime::now());
+            store.vacuum()?;
+            merged?;
             say("no free space is left in the database")?;
         }
+        Act::Reindex => return reindex(&open(data)?),
         Act::InstallService { listen, is_system, dest } => {
             install_service(data, listen.as_deref(), is_system, dest)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the index anew; who watches sees how far it is.
+fn reindex(store: &Store) -> Result<ExitCode> {
+    let is_watched = io::stderr().is_terminal();
+    let mut told = String::new();
+    let Reindexed { files, lines, damaged } = store.reindex(&mut |done, total| {
+        let percent = done * 100 / total.max(1);
+        let text = format!("\r{percent} % of {total} lines");
+        if is_watched && text != told {
+            eprint!("{text}");
+            told = text;
+        }
+    })?;
+    if is_watched {
+        eprintln!();
+    }
+    say(&format!("{files} files, {lines} lines indexed, {damaged} damaged files"))?;
+    Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn install_service(

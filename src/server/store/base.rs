@@ -87,7 +87,8 @@ pub fn relative(connection: &Connection, wanted: Wanted) -> Result<Option<i64>, 
              ORDER BY last_sync_at DESC LIMIT ?3) AS newest
          JOIN files ON files.session_id = newest.id AND files.id <> ?4 AND merged_line > 0
              AND type = (SELECT type FROM files WHERE id = ?4)
-         JOIN blocks ON blocks.file_id = files.id AND first_line = 1 AND raw_bytes >= ?5
+         JOIN blocks ON blocks.file_id = files.id AND first_line = 1
+             AND blocks.raw_bytes >= ?5
          LIMIT ?3",
     )?;
     let Wanted { user, file, except_session, .. } = wanted;
@@ -120,8 +121,8 @@ fn block_at(connection: &Connection, file: i64, line: i64) -> rusqlite::Result<i
 /// The block, or the one that it refers to, where that can be a base of what is wanted.
 fn base_of(connection: &Connection, block: i64, wanted: Wanted) -> Result<Option<i64>, Failure> {
     let mut statement = connection.prepare_cached(
-        "SELECT codec, raw_bytes, file_id, session_id, base_block, first_line, last_line,
-             merged_line
+        "SELECT codec, blocks.raw_bytes, file_id, session_id, base_block, first_line,
+             blocks.last_line, merged_line
          FROM blocks JOIN files ON files.id = file_id WHERE blocks.id = ?",
     )?;
     let mut id = block;

@@ -196,7 +196,8 @@ impl Store {
                 "SELECT day, model, count(*), sum(input), sum(output), sum(cache_read),
                      sum(cache_creation)
                  FROM (
-                     SELECT min(timestamp) / 86400000000 AS day, model, max(input) AS input,
+                     SELECT min(timestamp) / 86400000000 AS day, usages.model AS model,
+                         max(input) AS input,
                          max(output) AS output, max(cache_read) AS cache_read,
                          max(cache_creation) AS cache_creation
                      FROM sessions JOIN files ON session_id = sessions.id
@@ -344,23 +345,22 @@ fn store_rows(
     Ok(())
 }
 
-/// Makes room for rows. There is something to remove only when the file is indexed anew.
+/// Makes room for rows, where the lines were indexed before.
 fn forget_rows(
     transaction: &Transaction<'_>,
     file: i64,
     first_line: i64,
     last_line: i64,
 ) -> rusqlite::Result<()> {
-    let n_gone = transaction
-        .prepare_cached("DELETE FROM messages WHERE file_id = ? AND line BETWEEN ? AND ?")?
-        .execute((file, first_line, last_line))?;
-    if n_gone > 0 {
+    for table in ["messages", "tool_uses"] {
         transaction
-            .prepare_cached("DELETE FROM tool_uses WHERE file_id = ? AND line BETWEEN ? AND ?")?
+            .prepare_cached(&format!(
+                "DELETE FROM {table} WHERE file_id = ? AND line BETWEEN ? AND ?"
+            ))?
             .execute((file, first_line, last_line))?;
     }
-    if n_gone > 0 && first_line == 1 {
-        transaction.execute("DELETE FROM usages WHERE file_id = ?", [file])?;
+    if first_line == 1 {
+        transaction.prepare_cached("DELETE FROM usages WHERE file_id = ?")?.execute([file])?;
     }
     Ok(())
 }

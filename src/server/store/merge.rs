@@ -132,22 +132,36 @@ impl Store {
         self.write_later("merge blocks", |transaction| replace(transaction, file, &replacement))
     }
 
-    /// Brings every file to rest that is indexed to its end; how many there were to do.
+    /// Indexes every line and brings every file to rest, as if nobody would append to it any more;
+    /// how many steps there were to do.
     ///
     /// # Errors
-    /// When the database fails, or a block is damaged.
+    /// When the database fails, or a file is damaged: what is wrong with the first one, after all
+    /// others are at rest.
     pub fn merge_all(&self, now: SystemTime) -> Result<u64> {
-        // Nothing is newer than a day from now, whatever the clocks of others say.
+        // Whatever the clocks of others say, nothing is as new as a day from now.
         let quiet_since = now + Duration::from_secs(24 * 3600);
-        let (mut n_steps, mut except) = (0, HashSet::new());
-        while let Found::File(file) = self.next_to_merge(quiet_since, &except)? {
-            if self.merge_blocks(file, quiet_since)? {
-                n_steps += 1;
-            } else if !except.insert(file) {
-                return Err(Error::new("merge blocks: nothing comes of it"));
+        let (mut n_steps, mut left, mut failed) = (0, HashSet::new(), None);
+        while let Some(file) = self.next_to_index(&left)? {
+            if let Err(error) = self.index_lines(file) {
+                left.insert(file);
+                failed = failed.or(Some(error));
             }
         }
-        Ok(n_steps)
+        while let Found::File(file) = self.next_to_merge(quiet_since, &left)? {
+            match self.merge_blocks(file, quiet_since) {
+                Ok(true) => n_steps += 1,
+                // Somebody else is faster.
+                Ok(false) => {
+                    left.insert(file);
+                }
+                Err(error) => {
+                    left.insert(file);
+                    failed = failed.or(Some(error));
+                }
+            }
+        }
+        failed.map_or(Ok(n_steps), Err)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests of the database below HTTP.
 
+mod rest;
+
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
