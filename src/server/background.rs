@@ -1,8 +1,8 @@
 //! The threads behind the scenes: one keeps the index, one brings blocks to rest and tends the log.
 //!
 //! They hear of appends by the store's bell and take one bounded step after the other, so that they
-//! end promptly. What they do can always be done later or again: an error is logged, and the file it
-//! was about is left alone until the next start.
+//! end promptly. What they do can always be done later or again: an error is logged, and the file
+//! that it was about is left alone until the next start.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -3,7 +3,6 @@
 //! Nothing here fails: what is missing or of another type is not told, and a line that is no JSON
 //! object tells nothing at all. Deliberately absent: the text that was said.
 
-use std::borrow::Cow;
 use std::time::UNIX_EPOCH;
 
 use serde_json::value::RawValue;
@@ -148,7 +147,7 @@ fn id(value: &RawValue) -> Option<Id> {
 }
 
 /// The bytes of a uuid as every version of Claude Code writes it.
-fn uuid(text: &Cow<'_, str>) -> Option<[u8; UUID_DIGITS / 2]> {
+fn uuid(text: &str) -> Option<[u8; UUID_DIGITS / 2]> {
     let bytes = text.as_bytes();
     if bytes.len() != UUID_DIGITS + 4 {
         return None;

@@ -19,7 +19,7 @@ const LOOKUPS_MAX: i64 = 4096;
 const PLACES_MAX: i64 = 8;
 /// Blocks that refer to one: so many are encoded anew when it is removed.
 const DEPENDENTS_MAX: i64 = 64;
-/// Newest sessions that are searched for a beginning that is alike.
+/// Sessions before this one that are searched for a beginning that is alike.
 const RELATIVES_MAX: i64 = 16;
 /// A beginning that is alike must be so large to be of use.
 const RELATIVE_BYTES_MIN: i64 = 2 << 10;
@@ -79,11 +79,14 @@ pub fn copied(connection: &Connection, wanted: Wanted) -> Result<HashMap<i64, i6
     Ok(found)
 }
 
-/// The first block of a newer session's file of the same type, or what that one refers to.
+/// The first block of a file of the same type that an earlier session has, or what that one refers
+/// to. Later ones are hardly at rest yet.
 pub fn relative(connection: &Connection, wanted: Wanted) -> Result<Option<i64>, Failure> {
     let mut statement = connection.prepare_cached(
         "SELECT blocks.id FROM (
-             SELECT id FROM sessions WHERE user_id = ?1 AND id <> ?2
+             SELECT id FROM sessions WHERE user_id = ?1 AND id <> ?2 AND last_sync_at <= (
+                 SELECT last_sync_at FROM sessions
+                 JOIN files ON session_id = sessions.id WHERE files.id = ?4)
              ORDER BY last_sync_at DESC LIMIT ?3) AS newest
          JOIN files ON files.session_id = newest.id AND files.id <> ?4 AND merged_line > 0
              AND type = (SELECT type FROM files WHERE id = ?4)

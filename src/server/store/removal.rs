@@ -1,8 +1,9 @@
 //! Removing so that nothing is left in the data folder.
 //!
 //! Blocks of other sessions that refer to lines of a removed one are encoded anew before: they lose
-//! nothing, and keep nothing of it. Every connection overwrites with zeros what it deletes (`secure_delete`); what is left then are
-//! older copies in the write-ahead log, which is emptied after each removal.
+//! nothing, and keep nothing of it. Every connection overwrites with zeros what it deletes
+//! (`secure_delete`); what is left then are older copies in the write-ahead log, which is emptied
+//! after each removal.
 
 use rusqlite::Transaction;
 

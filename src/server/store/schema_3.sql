@@ -48,7 +48,5 @@ CREATE TABLE usages (
     PRIMARY KEY (file_id, message_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX usages_by_time ON usages (timestamp);
-
 -- One row while `reindex` is at work, so that an interrupted one goes on where it was.
 CREATE TABLE reindexing (file_id INTEGER NOT NULL) STRICT;

@@ -2,9 +2,9 @@
 //!
 //! A thread behind the scenes moves the log into the database every second while something is
 //! written ([`Store::tend_log`]). Writers begin the log anew by themselves when all of it was moved
-//! and nobody reads it. Where readers follow each other without a gap they are waited for, a moment;
-//! and while one of them reads on and on, the log grows up to a limit, at which appends are refused
-//! until it is done: clients send them again.
+//! and nobody reads it. Where readers follow each other without a gap they are waited for, a
+//! moment; and while one of them reads on and on, the log grows up to a limit, at which appends are
+//! refused until it is done: clients send them again.
 
 use std::time::Duration;
 
