@@ -20,7 +20,7 @@ const CROWDED_BYTES: i64 = 64 << 20;
 /// This moment: writers wait so long at most.
 const CROWDED_TIME_MAX: Duration = Duration::from_millis(100);
 /// The largest log.
-const FULL_BYTES: u64 = 1 << 30;
+pub const FULL_BYTES: u64 = 1 << 30;
 
 impl Store {
     /// Moves the log into the database as far as readers allow.

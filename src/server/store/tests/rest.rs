@@ -202,13 +202,17 @@ fn blocks_come_to_rest_and_read_back() {
     let (_folder, store, user) = with_session();
     // Larger than two blocks at rest, in chunks of two lines and in large ones.
     let texts = transcript("s", 0..4000, 180);
-    assert!(texts.iter().map(String::len).sum::<usize>() > 2 * merge::REST_BYTES_MAX);
+    let n_bytes: usize = texts.iter().map(|text| text.len() + 1).sum();
+    assert!(n_bytes > 2 * merge::REST_BYTES_MAX);
     for (session, lines_a_chunk) in [("small", 20), ("large", 1700)] {
         upload(&store, user, session, &texts, lines_a_chunk);
-        let before = stored_bytes(&store, session);
         assert!(store.merge_all(now()).unwrap() > 0);
         assert_reads_back(&store, user, session, &texts);
-        assert!(stored_bytes(&store, session) < before);
+        let file = file_of(&store, user, session).file;
+        let blocks = format!("SELECT count(*) FROM blocks WHERE file_id = {file}");
+        let fewest = n_bytes.div_ceil(merge::REST_BYTES_MAX) as i64;
+        let n_blocks = number(&store, &blocks);
+        assert!((fewest..=fewest + 1).contains(&n_blocks), "{n_blocks} blocks");
         assert_clean(&store);
     }
     let largest = number(&store, "SELECT max(raw_bytes) FROM blocks");
@@ -278,7 +282,7 @@ fn with_forks(store: &Store, user: i64) -> Vec<(&'static str, Vec<String>)> {
         ("none", fork("dddddddd-0000", 0, 20_000..20_200)),
     ];
     for (session, texts) in &sessions {
-        upload(store, user, session, texts, 40);
+        upload(store, user, session, texts, 200);
     }
     store.merge_all(now()).unwrap();
     sessions
@@ -450,4 +454,47 @@ fn any_order_of_steps_keeps_the_lines() {
     assert!(n_merged > 20, "{n_merged}");
     assert!(number(&store, "SELECT count(*) FROM blocks WHERE base_block IS NOT NULL") > 0);
     assert_clean(&store);
+}
+
+/// Somebody reads on and on, and the log has reached its largest size meanwhile.
+#[test]
+fn a_full_log_refuses_appends_until_its_reader_is_done() {
+    let (folder, store, user) = with_session();
+    assert_eq!(append(&store, user, 1, &["a"]), Appended::Stored(1));
+    let reader = connect(&store.path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM blocks").unwrap();
+    assert_eq!(append(&store, user, 2, &["b"]), Appended::Stored(2));
+    let log = folder.0.join("confab.db-wal");
+    let file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
+    file.set_len(wal::FULL_BYTES).unwrap();
+    let mut lines = Lines::default();
+    lines.push("c");
+    let next = Append {
+        session: "s",
+        file_name: "f",
+        file_type: "transcript",
+        first_line: 3,
+        lines: &lines,
+        codex_metadata: false,
+        update: SessionUpdate::default(),
+    };
+    let error = store.append(user, &next, now()).unwrap_err();
+    assert_eq!(error.to_string(), "the write-ahead log is full: somebody reads all the time");
+    assert_eq!(whole(&store, user), "a\nb\n");
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(store.append(user, &next, now()).unwrap(), Appended::Stored(3));
+    assert!(log.metadata().unwrap().len() < 1 << 20);
+    assert_eq!(whole(&store, user), "a\nb\nc\n");
+}
+
+#[test]
+fn what_may_be_made_again_does_not_wait_for_the_disk_and_all_else_does() {
+    let (_folder, store, user) = with_session();
+    append(&store, user, 1, &["a"]);
+    index_all(&store);
+    let synchronous = |connection: &Connection| -> i64 {
+        connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
+    };
+    assert_eq!(synchronous(lock(&store.later).as_ref().unwrap()), 1);
+    assert_eq!(synchronous(&lock(&store.writer)), 2);
 }
