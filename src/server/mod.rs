@@ -18,7 +18,9 @@
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
 //! | `auth` | keys |
+//! | `background` | the threads that keep the index and bring lines to rest |
 //! | `condensed` | what was said in a session |
+//! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`service`] | running as a service |
@@ -28,16 +30,18 @@
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
 //!
-//! Deliberately absent: device login.
+//! Deliberately absent: search, shares.
 
 mod accept;
 mod api;
 mod auth;
+mod background;
 mod caller;
 pub mod command;
 mod condensed;
 mod connection;
 mod encoding;
+mod events;
 mod export;
 mod http;
 mod json;
@@ -64,6 +68,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::accept::Shared;
 use self::api::Api;
 pub use self::auth::{KeyHash, Random, hash, new_key};
+use self::background::Background;
 use self::caller::Names;
 use self::connection::Surroundings;
 pub use self::export::{Exported, export};
@@ -72,7 +77,7 @@ pub use self::log_file::LogFile;
 use self::metrics::Metrics;
 use self::serve::RequestIds;
 use self::settings::Settings;
-pub use self::store::{KeyEntry, Report, Store, UserEntry};
+pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
 use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Error, Result};
@@ -93,6 +98,7 @@ pub struct Server {
     address: SocketAddr,
     metrics: Option<SocketAddr>,
     shared: Arc<Shared>,
+    background: Background,
 }
 
 impl Server {
@@ -125,10 +131,12 @@ impl Server {
             settings,
             bodies_bytes: AtomicUsize::new(0),
         });
+        let store = Arc::new(store);
+        let background = Background::start(&store, world.now)?;
         let api = Api::new(store, world, Arc::clone(&surroundings));
         let ids = RequestIds::new(world.random)?;
         let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
-        let mut server = Server { address, metrics: None, shared };
+        let mut server = Server { address, metrics: None, shared, background };
         if let Some(listener) = metrics {
             let address = listener.local_addr();
             server.metrics = Some(address.context(|| "find the metrics' address".into())?);
@@ -174,6 +182,7 @@ impl Server {
         if left > 0 {
             log::warn!("{left} requests were cut off");
         }
+        drop(self.background);
         self.shared.store().checkpoint()
     }
 

@@ -82,8 +82,8 @@ type Answer = Result<Response, Refused>;
 
 impl Api {
     /// An API on a database.
-    pub fn new(store: Store, world: World, surroundings: Arc<Surroundings>) -> Api {
-        Api { store: Arc::new(store), world, surroundings, health: Mutex::default() }
+    pub fn new(store: Arc<Store>, world: World, surroundings: Arc<Surroundings>) -> Api {
+        Api { store, world, surroundings, health: Mutex::default() }
     }
 
     /// The database.
