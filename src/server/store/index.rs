@@ -3,6 +3,9 @@
 //! `files.indexed_line` is how far it has come. Rows and position are written together, so that
 //! nothing is indexed twice or left out, wherever a step is cut off. Several may be at it at once:
 //! a step counts only when the position is still what it was.
+//!
+//! Whatever else is to be kept per line belongs into [`store_rows`] and [`forget_rows`]: it is
+//! written and made anew with the rows then.
 
 use std::collections::HashSet;
 
