@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::store::{Found, QUIET_TIME, Store};
 use crate::error::{Context, Result};
 
+/// Pause between two steps of the index: while appends come without a gap, it costs them little.
+const INDEX_INTERVAL: Duration = Duration::from_millis(10);
 /// Pause between two looks at the log and at blocks while lines arrive.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
 /// Nobody rings for what another process has stored: it is found after this time.
@@ -61,19 +63,16 @@ fn index(store: &Store) {
     let mut damaged = HashSet::new();
     while !store.wake.is_over() {
         let rings = store.wake.rings();
-        let step = store.next_to_index(&damaged);
-        match step {
-            Ok(Some(file)) => {
-                if let Err(error) = store.index_lines(file) {
-                    leave_alone(&mut damaged, file, "index", &error);
-                }
-            }
-            Ok(None) => store.wake.wait(rings, LOOK_INTERVAL),
+        match store.index_step(&mut damaged) {
+            // Whatever comes meanwhile is written together.
+            Ok(true) => store.wake.pause(INDEX_INTERVAL),
+            Ok(false) => store.wake.wait(rings, LOOK_INTERVAL),
             Err(error) => {
                 log::warn!("{error}");
                 store.wake.pause(LOOK_INTERVAL);
             }
         }
+        bound(&mut damaged);
     }
 }
 
@@ -112,7 +111,11 @@ fn merge_what_is_due(
                 Ok(false) => {
                     missed.insert(file);
                 }
-                Err(error) => leave_alone(damaged, file, "merge", &error),
+                Err(error) => {
+                    log::warn!("merge file {file}: {error}");
+                    damaged.insert(file);
+                    bound(damaged);
+                }
             },
             Ok(Found::Later(updated_at)) => {
                 let updated_at = Duration::from_micros(u64::try_from(updated_at).unwrap_or(0));
@@ -129,11 +132,9 @@ fn merge_what_is_due(
     Duration::ZERO
 }
 
-/// Goes on without a file that cannot be read; `confab-server check` tells what is wrong with it.
-fn leave_alone(damaged: &mut HashSet<i64>, file: i64, what: &str, error: &crate::error::Error) {
-    log::warn!("{what} file {file}: {error}");
-    if damaged.len() == DAMAGED_MAX {
+/// Damaged files are left alone; `confab-server check` tells what is wrong with them.
+fn bound(damaged: &mut HashSet<i64>) {
+    if damaged.len() > DAMAGED_MAX {
         damaged.clear();
     }
-    damaged.insert(file);
 }

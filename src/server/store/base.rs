@@ -15,7 +15,7 @@ use crate::server::lines::{BASE_BYTES_MAX, Codec};
 
 /// Lines of a block whose uuids are looked up.
 const LOOKUPS_MAX: i64 = 4096;
-/// Places of one uuid that are looked at: a session may be forked many times.
+/// Places of one uuid that are looked at, the oldest: a session may be forked many times.
 const PLACES_MAX: i64 = 8;
 /// Blocks that refer to one: so many are encoded anew when it is removed.
 const DEPENDENTS_MAX: i64 = 64;
@@ -47,10 +47,10 @@ pub fn copied(connection: &Connection, wanted: Wanted) -> Result<HashMap<i64, i6
     )?;
     let mut places = connection.prepare_cached(
         "SELECT place.file_id, place.line FROM (
-             SELECT file_id, line FROM messages WHERE uuid = ?1
-                 AND NOT (file_id = ?2 AND line >= ?3) LIMIT ?4) AS place
+             SELECT file_id, line FROM messages WHERE uuid = ?1 LIMIT ?4) AS place
          JOIN files ON files.id = place.file_id AND merged_line >= place.line
-         JOIN sessions ON sessions.id = session_id AND user_id = ?5 AND sessions.id <> ?6",
+         JOIN sessions ON sessions.id = session_id AND user_id = ?5 AND sessions.id <> ?6
+         WHERE NOT (place.file_id = ?2 AND place.line >= ?3)",
     )?;
     let mut usable = HashMap::new();
     let mut found = HashMap::new();

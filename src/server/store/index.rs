@@ -3,6 +3,9 @@
 //! `files.indexed_line` is how far it has come. Rows and position are written together, so that
 //! nothing is indexed twice or left out, wherever a step is cut off. Several may be at it at once:
 //! a step counts only when the position is still what it was.
+//!
+//! Whatever else is to be kept per line belongs into [`store_rows`] and [`forget_rows`]: it is
+//! written and made anew with the rows then.
 
 use std::collections::HashSet;
 
@@ -15,6 +18,8 @@ use crate::server::events::{Event, Id, Usage, event};
 
 /// Lines of a step, whose rows take about 5 ms to write: so long an append waits at most.
 const STEP_LINES_MAX: usize = 512;
+/// Files of a step.
+const STEP_FILES_MAX: usize = 64;
 /// Bytes of a step's lines that are read before it ends.
 const STEP_BYTES_MAX: usize = 4 << 20;
 /// Rows that are handed out at once.
@@ -57,43 +62,75 @@ struct Position {
     last_line: i64,
 }
 
+/// What some lines of a file tell.
+struct Batch {
+    file: i64,
+    position: Position,
+    events: Vec<Event>,
+    /// Of the lines.
+    n_bytes: usize,
+}
+
 impl Store {
-    /// The file that was appended to last among those that are not indexed to their end.
-    pub(crate) fn next_to_index(&self, except: &HashSet<i64>) -> Result<Option<i64>> {
-        self.read("look for lines to index", |connection| {
+    /// Indexes the next lines of the files that were appended to last; false when there are none.
+    /// A file that cannot be read becomes one of the `damaged`, which are left alone.
+    pub(crate) fn index_step(&self, damaged: &mut HashSet<i64>) -> Result<bool> {
+        let files = self.read("look for lines to index", |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id FROM files WHERE indexed_line < last_line ORDER BY updated_at DESC",
             )?;
+            let mut files = Vec::new();
             let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let file = row.get(0)?;
-                if !except.contains(&file) {
-                    return Ok(Some(file));
+            while let (Some(row), true) = (rows.next()?, files.len() < STEP_FILES_MAX) {
+                files.extend(Some(row.get(0)?).filter(|file| !damaged.contains(file)));
+            }
+            Ok(files)
+        })?;
+        let (mut batches, mut n_lines, mut n_bytes) = (Vec::new(), 0, 0);
+        for file in files {
+            if n_lines >= STEP_LINES_MAX || n_bytes >= STEP_BYTES_MAX {
+                break;
+            }
+            match self.batch(file, STEP_LINES_MAX - n_lines) {
+                Ok(Some(batch)) => {
+                    n_lines += batch.events.len();
+                    n_bytes += batch.n_bytes;
+                    batches.push(batch);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    log::warn!("index file {file}: {error}");
+                    damaged.insert(file);
                 }
             }
-            Ok(None)
+        }
+        if !batches.is_empty() {
+            self.store_batches(&batches)?;
+        }
+        Ok(!batches.is_empty())
+    }
+
+    /// What the next lines of a file tell; `None` when there are none.
+    fn batch(&self, file: i64, lines_max: usize) -> Result<Option<Batch>> {
+        self.read("read lines to index", |connection| {
+            let Some(position) = position(connection, file)? else { return Ok(None) };
+            let (events, n_bytes) = next_events(connection, file, &position, lines_max)?;
+            Ok((!events.is_empty()).then_some(Batch { file, position, events, n_bytes }))
         })
     }
 
-    /// Indexes some more lines of a file; false when there are none, or somebody else was faster.
-    pub(crate) fn index_lines(&self, file: i64) -> Result<bool> {
-        let read = self.read("read lines to index", |connection| {
-            let Some(position) = position(connection, file)? else { return Ok(None) };
-            let events = next_events(connection, file, &position)?;
-            Ok(Some((position, events)))
-        })?;
-        let Some((position, events)) = read.filter(|(_, events)| !events.is_empty()) else {
-            return Ok(false);
-        };
+    /// Writes rows, in one transaction, except where somebody else was faster.
+    fn store_batches(&self, batches: &[Batch]) -> Result<()> {
         self.write_later("index lines", |transaction| {
-            let now = self::position(transaction, file)?;
-            let is_same = now.is_some_and(|now| {
-                now.session == position.session && now.indexed_line == position.indexed_line
-            });
-            if is_same {
-                store_rows(transaction, file, position.indexed_line + 1, &events)?;
+            for Batch { file, position, events, .. } in batches {
+                let is_same = self::position(transaction, *file)?.is_some_and(|now| {
+                    now.session == position.session && now.indexed_line == position.indexed_line
+                });
+                if is_same {
+                    store_rows(transaction, *file, position.indexed_line + 1, events)?;
+                }
             }
-            Ok(is_same)
+            Ok(())
         })
     }
 
@@ -157,7 +194,9 @@ impl Store {
             |store: &Store| store.read("read a file", |connection| Ok(position(connection, file)?));
         let Some(Position { last_line, .. }) = position(self)? else { return Ok(0) };
         while position(self)?.is_some_and(|position| position.indexed_line < last_line) {
-            self.index_lines(file)?;
+            if let Some(batch) = self.batch(file, STEP_LINES_MAX)? {
+                self.store_batches(&[batch])?;
+            }
         }
         Ok(u64::try_from(last_line).unwrap_or(0))
     }
@@ -284,25 +323,26 @@ fn position(connection: &Connection, file: i64) -> rusqlite::Result<Option<Posit
         .optional()
 }
 
-/// What the next lines tell.
+/// What the next lines tell, and their bytes.
 fn next_events(
     connection: &Connection,
     file: i64,
     position: &Position,
-) -> Result<Vec<Event>, Failure> {
+    lines_max: usize,
+) -> Result<(Vec<Event>, usize), Failure> {
     let (mut events, mut n_bytes) = (Vec::new(), 0);
     let mut line = position.indexed_line + 1;
-    while line <= position.last_line && events.len() < STEP_LINES_MAX && n_bytes < STEP_BYTES_MAX {
+    while line <= position.last_line && events.len() < lines_max && n_bytes < STEP_BYTES_MAX {
         let (block, base) = blocks::block_with(connection, file, line)?;
         let text = block.text_from(line, &base)?;
         let lines = text.split_inclusive(|byte| *byte == b'\n');
-        for bytes in lines.take(STEP_LINES_MAX - events.len()) {
+        for bytes in lines.take(lines_max - events.len()) {
             events.push(event(&String::from_utf8_lossy(bytes.trim_ascii_end())));
             n_bytes += bytes.len();
             line += 1;
         }
     }
-    Ok(events)
+    Ok((events, n_bytes))
 }
 
 /// Writes the rows of lines from `first_line` on in place of what is there, and the new position.

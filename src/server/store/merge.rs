@@ -142,11 +142,12 @@ impl Store {
         // Whatever the clocks of others say, nothing is as new as a day from now.
         let quiet_since = now + Duration::from_secs(24 * 3600);
         let (mut n_steps, mut left, mut failed) = (0, HashSet::new(), None);
-        while let Some(file) = self.next_to_index(&left)? {
-            if let Err(error) = self.index_lines(file) {
-                left.insert(file);
-                failed = failed.or(Some(error));
-            }
+        while self.index_step(&mut left)? {}
+        if let Some(file) = left.iter().min() {
+            failed = Some(
+                Error::new(format!("file {file} is damaged"))
+                    .with_hint("`confab-server check` tells what is wrong"),
+            );
         }
         while let Found::File(file) = self.next_to_merge(quiet_since, &left)? {
             match self.merge_blocks(file, quiet_since) {

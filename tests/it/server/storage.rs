@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::process::{Folder, Server, chunk, create_key};
+use super::upkeep::run;
 
 /// Lines like those of a transcript: the same keys, other words.
 fn transcript(lines: usize) -> Vec<String> {
@@ -57,8 +58,10 @@ fn a_stored_session_is_smaller_than_its_file() {
         let file = format!("{}\n", lines.join("\n"));
         assert_eq!(server.download(&key, &session), file);
         assert!(server.terminate());
+        // What small chunks take for the time being is free space once they are merged.
+        assert_eq!(run(&["vacuum"], &folder).1, 0);
         let stored = stored_bytes(&folder.0);
-        assert!(stored < file.len() as u64, "{lines_a_chunk}: {stored} of {}", file.len());
+        assert!(stored < file.len() as u64 * 7 / 8, "{lines_a_chunk}: {stored} of {}", file.len());
     }
 }
 
