@@ -29,7 +29,7 @@ confab-server keeps Claude Code sessions that confab uploads
 Usage:
   confab-server serve [--listen ADDRESS:PORT] [--SETTING VALUE]... [--config FILE] [--data DIR]
   confab-server config [--SETTING VALUE]... [--config FILE] [--data DIR]
-  confab-server user add|list [--user NAME] [--data DIR]
+  confab-server user add|list|disable|enable|password [--user NAME] [--data DIR]
   confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
   confab-server check [--data DIR]
   confab-server backup FILE [--data DIR]
@@ -40,6 +40,7 @@ Usage:
                      [--data DIR]
   confab-server delete session ID | user NAME [--data DIR]
   confab-server vacuum [--data DIR]
+  confab-server reindex [--data DIR]
   confab-server install-service [--system] [--listen ADDRESS:PORT] [--dest DIR] [--data DIR]
   confab-server help | version
 
@@ -47,6 +48,9 @@ Usage:
                SIGHUP opens the log and reads certificate and key again
   config       prints all settings as JSON: value, where it comes from, what it is for
   user add     makes a user; key create does it as well
+  user disable forbids a user everything: keys and browsers; user enable allows it again
+  user password
+               sets the password for the page, from the terminal or a line of standard input
   user list    prints users, their keys, sessions and bytes
   key create   prints a new API key, once; a key of the same user and name stops working
   key list     prints whose keys there are, without the keys
@@ -63,7 +67,10 @@ Usage:
                the existing backend needs, as it lists none; as push in everything else
   delete       removes a session, or a user with keys and sessions, so that nothing of it is left
                in the data folder; backups keep what they have
-  vacuum       gives back the space of what was removed
+  vacuum       compresses all lines as densely as old ones and gives back the space of what was
+               removed, also while the server runs
+  reindex      makes the index anew from the lines, also while the server runs; when it is
+               stopped, the next one goes on from there
   install-service
                writes a systemd unit for this user, or with --system for the machine, and a start
                script for machines without systemd into the data folder; starts nothing
@@ -110,6 +117,12 @@ pub enum Act {
     UserAdd(String),
     /// Print all users.
     UserList,
+    /// Forbid a user everything.
+    UserDisable(String),
+    /// Allow it again.
+    UserEnable(String),
+    /// Set a user's password.
+    UserPassword(String),
     /// Print a new key.
     KeyCreate {
         /// Mail address or account name.
@@ -161,8 +174,10 @@ pub enum Act {
     DeleteSession(String),
     /// Remove a user by their mail address or account name.
     DeleteUser(String),
-    /// Give back free space.
+    /// Compress everything and give back free space.
     Vacuum,
+    /// Make the index anew.
+    Reindex,
     /// Write what runs the server as a service.
     InstallService {
         /// Where to listen.
@@ -260,6 +275,9 @@ impl Line {
             (_, ["config"]) => (Act::Config(self.wishes()?), &["config"]),
             (_, ["user", "add"]) => (Act::UserAdd(self.user()?), &["user"]),
             (_, ["user", "list"]) => (Act::UserList, &[]),
+            (_, ["user", "disable"]) => (Act::UserDisable(self.user()?), &["user"]),
+            (_, ["user", "enable"]) => (Act::UserEnable(self.user()?), &["user"]),
+            (_, ["user", "password"]) => (Act::UserPassword(self.user()?), &["user"]),
             (_, ["key", "create"]) => {
                 (Act::KeyCreate { user: self.user()?, name: self.name()? }, &["user", "name"])
             }
@@ -280,6 +298,7 @@ impl Line {
             (_, ["delete", "session", id]) => (Act::DeleteSession((*id).to_owned()), &[]),
             (_, ["delete", "user", name]) => (Act::DeleteUser((*name).to_owned()), &[]),
             (_, ["vacuum"]) => (Act::Vacuum, &[]),
+            (_, ["reindex"]) => (Act::Reindex, &[]),
             (_, ["install-service"]) => {
                 let is_system = self.flags.contains(&"system");
                 let dest = self.option("dest").map(PathBuf::from);
@@ -422,6 +441,9 @@ mod tests {
             ("key revoke --name c", Act::KeyRevoke { user: user(), name: "c".into() }, None),
             ("key list", Act::KeyList, None),
             ("user add --user x", Act::UserAdd("x".into()), None),
+            ("user disable --user x", Act::UserDisable("x".into()), None),
+            ("user enable --user x", Act::UserEnable("x".into()), None),
+            ("user password", Act::UserPassword(user()), None),
             ("user list --data=d", Act::UserList, Some("d")),
             ("check", Act::Check, None),
             ("backup /b/c.db", Act::Backup("/b/c.db".into()), None),
@@ -449,6 +471,7 @@ mod tests {
             ("delete session x", Act::DeleteSession("x".into()), None),
             ("delete user a@b --data d", Act::DeleteUser("a@b".into()), Some("d")),
             ("vacuum", Act::Vacuum, None),
+            ("reindex --data d", Act::Reindex, Some("d")),
             (
                 "install-service --system --dest d --listen [::1]:2",
                 Act::InstallService {

@@ -22,6 +22,8 @@ pub enum Kind {
     Request,
     /// Signs in.
     SignIn,
+    /// Tries a password or a code.
+    Guess,
     /// Asks whether a key is valid.
     Validate,
     /// Stores.
@@ -37,6 +39,8 @@ pub enum Who {
     Address(IpAddr),
     /// A user by number.
     User(i64),
+    /// An account that somebody names, whether there is one or not: a hash of the name.
+    Account(u128),
 }
 
 /// All buckets.
@@ -44,6 +48,7 @@ pub enum Who {
 pub struct Limits {
     requests: Rate,
     sign_in: Rate,
+    guesses: Rate,
     validate: Rate,
     sync: Rate,
     read: Rate,
@@ -74,8 +79,9 @@ impl Who {
 impl Limits {
     /// Full buckets of the sizes that are set.
     pub fn new(settings: &Settings) -> Limits {
-        let Settings { requests, sign_in, validate, sync, read, .. } = *settings;
-        Limits { requests, sign_in, validate, sync, read, buckets: Mutex::default() }
+        let Settings { requests, sign_in, guesses, validate, sync, read, .. } = *settings;
+        let buckets = Mutex::default();
+        Limits { requests, sign_in, guesses, validate, sync, read, buckets }
     }
 
     /// Takes one request out of a bucket.
@@ -125,6 +131,7 @@ impl Limits {
         match kind {
             Kind::Request => self.requests,
             Kind::SignIn => self.sign_in,
+            Kind::Guess => self.guesses,
             Kind::Validate => self.validate,
             Kind::Sync => self.sync,
             Kind::Read => self.read,

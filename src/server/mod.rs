@@ -18,24 +18,30 @@
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
 //! | `auth` | keys |
+//! | `background` | the threads that keep the index and bring lines to rest |
 //! | `condensed` | what was said in a session |
+//! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`service`] | running as a service |
+//! | [`password`] | what is stored of a password |
+//! | `pages` | signing in and confirming a program in a browser |
 //! | [`Store`] | SQLite |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
 //!
-//! Deliberately absent: device login.
+//! Deliberately absent: search, shares.
 
 mod accept;
 mod api;
 mod auth;
+mod background;
 mod caller;
 pub mod command;
 mod condensed;
 pub mod connection;
 mod encoding;
+mod events;
 mod export;
 pub mod http;
 mod json;
@@ -43,6 +49,8 @@ mod limits;
 mod lines;
 mod log_file;
 mod metrics;
+mod pages;
+pub mod password;
 mod ranges;
 mod serve;
 pub mod service;
@@ -59,13 +67,14 @@ use std::time::{Duration, Instant, SystemTime};
 use self::accept::Shared;
 use self::api::Api;
 pub use self::auth::{KeyHash, Random, hash, new_key};
+use self::background::Background;
 use self::caller::Names;
 use self::connection::Surroundings;
 pub use self::export::{Exported, export};
 pub use self::log_file::LogFile;
 use self::serve::RequestIds;
 use self::settings::Settings;
-pub use self::store::{KeyEntry, Report, Store, UserEntry};
+pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
 use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Error, Result};
@@ -86,6 +95,7 @@ pub struct Server {
     address: SocketAddr,
     metrics: Option<SocketAddr>,
     shared: Arc<Shared>,
+    background: Background,
 }
 
 impl Server {
@@ -112,10 +122,12 @@ impl Server {
         let metrics = settings.metrics.as_deref().map(bind).transpose()?;
         let names = Names::new(&settings, address);
         let surroundings = Arc::new(Surroundings::new(settings, world.monotonic));
+        let store = Arc::new(store);
+        let background = Background::start(&store, world.now)?;
         let api = Api::new(store, world, Arc::clone(&surroundings));
         let ids = RequestIds::new(world.random)?;
         let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
-        let mut server = Server { address, metrics: None, shared };
+        let mut server = Server { address, metrics: None, shared, background };
         if let Some(listener) = metrics {
             let address = listener.local_addr();
             server.metrics = Some(address.context(|| "find the metrics' address".into())?);
@@ -161,6 +173,7 @@ impl Server {
         if left > 0 {
             log::warn!("{left} requests were cut off");
         }
+        drop(self.background);
         self.shared.store().checkpoint()
     }
 

@@ -156,7 +156,7 @@ fn door(head: &mut Head, caller: &Caller, now: Instant, shared: &Shared) -> Resu
 /// Pages and questions of those who have no key yet.
 fn signs_in(path: &str) -> bool {
     let path = percent_decoded(path, false).unwrap_or_default();
-    ["/auth/", "/api/v1/auth/device/"].iter().any(|start| path.starts_with(start))
+    path.starts_with("/auth/")
 }
 
 /// The answer to who asks too often: when to ask again.

@@ -7,6 +7,10 @@
 pub struct Manner {
     /// A line may end without CR.
     pub bare_newline: bool,
+    /// A line may end without LF.
+    pub bare_return: bool,
+    /// What is no header behind the last chunk is the next request.
+    pub needs_no_end: bool,
     /// A header line that begins with a space belongs to the one before.
     pub folds: bool,
     /// Spaces before a colon are not part of the name.
@@ -25,7 +29,9 @@ pub struct Manner {
 
 /// All that differ from a strict reader in one thing, and in two.
 pub fn manners() -> Vec<Manner> {
-    let of = |bits: u8| Manner {
+    let of = |bits: u16| Manner {
+        bare_return: bits & 256 != 0,
+        needs_no_end: bits & 512 != 0,
         bare_newline: bits & 1 != 0,
         folds: bits & 2 != 0,
         trims_names: bits & 4 != 0,
@@ -35,7 +41,7 @@ pub fn manners() -> Vec<Manner> {
         length_over_chunked: bits & 64 != 0,
         loose_numbers: bits & 128 != 0,
     };
-    (0..=u8::MAX).filter(|bits| bits.count_ones() <= 2).map(of).collect()
+    (0..1024).filter(|bits: &u16| bits.count_ones() <= 2).map(of).collect()
 }
 
 /// A request as a reader sees it.
@@ -68,20 +74,20 @@ impl Manner {
     }
 
     fn line<'a>(&self, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-        let mut from = 0;
-        loop {
-            let newline = from + rest[from..].iter().position(|byte| *byte == b'\n')?;
-            let line = &rest[..newline];
-            if let Some(line) = line.strip_suffix(b"\r") {
-                *rest = &rest[newline + 1..];
-                return Some(line);
+        let all = *rest;
+        for (at, byte) in all.iter().enumerate() {
+            let is_pair = *byte == b'\r' && all.get(at + 1) == Some(&b'\n');
+            let is_end = match byte {
+                b'\n' => self.bare_newline,
+                b'\r' => is_pair || self.bare_return,
+                _ => false,
+            };
+            if is_end {
+                *rest = &all[at + 1 + usize::from(is_pair)..];
+                return Some(&all[..at]);
             }
-            if self.bare_newline {
-                *rest = &rest[newline + 1..];
-                return Some(line);
-            }
-            from = newline + 1;
         }
+        None
     }
 
     /// Names in lower case, and values.
@@ -151,8 +157,17 @@ impl Manner {
             let digits = line.split(|byte| *byte == b';').next()?;
             let size = self.number(digits.trim_ascii_end(), 16)?;
             if size == 0 {
-                while !self.line(rest)?.is_empty() {}
-                return Some(body);
+                loop {
+                    let before = *rest;
+                    let line = self.line(rest)?;
+                    if self.needs_no_end && !line.is_empty() && !line.contains(&b':') {
+                        *rest = before;
+                        return Some(body);
+                    }
+                    if line.is_empty() {
+                        return Some(body);
+                    }
+                }
             }
             body.extend(self.take(size, rest)?);
             if !self.line(rest)?.is_empty() {

@@ -3,7 +3,9 @@
 //! Order of refusals, as the existing backend's: unknown path 404, wrong method 405, content type
 //! 415, key 401, content encoding 415, body 400, then the endpoint's own.
 
+mod device;
 mod links;
+mod pages;
 mod sessions;
 mod sync;
 
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use self::pages::same_origin;
 use crate::error::Error;
 use crate::server::World;
 use crate::server::auth::{bearer, hash};
@@ -58,6 +61,13 @@ enum Route {
     Condensed(String),
     ByExternalId(String),
     Summary(String),
+    Home,
+    Style,
+    SignIn,
+    SignOut,
+    ConfirmDevice,
+    DeviceCode,
+    DeviceToken,
 }
 
 /// Why a request is not answered as asked; becomes a [`Response`].
@@ -72,8 +82,8 @@ type Answer = Result<Response, Refused>;
 
 impl Api {
     /// An API on a database.
-    pub fn new(store: Store, world: World, surroundings: Arc<Surroundings>) -> Api {
-        Api { store: Arc::new(store), world, surroundings, health: Mutex::default() }
+    pub fn new(store: Arc<Store>, world: World, surroundings: Arc<Surroundings>) -> Api {
+        Api { store, world, surroundings, health: Mutex::default() }
     }
 
     /// The database.
@@ -119,6 +129,15 @@ impl Api {
             Route::Health => return Ok(self.health()),
             Route::Version => return Ok(version()),
             Route::Capabilities => return Ok(capabilities()),
+            Route::Style => return Ok(self.style()),
+            Route::Home => return self.home(head),
+            Route::SignIn if head.method == "GET" => return self.sign_in_page(head),
+            Route::SignIn => return self.sign_in(head, body, caller),
+            Route::SignOut => return self.sign_out(head, caller),
+            Route::ConfirmDevice if head.method == "GET" => return self.device_page(head),
+            Route::ConfirmDevice => return self.decide(head, body, caller),
+            Route::DeviceCode => return self.device_code(caller, body),
+            Route::DeviceToken => return self.device_token(body),
             _ => {}
         }
         if !matches!(head.method.as_str(), "GET" | "DELETE") {
@@ -127,7 +146,7 @@ impl Api {
         if matches!(route, Route::Validate) {
             self.take(Kind::Validate, Who::at(caller.address))?;
         }
-        let user = self.user(head)?;
+        let user = self.user(head, caller)?;
         if let Some(kind) = route.kind() {
             self.take(kind, Who::User(user.id))?;
         }
@@ -146,9 +165,7 @@ impl Api {
             Route::Condensed(id) => self.condensed(&user, id, head),
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
-            Route::Health | Route::Version | Route::Capabilities => {
-                unreachable!("public routes are answered above")
-            }
+            _ => unreachable!("public routes are answered above"),
         }
     }
 
@@ -188,13 +205,27 @@ impl Api {
         }
     }
 
-    fn user(&self, head: &Head) -> Result<User, Refused> {
+    /// Who asks: by a key, or from a page of this server by a cookie.
+    fn user(&self, head: &Head, caller: &Caller) -> Result<User, Refused> {
+        if head.header("authorization").is_none()
+            && let Some(user) = self.browser(head)?
+        {
+            if head.method != "GET" {
+                same_origin(head, caller)?;
+            }
+            return Ok(user);
+        }
         let key = bearer(head.header("authorization"))
             .map_err(|text| Refused::With(Response::text(401, text)))?;
-        self.store
+        let user = self
+            .store
             .user_of_key(&hash(key))
             .map_err(|error| Refused::Failed("Failed to validate API key", error))?
-            .ok_or_else(|| Refused::With(Response::text(401, "Invalid API key\n")))
+            .ok_or_else(|| Refused::With(Response::text(401, "Invalid API key\n")))?;
+        match user.is_disabled {
+            true => Err(Refused::With(Response::text(403, "Account deactivated\n"))),
+            false => Ok(user),
+        }
     }
 }
 
@@ -217,6 +248,13 @@ impl Route {
             Route::Condensed(_) => "/api/v1/sessions/{id}/condensed-transcript",
             Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
             Route::Summary(_) => "/api/v1/sessions/{id}/summary",
+            Route::Home => "/",
+            Route::Style => "/assets/style.css",
+            Route::SignIn => "/auth/login",
+            Route::SignOut => "/auth/logout",
+            Route::ConfirmDevice => "/auth/device",
+            Route::DeviceCode => "/auth/device/code",
+            Route::DeviceToken => "/auth/device/token",
         }
     }
 
@@ -232,6 +270,8 @@ impl Route {
     fn methods(&self) -> &'static [&'static str] {
         match self {
             Route::Init | Route::Chunk | Route::Event => &["POST"],
+            Route::SignOut | Route::DeviceCode | Route::DeviceToken => &["POST"],
+            Route::SignIn | Route::ConfirmDevice => &["GET", "POST"],
             Route::Links(_) => &["GET", "POST"],
             Route::Summary(_) => &["PATCH"],
             Route::Session(_) => &["GET", "DELETE"],
@@ -247,7 +287,7 @@ fn route(path: &str) -> Option<Route> {
     let segments = segments?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let ["api", "v1", rest @ ..] = segments.as_slice() else {
-        return (segments == ["health"]).then_some(Route::Health);
+        return page_route(&segments);
     };
     match *rest {
         ["version"] => Some(Route::Version),
@@ -270,6 +310,21 @@ fn route(path: &str) -> Option<Route> {
     }
 }
 
+/// What does not lie below `/api/v1`.
+fn page_route(segments: &[&str]) -> Option<Route> {
+    match *segments {
+        [""] => Some(Route::Home),
+        ["health"] => Some(Route::Health),
+        ["assets", "style.css"] => Some(Route::Style),
+        ["auth", "login"] => Some(Route::SignIn),
+        ["auth", "logout"] => Some(Route::SignOut),
+        ["auth", "device"] => Some(Route::ConfirmDevice),
+        ["auth", "device", "code"] => Some(Route::DeviceCode),
+        ["auth", "device", "token"] => Some(Route::DeviceToken),
+        _ => None,
+    }
+}
+
 fn version() -> Response {
     Response::json(200, &json!({"version": env!("CARGO_PKG_VERSION")}))
 }
@@ -282,7 +337,7 @@ fn capabilities() -> Response {
 }
 
 fn validated(user: User) -> Response {
-    let User { id, email, name } = user;
+    let User { id, email, name, .. } = user;
     Response::json(200, &Identity { valid: true, user_id: id, email, name: Some(name) })
 }
 
@@ -357,7 +412,15 @@ mod tests {
         assert_eq!(route("/api/v1/sessions/x/summary"), Some(Route::Summary("x".into())));
         let by_external_id = Some(Route::ByExternalId("files".into()));
         assert_eq!(route("/api/v1/sessions/by-external-id/files"), by_external_id);
-        let nowhere = ["/", "", "*", "//api/v1/version", "/api/v1/version/", "/api/v1/sessions/"];
+        let nowhere = [
+            "",
+            "*",
+            "/auth",
+            "/assets/../style.css",
+            "//api/v1/version",
+            "/api/v1/version/",
+            "/api/v1/sessions/",
+        ];
         for path in nowhere {
             assert_eq!(route(path), None, "{path}");
         }
