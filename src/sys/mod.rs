@@ -9,6 +9,7 @@
 
 pub mod daemon;
 pub mod input;
+pub mod listener;
 pub mod lock;
 pub mod memory;
 pub mod process;

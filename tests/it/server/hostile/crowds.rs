@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
+use std::thread;
 
 use crate::network::terminator::skipped;
 use crate::server::process::{Folder, Response, Server, create_key, log_of};
@@ -117,16 +118,20 @@ fn ten_thousand_idle_connections() {
     let all = (CROWD + 100).to_string();
     let patient = ["--host", "x", "--head-seconds-max", "3600", "--requests-per-hour", "0"];
     let crowded = ["--connections-max", &all, "--address-connections-max", &all];
-    // What each of them may cost: pages of a stack and a buffer.
+    // What each of them may cost: pages of a stack, and a buffer.
     for (settings, kib_max) in
-        [(patient.to_vec(), 4 << 10), ([&patient[..], &crowded].concat(), 24 * CROWD as u64)]
+        [(patient.to_vec(), 4 << 10), ([&patient[..], &crowded].concat(), 40 * CROWD as u64)]
     {
         let is_open = settings.len() > patient.len();
         let server = Server::start_with(&folder.0, &settings);
         let session = server.session(&key, "e");
         let mut crowd = Vec::new();
         let cost = server.cost_kib(|| {
-            crowd.extend((0..CROWD).map(|_| server.connect()));
+            let some = || (0..CROWD / 10).map(|_| server.connect()).collect::<Vec<_>>();
+            thread::scope(|scope| {
+                let threads: Vec<_> = (0..10).map(|_| scope.spawn(some)).collect();
+                threads.into_iter().for_each(|thread| crowd.extend(thread.join().unwrap()));
+            });
             if is_open {
                 // The last one was taken in when it is answered, and so were those before it.
                 let line = server.append(&key, &session, 1, &["in the crowd"]);
