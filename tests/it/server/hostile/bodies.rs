@@ -1,4 +1,4 @@
-//! Bodies that claim to be more than they are, and names and lines that are not what they should be.
+//! Bodies that claim to be more than they are; names and lines that are not what they should be.
 
 use std::io::Write;
 
