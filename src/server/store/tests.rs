@@ -220,7 +220,7 @@ fn a_new_key_replaces_the_one_of_the_same_user_and_name() {
     let new = [8; 32];
     store.create_key("a@b", "k", &new, NOW).unwrap();
     assert_eq!(store.user_of_key(&HASH).unwrap(), None);
-    let expected = User { id: user, email: "a@b".into(), name: "a".into() };
+    let expected = User { id: user, email: "a@b".into(), name: "a".into(), is_disabled: false };
     assert_eq!(store.user_of_key(&new).unwrap(), Some(expected));
     store.create_key("a@b", "other", &HASH, NOW).unwrap();
     assert!(store.user_of_key(&HASH).unwrap().is_some());

@@ -1,0 +1,217 @@
+//! Machines that wait for a key until somebody confirms a code.
+//!
+//! A code is confirmed or denied once, and its key is fetched once. When its time is over it is
+//! remembered a little longer, so that its machine hears why there is no key.
+
+use std::time::{Duration, SystemTime};
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::{Failure, Store, micros, put_key};
+use crate::error::Result;
+use crate::server::auth::KeyHash;
+
+/// How long a code can be confirmed and its key fetched.
+pub const CODE_TIME_MAX: Duration = Duration::from_secs(300);
+/// How long it is known afterwards that it was one.
+const EXPIRED_TIME_MAX: Duration = Duration::from_secs(300);
+/// Codes at once.
+pub const CODES_MAX: i64 = 1000;
+/// Codes at once that one address has asked for.
+pub const ADDRESS_CODES_MAX: i64 = 50;
+/// Keys of a user.
+pub const USER_KEYS_MAX: i64 = 500;
+
+/// In the column `answer`.
+const CONFIRMED: i64 = 1;
+const DENIED: i64 = 2;
+
+/// A machine that asks for a key.
+#[derive(Debug)]
+pub struct NewDevice<'a> {
+    /// Hash of the code that the machine keeps.
+    pub device_code: &'a KeyHash,
+    /// Hash of the code that is shown.
+    pub user_code: &'a KeyHash,
+    /// Name of the key.
+    pub key_name: &'a str,
+    /// Where it asked from.
+    pub address: &'a str,
+}
+
+/// What became of a [`NewDevice`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Added {
+    /// It waits.
+    Done,
+    /// Too many wait, from everywhere or from this address.
+    TooMany,
+}
+
+/// A machine that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Name of the key.
+    pub key_name: String,
+    /// Where it asked from.
+    pub address: String,
+    /// The user has a key of this name already, which would stop working.
+    pub replaces: bool,
+}
+
+/// What a machine hears that asks for its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redeemed {
+    /// Its key is stored now, and the code is used up.
+    Key,
+    /// There is no such code, or it was used.
+    Unknown,
+    /// Its time is over.
+    Expired,
+    /// Nobody has said anything.
+    Pending,
+    /// It was denied, or the user may not come in any more.
+    Denied,
+    /// The user has as many keys as one may have.
+    TooManyKeys,
+}
+
+impl Store {
+    /// Lets a machine wait.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn add_device(&self, new: &NewDevice<'_>, now: SystemTime) -> Result<Added> {
+        self.write("store a code", |transaction| {
+            transaction.execute(
+                "DELETE FROM device_codes WHERE expires_at <= ?",
+                [micros(now) - micros_of(EXPIRED_TIME_MAX)],
+            )?;
+            let (all, of_address): (i64, i64) = transaction
+                .prepare_cached(
+                    "SELECT count(*), count(*) FILTER (WHERE address = ? AND expires_at > ?)
+                     FROM device_codes",
+                )?
+                .query_row((new.address, micros(now)), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if all >= CODES_MAX || of_address >= ADDRESS_CODES_MAX {
+                return Ok(Added::TooMany);
+            }
+            transaction.execute(
+                "INSERT INTO device_codes
+                     (hash, user_code_hash, key_name, address, expires_at, answer)
+                 VALUES (?, ?, ?, ?, ?, 0)",
+                (
+                    new.device_code,
+                    new.user_code,
+                    new.key_name,
+                    new.address,
+                    micros(now + CODE_TIME_MAX),
+                ),
+            )?;
+            Ok(Added::Done)
+        })
+    }
+
+    /// The machine that a code was shown on, while it waits; as it would be for this user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn device(
+        &self,
+        user: i64,
+        user_code: &KeyHash,
+        now: SystemTime,
+    ) -> Result<Option<Device>> {
+        self.read("look a code up", |connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT key_name, address, EXISTS (
+                         SELECT 1 FROM keys WHERE user_id = ? AND name = key_name)
+                     FROM device_codes
+                     WHERE user_code_hash = ? AND expires_at > ? AND answer = 0",
+                )?
+                .query_row((user, user_code, micros(now)), |row| {
+                    let (key_name, address) = (row.get(0)?, row.get(1)?);
+                    Ok(Device { key_name, address, replaces: row.get(2)? })
+                });
+            Ok(found.optional()?)
+        })
+    }
+
+    /// Confirms or denies a code for a user; false when none waits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn answer_device(
+        &self,
+        user: i64,
+        user_code: &KeyHash,
+        is_confirmed: bool,
+        now: SystemTime,
+    ) -> Result<bool> {
+        let answer = if is_confirmed { CONFIRMED } else { DENIED };
+        self.write("answer a code", |transaction| {
+            let n_answered = transaction.execute(
+                "UPDATE device_codes SET answer = ?, user_id = ?
+                 WHERE user_code_hash = ? AND expires_at > ? AND answer = 0",
+                (answer, user, user_code, micros(now)),
+            )?;
+            Ok(n_answered > 0)
+        })
+    }
+
+    /// Stores a key for the machine with this code, if somebody has confirmed it. A key of the same
+    /// user and name is replaced.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn redeem_device(
+        &self,
+        device_code: &KeyHash,
+        key: &KeyHash,
+        now: SystemTime,
+    ) -> Result<Redeemed> {
+        self.write("store a key", |transaction| redeem(transaction, device_code, key, now))
+    }
+}
+
+fn redeem(
+    transaction: &Transaction<'_>,
+    device_code: &KeyHash,
+    key: &KeyHash,
+    now: SystemTime,
+) -> Result<Redeemed, Failure> {
+    let found = transaction
+        .prepare_cached(
+            "SELECT key_name, expires_at, answer, users.id,
+                 (SELECT count(*) FROM keys WHERE user_id = users.id AND keys.name != key_name)
+             FROM device_codes
+             LEFT JOIN users ON users.id = user_id AND disabled_at IS NULL
+             WHERE hash = ?",
+        )?
+        .query_row([device_code], |row| {
+            let (name, expires_at, answer, user, others) =
+                (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok((name, expires_at, answer, user, others))
+        })
+        .optional()?;
+    let found: Option<(String, i64, i64, Option<i64>, i64)> = found;
+    let Some((name, expires_at, answer, user, others)) = found else {
+        return Ok(Redeemed::Unknown);
+    };
+    match (answer, user) {
+        _ if expires_at <= micros(now) => Ok(Redeemed::Expired),
+        (0, _) => Ok(Redeemed::Pending),
+        (CONFIRMED, Some(_)) if others >= USER_KEYS_MAX => Ok(Redeemed::TooManyKeys),
+        (CONFIRMED, Some(user)) => {
+            put_key(transaction, user, &name, key, now)?;
+            transaction.execute("DELETE FROM device_codes WHERE hash = ?", [device_code])?;
+            Ok(Redeemed::Key)
+        }
+        _ => Ok(Redeemed::Denied),
+    }
+}
+
+fn micros_of(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
