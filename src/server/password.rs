@@ -172,7 +172,9 @@ mod tests {
         let passwords = Passwords::default();
         let stored = PasswordHash::new("correct horse", ones).unwrap();
         assert_eq!((stored.memory_kib, stored.passes, stored.lanes), (19_456, 2, 1));
-        let check = |stored, password| passwords.check(stored, password).unwrap().unwrap();
+        let check = |stored: Option<&PasswordHash>, password: &str| {
+            passwords.check(stored, password).unwrap().unwrap()
+        };
         assert!(check(Some(&stored), "correct horse"));
         for wrong in ["correct horsf", "Correct horse", "correct horse ", ""] {
             assert!(!check(Some(&stored), wrong), "{wrong:?}");

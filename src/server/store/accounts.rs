@@ -168,3 +168,68 @@ fn read_password(row: &Row<'_>) -> rusqlite::Result<PasswordHash> {
         hash: row.get(5)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HASH, NOW, with_session};
+    use super::*;
+
+    fn password(byte: u8) -> PasswordHash {
+        PasswordHash { memory_kib: 1, passes: 2, lanes: 3, salt: [byte; 16], hash: [byte; 32] }
+    }
+
+    #[test]
+    fn a_sign_in_ends_with_its_time_and_with_what_it_was_made_with() {
+        let (_folder, store, user) = with_session();
+        let (token, other) = ([1; 32], [2; 32]);
+        assert!(store.set_password("a@b", &password(5), NOW).unwrap());
+        assert!(!store.set_password("nobody", &password(5), NOW).unwrap());
+        assert_eq!(store.password("a@b").unwrap(), Some((user, password(5))));
+        assert_eq!(store.password("nobody").unwrap(), None);
+        let sign_in = |token, byte| store.sign_in((user, &password(byte)), token, NOW).unwrap();
+        assert!(!sign_in(&token, 6), "that is not the password any more");
+        assert!(sign_in(&token, 5) && sign_in(&other, 5));
+        let end = NOW + SIGN_IN_TIME_MAX;
+        let whose = |token, now| store.signed_in(token, now).unwrap().map(|user| user.id);
+        assert_eq!(whose(&token, end - Duration::from_micros(1)), Some(user));
+        assert_eq!((whose(&token, end), whose(&[3; 32], NOW)), (None, None));
+        store.sign_out(&token).unwrap();
+        assert_eq!((whose(&token, NOW), whose(&other, NOW)), (None, Some(user)));
+        assert!(store.set_password("a@b", &password(7), NOW).unwrap());
+        assert_eq!(whose(&other, NOW), None);
+    }
+
+    #[test]
+    fn a_disabled_user_is_out_and_can_be_let_in_again() {
+        let (_folder, store, user) = with_session();
+        store.set_password("a@b", &password(5), NOW).unwrap();
+        store.sign_in((user, &password(5)), &[1; 32], NOW).unwrap();
+        assert!(store.disable_user("a@b", NOW).unwrap());
+        assert!(!store.disable_user("nobody", NOW).unwrap());
+        assert!(store.user_of_key(&HASH).unwrap().unwrap().is_disabled);
+        assert_eq!(store.signed_in(&[1; 32], NOW).unwrap(), None);
+        assert_eq!(store.password("a@b").unwrap(), None);
+        assert!(!store.sign_in((user, &password(5)), &[2; 32], NOW).unwrap());
+        // The time is that of the first command.
+        store.disable_user("a@b", NOW + Duration::from_secs(9)).unwrap();
+        let entry = &store.users().unwrap()[0];
+        assert_eq!(entry.disabled_at.as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert!(entry.has_password && entry.keys == 1 && entry.sessions == 1);
+        assert!(store.enable_user("a@b").unwrap() && !store.enable_user("nobody").unwrap());
+        assert!(!store.user_of_key(&HASH).unwrap().unwrap().is_disabled);
+        assert_eq!(store.signed_in(&[1; 32], NOW).unwrap(), None, "sign in again");
+        assert!(store.password("a@b").unwrap().is_some());
+    }
+
+    #[test]
+    fn sign_ins_of_a_user_are_bounded_and_the_oldest_goes() {
+        let (_folder, store, user) = with_session();
+        store.set_password("a@b", &password(5), NOW).unwrap();
+        for number in 0..=USER_SIGN_INS_MAX as u8 {
+            let now = NOW + Duration::from_secs(number.into());
+            assert!(store.sign_in((user, &password(5)), &[number; 32], now).unwrap());
+        }
+        let is_in = |number: u8| store.signed_in(&[number; 32], NOW).unwrap().is_some();
+        assert!(!is_in(0) && (1..=USER_SIGN_INS_MAX as u8).all(is_in));
+    }
+}

@@ -215,3 +215,133 @@ fn redeem(
 fn micros_of(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HASH, NOW, execute, with_session};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn hash(number: i64, kind: u8) -> KeyHash {
+        let mut hash = [kind; 32];
+        hash[..8].copy_from_slice(&number.to_be_bytes());
+        hash
+    }
+
+    fn ask(store: &Store, number: i64, address: &str, now: SystemTime) -> Added {
+        let (device_code, user_code) = (&hash(number, 1), &hash(number, 2));
+        let new = NewDevice { device_code, user_code, key_name: "box", address };
+        store.add_device(&new, now).unwrap()
+    }
+
+    #[test]
+    fn a_code_is_confirmed_once_and_its_key_fetched_once() {
+        let (_folder, store, user) = with_session();
+        assert_eq!(ask(&store, 1, "192.0.2.1", NOW), Added::Done);
+        let (device, code, key) = (hash(1, 1), hash(1, 2), [9; 32]);
+        let redeem = |key| store.redeem_device(&device, key, NOW).unwrap();
+        assert_eq!(redeem(&key), Redeemed::Pending);
+        assert_eq!(store.redeem_device(&code, &key, NOW).unwrap(), Redeemed::Unknown);
+        let waiting = store.device(user, &code, NOW).unwrap().unwrap();
+        assert_eq!((waiting.key_name.as_str(), waiting.address.as_str()), ("box", "192.0.2.1"));
+        assert!(!waiting.replaces);
+        assert!(store.answer_device(user, &code, true, NOW).unwrap());
+        assert!(!store.answer_device(user, &code, false, NOW).unwrap(), "it was answered");
+        assert_eq!(store.device(user, &code, NOW).unwrap(), None);
+        assert_eq!(store.user_of_key(&key).unwrap(), None);
+        assert_eq!(redeem(&key), Redeemed::Key);
+        assert_eq!(store.user_of_key(&key).unwrap().unwrap().id, user);
+        assert_eq!(redeem(&[8; 32]), Redeemed::Unknown);
+        // The next one of that name ends it.
+        ask(&store, 2, "192.0.2.1", NOW);
+        assert!(store.device(user, &hash(2, 2), NOW).unwrap().unwrap().replaces);
+        store.answer_device(user, &hash(2, 2), true, NOW).unwrap();
+        assert_eq!(store.redeem_device(&hash(2, 1), &[6; 32], NOW).unwrap(), Redeemed::Key);
+        assert_eq!(store.user_of_key(&key).unwrap(), None);
+        assert!(store.user_of_key(&HASH).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_code_ends_with_its_time_and_is_forgotten_later() {
+        let (_folder, store, user) = with_session();
+        ask(&store, 1, "a", NOW);
+        let end = NOW + CODE_TIME_MAX;
+        let redeem = |now| store.redeem_device(&hash(1, 1), &[9; 32], now).unwrap();
+        assert!(store.device(user, &hash(1, 2), end - SECOND).unwrap().is_some());
+        assert_eq!(store.device(user, &hash(1, 2), end).unwrap(), None);
+        assert!(!store.answer_device(user, &hash(1, 2), true, end).unwrap());
+        assert_eq!(redeem(end), Redeemed::Expired);
+        ask(&store, 2, "a", end + EXPIRED_TIME_MAX - SECOND);
+        assert_eq!(redeem(end), Redeemed::Expired);
+        ask(&store, 3, "a", end + EXPIRED_TIME_MAX);
+        assert_eq!(redeem(end), Redeemed::Unknown);
+        // Also one that was confirmed in time.
+        let now = end + EXPIRED_TIME_MAX;
+        assert!(store.answer_device(user, &hash(3, 2), true, now).unwrap());
+        let late = store.redeem_device(&hash(3, 1), &[9; 32], now + CODE_TIME_MAX).unwrap();
+        assert_eq!(late, Redeemed::Expired);
+    }
+
+    #[test]
+    fn a_denied_code_and_a_disabled_user_give_no_key() {
+        let (_folder, store, user) = with_session();
+        ask(&store, 1, "a", NOW);
+        ask(&store, 2, "a", NOW);
+        assert!(store.answer_device(user, &hash(1, 2), false, NOW).unwrap());
+        assert!(store.answer_device(user, &hash(2, 2), true, NOW).unwrap());
+        store.disable_user("a@b", NOW).unwrap();
+        for number in [1, 2] {
+            let redeemed = store.redeem_device(&hash(number, 1), &[9; 32], NOW).unwrap();
+            assert_eq!(redeemed, Redeemed::Denied);
+        }
+        assert_eq!(store.user_of_key(&[9; 32]).unwrap(), None);
+    }
+
+    #[test]
+    fn waiting_machines_are_bounded_in_total_and_for_each_address() {
+        let (_folder, store, _) = with_session();
+        // One after the other would take as many times as the disk needs.
+        let fill = |first: i64, last: i64, address: &str| {
+            let rows = format!(
+                "WITH RECURSIVE numbers (n) AS (
+                     SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})
+                 INSERT INTO device_codes (hash, user_code_hash, key_name, address, expires_at,
+                     answer)
+                 SELECT randomblob(32), randomblob(32), 'k', '{address}', {}, 0 FROM numbers",
+                micros(NOW + CODE_TIME_MAX)
+            );
+            execute(&store, &rows);
+        };
+        fill(2, ADDRESS_CODES_MAX, "192.0.2.1");
+        assert_eq!(ask(&store, 1, "192.0.2.1", NOW), Added::Done);
+        assert_eq!(ask(&store, 2, "192.0.2.1", NOW), Added::TooMany);
+        fill(ADDRESS_CODES_MAX + 2, CODES_MAX, "192.0.2.2");
+        assert_eq!(ask(&store, 3, "192.0.2.3", NOW), Added::Done);
+        assert_eq!(ask(&store, 4, "198.51.100.1", NOW), Added::TooMany);
+        let later = NOW + CODE_TIME_MAX + EXPIRED_TIME_MAX;
+        assert_eq!(ask(&store, -1, "198.51.100.1", later), Added::Done);
+    }
+
+    #[test]
+    fn keys_of_a_user_are_bounded_and_a_known_name_is_none_more() {
+        let (_folder, store, user) = with_session();
+        execute(
+            &store,
+            &format!(
+                "WITH RECURSIVE numbers (n) AS (
+                     SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {USER_KEYS_MAX} - 1)
+                 INSERT INTO keys (user_id, name, hash, created_at)
+                 SELECT {user}, n, randomblob(32), 0 FROM numbers"
+            ),
+        );
+        ask(&store, 1, "a", NOW);
+        store.answer_device(user, &hash(1, 2), true, NOW).unwrap();
+        let redeem = || store.redeem_device(&hash(1, 1), &[9; 32], NOW).unwrap();
+        assert_eq!(redeem(), Redeemed::TooManyKeys);
+        assert!(store.revoke_key("a@b", "7").unwrap());
+        store.create_key("a@b", "box", &[4; 32], NOW).unwrap();
+        assert_eq!(redeem(), Redeemed::Key);
+        assert_eq!(store.user_of_key(&[4; 32]).unwrap(), None);
+    }
+}
