@@ -73,7 +73,7 @@ Usage:
                script for machines without systemd into the data folder; starts nothing
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one); elsewhere than on this
-            machine only when somebody has a key
+            machine only when somebody has a key or a password
   --config  a JSON file of settings (server.json in the data folder, if there is one)
   --data    where everything is kept (~/.confab/server)
   --user    whose key it is: a mail address or a name (admin@local.dev)

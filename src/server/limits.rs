@@ -46,8 +46,8 @@ pub enum Who {
     Account(u64),
 }
 
-/// Passwords for one account: whoever knows it needs a few, whoever guesses gets 1440 a day. Those who
-/// are signed in and the account's keys are not affected when a stranger uses them up.
+/// Passwords for one account: whoever knows it needs a few, whoever guesses gets 1440 a day. Keys,
+/// and browsers that are signed in, are not affected when a stranger uses them up.
 const ACCOUNT_PASSWORDS: Rate = Rate { per_hour: 60, burst: 10 };
 /// Passwords from one address, behind which there may be an office.
 const ADDRESS_PASSWORDS: Rate = Rate { per_hour: 240, burst: 30 };

@@ -97,8 +97,8 @@ impl Server {
     /// Starts serving on a bound listener, and the metrics where the settings want them.
     ///
     /// # Errors
-    /// When the listener is not on loopback and nobody has a key or password; when certificate or key cannot be
-    /// used; when the metrics cannot be listened for, or no thread can be started.
+    /// When the listener is not on loopback and nobody has a key or password; when certificate or
+    /// key cannot be used; when the metrics cannot be listened for, or no thread can be started.
     pub fn start(
         listener: TcpListener,
         store: Store,

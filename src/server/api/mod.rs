@@ -152,7 +152,7 @@ impl Api {
         if let Some(kind) = route.kind() {
             self.take(kind, Who::User(user.id))?;
         }
-        match route {
+        let response = match route {
             Route::Validate => Ok(validated(user)),
             Route::Init => self.init(&user, head, body),
             Route::Chunk => self.chunk(&user, head, body),
@@ -168,7 +168,9 @@ impl Api {
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
             _ => unreachable!("public routes are answered above"),
-        }
+        };
+        // It is this user's: no browser keeps it beyond their sign-in.
+        response.map(|response| response.with_header("Cache-Control", "no-store"))
     }
 
     /// Takes a request out of somebody's bucket.

@@ -44,7 +44,8 @@ pub struct NewDevice<'a> {
 pub enum Added {
     /// It waits.
     Done,
-    /// Too many wait, from everywhere or from this address.
+    /// Too many wait, from everywhere or from this address; or, once in a billion times, one with
+    /// the same code: the user's word must be for one machine.
     TooMany,
 }
 
@@ -87,13 +88,16 @@ impl Store {
                 "DELETE FROM device_codes WHERE expires_at <= ?",
                 [micros(now) - micros_of(EXPIRED_TIME_MAX)],
             )?;
-            let (all, of_address): (i64, i64) = transaction
+            let (all, of_address, same): (i64, i64, i64) = transaction
                 .prepare_cached(
-                    "SELECT count(*), count(*) FILTER (WHERE address = ? AND expires_at > ?)
+                    "SELECT count(*), count(*) FILTER (WHERE address = ? AND expires_at > ?),
+                         count(*) FILTER (WHERE user_code_hash = ?)
                      FROM device_codes",
                 )?
-                .query_row((new.address, micros(now)), |row| Ok((row.get(0)?, row.get(1)?)))?;
-            if all >= CODES_MAX || of_address >= ADDRESS_CODES_MAX {
+                .query_row((new.address, micros(now), new.user_code), |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })?;
+            if all >= CODES_MAX || of_address >= ADDRESS_CODES_MAX || same > 0 {
                 return Ok(Added::TooMany);
             }
             transaction.execute(
@@ -321,6 +325,10 @@ mod tests {
         assert_eq!(ask(&store, 4, "198.51.100.1", NOW), Added::TooMany);
         let later = NOW + CODE_TIME_MAX + EXPIRED_TIME_MAX;
         assert_eq!(ask(&store, -1, "198.51.100.1", later), Added::Done);
+        // Two machines never show the same code.
+        let (device_code, user_code) = (&hash(-2, 1), &hash(-1, 2));
+        let same = NewDevice { device_code, user_code, key_name: "box", address: "a" };
+        assert_eq!(store.add_device(&same, later).unwrap(), Added::TooMany);
     }
 
     #[test]

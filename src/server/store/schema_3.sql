@@ -12,7 +12,8 @@ CREATE TABLE passwords (
     changed_at INTEGER NOT NULL
 ) STRICT;
 
--- Browsers that are signed in. The token itself, which their cookie holds, is not stored.
+-- Browsers that are signed in. The token itself, which their cookie holds, is not stored. They are
+-- a few for each user: an index would be larger than what it spares.
 CREATE TABLE sign_ins (
     hash BLOB PRIMARY KEY,
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
@@ -20,13 +21,12 @@ CREATE TABLE sign_ins (
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX sign_ins_of_user ON sign_ins (user_id, created_at);
-
--- Machines that wait for somebody to confirm them. Neither of the two codes is stored. `answer` is
--- 0 as long as nobody has said anything, 1 when `user_id` has confirmed, 2 when they have denied.
+-- Machines that wait for somebody to confirm them, a thousand at most. Neither code is stored.
+-- `answer` is 0 as long as nobody has said anything, 1 when `user_id` has confirmed, 2 when they
+-- have denied.
 CREATE TABLE device_codes (
     hash BLOB PRIMARY KEY,
-    user_code_hash BLOB NOT NULL UNIQUE,
+    user_code_hash BLOB NOT NULL,
     key_name TEXT NOT NULL,
     address TEXT NOT NULL,
     expires_at INTEGER NOT NULL,

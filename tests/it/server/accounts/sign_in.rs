@@ -35,6 +35,7 @@ fn a_browser_signs_in_reads_and_signs_out() {
     assert_eq!(rest, "; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax");
 
     assert_eq!(list().json()["sessions"][0]["id"], session.as_str());
+    assert_eq!(list().header("cache-control"), Some("no-store"));
     assert_eq!(browser.get("/auth/login").header("location"), Some("/auth/device"));
     // Another sign-in is another token, and the old one is of no use.
     let old = browser.cookie.borrow().clone();
@@ -270,6 +271,27 @@ fn passwords_are_tried_a_few_times_only() {
         (0..30).map(|n| browser.sign_in(&format!("{n}@x"), "guessed").status).collect();
     assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
     assert_eq!(browser.sign_in("other@x", PASSWORD).status, 429);
+}
+
+/// Each of them takes 19 MiB for its password, and two do so at a time.
+#[test]
+fn many_who_sign_in_at_once_take_turns() {
+    let folder = Folder::new();
+    make_user("me@x", &folder);
+    let server = start(&folder, &[]);
+    let before = server.peak_kib();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let sign_in = |n| {
+            let name = if n % 3 == 0 { "me@x".to_owned() } else { format!("{n}@x") };
+            Browser::new(&server).sign_in(&name, PASSWORD).status
+        };
+        let threads: Vec<_> = (0..24).map(|n| scope.spawn(move || sign_in(n))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 303).count(), 8, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 16, "{statuses:?}");
+    let grown = server.peak_kib() - before;
+    assert!(grown < 3 * 19 * 1024, "{grown} KiB");
 }
 
 #[test]
