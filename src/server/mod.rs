@@ -17,7 +17,8 @@
 //! | this file | starting and ending |
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
-//! | `auth` | keys |
+//! | `auth`, `password` | keys, tokens and codes; passwords |
+//! | `browser` | cookies, pages, and where a request comes from |
 //! | `condensed` | what was said in a session |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
@@ -25,12 +26,11 @@
 //! | [`Store`] | SQLite |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
-//!
-//! Deliberately absent: device login.
 
 mod accept;
 mod api;
 mod auth;
+mod browser;
 mod caller;
 pub mod command;
 mod condensed;
@@ -43,6 +43,7 @@ mod limits;
 mod lines;
 mod log_file;
 mod metrics;
+mod password;
 mod ranges;
 mod serve;
 pub mod service;
@@ -66,6 +67,7 @@ pub use self::export::{Exported, export};
 use self::limits::Limits;
 pub use self::log_file::LogFile;
 use self::metrics::Metrics;
+pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
 use self::serve::RequestIds;
 use self::settings::Settings;
 pub use self::store::{KeyEntry, Report, Store, UserEntry};
@@ -95,8 +97,8 @@ impl Server {
     /// Starts serving on a bound listener, and the metrics where the settings want them.
     ///
     /// # Errors
-    /// When the listener is not on loopback and nobody has a key; when certificate or key cannot be
-    /// used; when the metrics cannot be listened for, or no thread can be started.
+    /// When the listener is not on loopback and nobody has a key or password; when certificate or
+    /// key cannot be used; when the metrics cannot be listened for, or no thread can be started.
     pub fn start(
         listener: TcpListener,
         store: Store,
@@ -195,8 +197,9 @@ pub fn bind(listen: &str) -> Result<TcpListener> {
 /// Others can reach it: somebody must be able to prove who they are.
 fn check_exposed(address: SocketAddr, store: &Store, settings: &Settings) -> Result<()> {
     if !store.has_keys()? {
-        let what =
-            format!("{address} can be reached from other machines, and nobody has a key yet");
+        let what = format!(
+            "{address} can be reached from other machines, and nobody has a key or password yet"
+        );
         return Err(Error::new(what).with_hint(
             "`confab-server key create --user NAME` makes one; or listen on 127.0.0.1",
         ));

@@ -1,6 +1,6 @@
 //! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, BufRead, ErrorKind, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use confab::server::command::{self, Act, Command, Other, Wishes};
 use confab::server::service::{self, Service};
 use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
-use confab::server::{Moved, Peer, Pull, Random, pull, push};
+use confab::server::{Moved, PASSWORD_BYTES_MAX, PasswordHash, Peer, Pull, Random, pull, push};
+use confab::sys::terminal;
 
 use crate::SystemClock;
 
@@ -49,6 +50,15 @@ pub fn run(command: Command) -> Result<ExitCode> {
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
         }
         Act::UserList => list_users(&open(data)?)?,
+        Act::UserPassword(user) => set_password(&open(data)?, &user)?,
+        Act::UserDisable(user) => match open(data)?.disable_user(&user, SystemTime::now())? {
+            true => say(&format!("{user} is shut out; keys and sessions are kept"))?,
+            false => return Err(no_user(&user)),
+        },
+        Act::UserEnable(user) => match open(data)?.enable_user(&user)? {
+            true => say(&format!("{user} may come in"))?,
+            false => return Err(no_user(&user)),
+        },
         Act::KeyCreate { user, name } => {
             let key = new_key(crate::random).context(|| "read /dev/urandom".into())?;
             made(data)?.create_key(&user, &name, &hash(&key), SystemTime::now())?;
@@ -153,11 +163,57 @@ fn install_service(
 }
 
 fn list_users(store: &Store) -> Result<()> {
-    for UserEntry { email, created_at, keys, sessions, bytes } in store.users()? {
-        let stored = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
-        say(&format!("{email}  since {created_at}, {stored}"))?;
+    for user in store.users()? {
+        let UserEntry { email, created_at, keys, sessions, bytes, .. } = &user;
+        let mut text = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
+        if user.has_password {
+            text.push_str(", with a password");
+        }
+        if let Some(time) = &user.disabled_at {
+            text.push_str(&format!(", shut out since {time}"));
+        }
+        say(&format!("{email}  since {created_at}, {text}"))?;
     }
     Ok(())
+}
+
+fn set_password(store: &Store, user: &str) -> Result<()> {
+    // Nobody shall think of a password for a user that there is not.
+    store.user_by_email(user)?.ok_or_else(|| no_user(user))?;
+    let password = PasswordHash::new(&new_password(user)?, crate::random)?;
+    if !store.set_password(user, &password, SystemTime::now())? {
+        return Err(no_user(user));
+    }
+    say(&format!("{user} has a new password, and is signed out everywhere"))
+}
+
+/// Asked for twice on a terminal, where nobody sees it; else the first line of standard input.
+fn new_password(user: &str) -> Result<String> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        let mut line = Vec::new();
+        stdin
+            .lock()
+            .take(PASSWORD_BYTES_MAX as u64 + 2)
+            .read_until(b'\n', &mut line)
+            .context(|| "read the password from standard input".into())?;
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        return text(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    }
+    let hidden = terminal::Hidden::new(&stdin).context(|| "hide the password".into())?;
+    let ask = |prompt: &str| -> Result<String> {
+        eprint!("{prompt}: ");
+        text(hidden.line().context(|| "read the password".into())?)
+    };
+    let password = ask(&format!("new password of {user}"))?;
+    match ask("once more")? == password {
+        true => Ok(password),
+        false => Err(Error::new("the two passwords differ").with_hint("try again")),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).context(|| "read the password as UTF-8".into())
 }
 
 fn list_keys(store: &Store) -> Result<()> {

@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 use confab::error::{Error, Result};
 use confab::server::command::{self, Wishes};
 use confab::server::{self, LogFile, Server, Store, World};
+use confab::sys::memory;
 use confab::sys::signals::{self, Signal};
 use confab::time::Clock;
 
@@ -35,6 +36,7 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
 }
 
 fn serve(wishes: &Wishes, data: Option<PathBuf>) -> Result<()> {
+    memory::keep_nothing_large();
     let data = commands::data_folder(data)?;
     let settings = commands::effective(wishes, &data)?.settings;
     // First, because the log may be meant to lie in the folder that this makes.

@@ -2,8 +2,13 @@
 //!
 //! Order of refusals, as the existing backend's: unknown path 404, wrong method 405, content type
 //! 415, key 401, content encoding 415, body 400, then the endpoint's own.
+//!
+//! Who asks shows a key, or is a browser that is signed in; a browser changes something only from
+//! our own pages. Sessions of others answer as those that do not exist.
 
+mod device;
 mod links;
+mod pages;
 mod sessions;
 mod sync;
 
@@ -15,10 +20,12 @@ use serde_json::json;
 use crate::error::Error;
 use crate::server::World;
 use crate::server::auth::{bearer, hash};
+use crate::server::browser;
 use crate::server::caller::Caller;
 use crate::server::connection::{Body, BodyError, Reservation, Surroundings};
 use crate::server::http::{Head, Response, percent_decoded};
 use crate::server::limits::{Kind, Who};
+use crate::server::password::Passwords;
 use crate::server::serve::too_many;
 use crate::server::store::{Store, Trouble, User};
 use crate::wire::{Capabilities, ErrorBody, Identity};
@@ -38,6 +45,7 @@ pub struct Api {
     surroundings: Arc<Surroundings>,
     /// When the database was last looked at, and what was wrong with it.
     health: Mutex<Option<(Instant, Option<Trouble>)>>,
+    passwords: Passwords,
 }
 
 /// What a path names.
@@ -58,6 +66,12 @@ enum Route {
     Condensed(String),
     ByExternalId(String),
     Summary(String),
+    DeviceCode,
+    DeviceToken,
+    SignIn,
+    SignOut,
+    Device,
+    Style,
 }
 
 /// Why a request is not answered as asked; becomes a [`Response`].
@@ -73,7 +87,8 @@ type Answer = Result<Response, Refused>;
 impl Api {
     /// An API on a database.
     pub fn new(store: Store, world: World, surroundings: Arc<Surroundings>) -> Api {
-        Api { store: Arc::new(store), world, surroundings, health: Mutex::default() }
+        let (health, passwords) = (Mutex::default(), Passwords::default());
+        Api { store: Arc::new(store), world, surroundings, health, passwords }
     }
 
     /// The database.
@@ -102,7 +117,10 @@ impl Api {
             Err(Refused::Failed(message, error)) => {
                 let Caller { request_id, .. } = caller;
                 log::error!("request {request_id}: {} {template}: {error}", head.method);
-                failure(message, &error)
+                match route.is_page() {
+                    true => self.failed_page(),
+                    false => failure(message, &error),
+                }
             }
         };
         (response, template)
@@ -119,6 +137,9 @@ impl Api {
             Route::Health => return Ok(self.health()),
             Route::Version => return Ok(version()),
             Route::Capabilities => return Ok(capabilities()),
+            Route::DeviceCode => return self.device_code(body, caller),
+            Route::DeviceToken => return self.device_token(body),
+            route if route.is_page() => return self.page(route, head, body, caller),
             _ => {}
         }
         if !matches!(head.method.as_str(), "GET" | "DELETE") {
@@ -127,11 +148,11 @@ impl Api {
         if matches!(route, Route::Validate) {
             self.take(Kind::Validate, Who::at(caller.address))?;
         }
-        let user = self.user(head)?;
+        let user = self.user(head, caller)?;
         if let Some(kind) = route.kind() {
             self.take(kind, Who::User(user.id))?;
         }
-        match route {
+        let response = match route {
             Route::Validate => Ok(validated(user)),
             Route::Init => self.init(&user, head, body),
             Route::Chunk => self.chunk(&user, head, body),
@@ -146,10 +167,10 @@ impl Api {
             Route::Condensed(id) => self.condensed(&user, id, head),
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
-            Route::Health | Route::Version | Route::Capabilities => {
-                unreachable!("public routes are answered above")
-            }
-        }
+            _ => unreachable!("public routes are answered above"),
+        };
+        // It is this user's: no browser keeps it beyond their sign-in.
+        response.map(|response| response.with_header("Cache-Control", "no-store"))
     }
 
     /// Takes a request out of somebody's bucket.
@@ -188,13 +209,33 @@ impl Api {
         }
     }
 
-    fn user(&self, head: &Head) -> Result<User, Refused> {
-        let key = bearer(head.header("authorization"))
-            .map_err(|text| Refused::With(Response::text(401, text)))?;
-        self.store
+    /// Who asks, by a key or else by the cookie of a browser.
+    fn user(&self, head: &Head, caller: &Caller) -> Result<User, Refused> {
+        if head.header("authorization").is_none()
+            && let Some(user) = self.browser_user(head)?
+        {
+            let is_allowed = head.method == "GET" || browser::is_own(head, caller);
+            return is_allowed.then_some(user).ok_or_else(|| refuse(403, "Not from our own page"));
+        }
+        let text = |status, text| Refused::With(Response::text(status, text));
+        let key = bearer(head.header("authorization")).map_err(|why| text(401, why))?;
+        let user = self
+            .store
             .user_of_key(&hash(key))
             .map_err(|error| Refused::Failed("Failed to validate API key", error))?
-            .ok_or_else(|| Refused::With(Response::text(401, "Invalid API key\n")))
+            .ok_or_else(|| text(401, "Invalid API key\n"))?;
+        if user.is_disabled {
+            return Err(text(403, "Account deactivated\n"));
+        }
+        Ok(user)
+    }
+
+    /// Whose browser this is.
+    fn browser_user(&self, head: &Head) -> Result<Option<User>, Refused> {
+        let Some(token) = browser::token(head) else { return Ok(None) };
+        self.store
+            .signed_in(&hash(token), (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to look the sign-in up", error))
     }
 }
 
@@ -217,6 +258,12 @@ impl Route {
             Route::Condensed(_) => "/api/v1/sessions/{id}/condensed-transcript",
             Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
             Route::Summary(_) => "/api/v1/sessions/{id}/summary",
+            Route::DeviceCode => "/auth/device/code",
+            Route::DeviceToken => "/auth/device/token",
+            Route::SignIn => "/auth/login",
+            Route::SignOut => "/auth/logout",
+            Route::Device => "/auth/device",
+            Route::Style => "/assets/account.css",
         }
     }
 
@@ -229,10 +276,16 @@ impl Route {
         }
     }
 
+    /// True for what people see.
+    fn is_page(&self) -> bool {
+        matches!(self, Route::SignIn | Route::SignOut | Route::Device | Route::Style)
+    }
+
     fn methods(&self) -> &'static [&'static str] {
         match self {
             Route::Init | Route::Chunk | Route::Event => &["POST"],
-            Route::Links(_) => &["GET", "POST"],
+            Route::DeviceCode | Route::DeviceToken | Route::SignOut => &["POST"],
+            Route::Links(_) | Route::SignIn | Route::Device => &["GET", "POST"],
             Route::Summary(_) => &["PATCH"],
             Route::Session(_) => &["GET", "DELETE"],
             _ => &["GET"],
@@ -246,8 +299,16 @@ fn route(path: &str) -> Option<Route> {
         path.strip_prefix('/')?.split('/').map(|part| percent_decoded(part, false)).collect();
     let segments = segments?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let ["api", "v1", rest @ ..] = segments.as_slice() else {
-        return (segments == ["health"]).then_some(Route::Health);
+    let rest = match *segments.as_slice() {
+        ["api", "v1", ref rest @ ..] => rest,
+        ["health"] => return Some(Route::Health),
+        ["auth", "login"] => return Some(Route::SignIn),
+        ["auth", "logout"] => return Some(Route::SignOut),
+        ["auth", "device"] => return Some(Route::Device),
+        ["auth", "device", "code"] => return Some(Route::DeviceCode),
+        ["auth", "device", "token"] => return Some(Route::DeviceToken),
+        ["assets", "account.css"] => return Some(Route::Style),
+        _ => return None,
     };
     match *rest {
         ["version"] => Some(Route::Version),
@@ -282,7 +343,7 @@ fn capabilities() -> Response {
 }
 
 fn validated(user: User) -> Response {
-    let User { id, email, name } = user;
+    let User { id, email, name, .. } = user;
     Response::json(200, &Identity { valid: true, user_id: id, email, name: Some(name) })
 }
 

@@ -186,7 +186,6 @@ impl Api {
         match changed {
             Changed::Done => Ok(Response::json(200, &json!({"status": "ok"}))),
             Changed::NoSession => Err(session_not_found()),
-            Changed::Denied => Err(refuse(403, "Access denied")),
         }
     }
 }

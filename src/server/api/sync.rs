@@ -97,7 +97,6 @@ impl Api {
         match changed {
             Changed::Done => Ok(Response::json(200, &EventAnswer { success: true })),
             Changed::NoSession => Err(session_not_found()),
-            Changed::Denied => Err(refuse(403, "Access denied")),
         }
     }
 }
@@ -258,7 +257,6 @@ fn answered(appended: Appended, first_line: i64) -> Answer {
             Ok(Response::json(200, &ChunkAnswer { last_synced_line }))
         }
         Appended::NoSession => Err(session_not_found()),
-        Appended::Denied => Err(refuse(403, "Access denied")),
         Appended::NotCodex => {
             Err(refuse(400, "codex_rollout metadata is only supported for codex sessions"))
         }

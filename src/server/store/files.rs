@@ -41,10 +41,8 @@ pub struct Append<'a> {
 pub enum Appended {
     /// All lines are stored; number of the last one of the file.
     Stored(u64),
-    /// There is no such session.
+    /// The user has no such session; whether others have one, nobody is told.
     NoSession,
-    /// It is another user's.
-    Denied,
     /// Metadata of codex on another provider's session.
     NotCodex,
     /// `first_line` had to be this, or the repeated lines had to equal the stored ones.
@@ -185,12 +183,9 @@ fn append_in(
     mut blocks: Vec<Block>,
     now: SystemTime,
 ) -> Result<Appended, Failure> {
-    let Some((session, owner, provider)) = sessions::found(transaction, append.session)? else {
+    let Some((session, provider)) = sessions::owned(transaction, user, append.session)? else {
         return Ok(Appended::NoSession);
     };
-    if owner != user {
-        return Ok(Appended::Denied);
-    }
     if append.codex_metadata && provider != "codex" {
         return Ok(Appended::NotCodex);
     }

@@ -6,6 +6,8 @@
 //!
 //! Deliberately absent: what a request or an answer looks like (`api`).
 
+mod accounts;
+mod devices;
 mod files;
 mod health;
 mod links;
@@ -21,11 +23,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
+pub use self::accounts::SIGN_IN_TIME_MAX;
+pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
 pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
-use super::auth::KeyHash;
+use super::auth::{KeyHash, is_same};
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, private_folder};
 
@@ -41,7 +45,8 @@ const PAGE_BYTES: i64 = 8192;
 const LOG_BYTES_MAX: i64 = 64 << 20;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 3] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// What goes wrong within a transaction.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -54,7 +59,7 @@ pub struct Store {
     readers: Mutex<Vec<Connection>>,
 }
 
-/// A user whose key was presented.
+/// A user who has shown who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Number of the user.
@@ -63,6 +68,8 @@ pub struct User {
     pub email: String,
     /// Display name.
     pub name: String,
+    /// They may not come in any more.
+    pub is_disabled: bool,
 }
 
 impl Store {
@@ -119,31 +126,28 @@ impl Store {
                  ON CONFLICT (email) DO NOTHING",
                 (email, name, micros(now)),
             )?;
-            transaction.execute(
-                "INSERT INTO keys (user_id, name, hash, created_at)
-                 SELECT id, ?, ?, ? FROM users WHERE email = ?
-                 ON CONFLICT (user_id, name)
-                 DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
-                (key_name, hash, micros(now), email),
-            )?;
-            Ok(())
+            let user =
+                transaction
+                    .query_row("SELECT id FROM users WHERE email = ?", [email], |row| row.get(0))?;
+            Ok(put_key(transaction, user, key_name, hash, now)?)
         })
     }
 
-    /// Whose key this is.
+    /// Whose key this is, be they disabled or not.
     ///
     /// # Errors
     /// When the database fails.
     pub fn user_of_key(&self, hash: &KeyHash) -> Result<Option<User>> {
         self.read("look a key up", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT users.id, users.email, users.name FROM keys
-                 JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
+                "SELECT users.id, users.email, users.name, disabled_at IS NOT NULL, keys.hash
+                 FROM keys JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
             )?;
-            let user = statement.query_row([hash], |row| {
-                Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)? })
-            });
-            Ok(user.optional()?)
+            let found = statement
+                .query_row([hash], |row| Ok((accounts::read_user(row)?, row.get(4)?)))
+                .optional()?;
+            let found: Option<(User, KeyHash)> = found;
+            Ok(found.filter(|(_, stored)| is_same(stored, hash)).map(|(user, _)| user))
         })
     }
 
@@ -209,6 +213,23 @@ impl Store {
         }
         Ok(value)
     }
+}
+
+/// Stores a key of a user; one of the same name stops working.
+fn put_key(
+    transaction: &Transaction<'_>,
+    user: i64,
+    name: &str,
+    hash: &KeyHash,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO keys (user_id, name, hash, created_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (user_id, name)
+         DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
+        (user, name, hash, micros(now)),
+    )?;
+    Ok(())
 }
 
 /// A mutex whose holder panicked is used on: a transaction that did not commit is rolled back.

@@ -8,7 +8,8 @@ use crate::github::Link;
 use crate::server::lines::Lines;
 use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX, LinkEntry, LinkRequest};
 
-struct Folder(PathBuf);
+/// Removed at the end.
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Folder {
@@ -25,11 +26,11 @@ impl Drop for Folder {
     }
 }
 
-const NOW: SystemTime = UNIX_EPOCH;
-const HASH: KeyHash = [7; 32];
+pub(super) const NOW: SystemTime = UNIX_EPOCH;
+pub(super) const HASH: KeyHash = [7; 32];
 
 /// A store with one user and one session.
-fn with_session() -> (Folder, Store, i64) {
+pub(super) fn with_session() -> (Folder, Store, i64) {
     let folder = Folder::new();
     let store = Store::open(&folder.0).unwrap();
     store.create_key("a@b", "k", &HASH, NOW).unwrap();
@@ -77,7 +78,7 @@ fn whole(store: &Store, user: i64) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn execute(store: &Store, sql: &str) {
+pub(super) fn execute(store: &Store, sql: &str) {
     lock(&store.writer).execute_batch(sql).unwrap();
 }
 
@@ -220,7 +221,7 @@ fn a_new_key_replaces_the_one_of_the_same_user_and_name() {
     let new = [8; 32];
     store.create_key("a@b", "k", &new, NOW).unwrap();
     assert_eq!(store.user_of_key(&HASH).unwrap(), None);
-    let expected = User { id: user, email: "a@b".into(), name: "a".into() };
+    let expected = User { id: user, email: "a@b".into(), name: "a".into(), is_disabled: false };
     assert_eq!(store.user_of_key(&new).unwrap(), Some(expected));
     store.create_key("a@b", "other", &HASH, NOW).unwrap();
     assert!(store.user_of_key(&HASH).unwrap().is_some());
@@ -259,7 +260,11 @@ fn link(store: &Store, user: i64, session: &str, url: &str) -> Option<LinkEntry>
 fn a_database_of_the_first_version_keeps_what_it_holds() {
     let (folder, store, user) = with_session();
     append(&store, user, 1, &["a"]);
-    execute(&store, "DROP TABLE links; PRAGMA user_version = 1");
+    execute(
+        &store,
+        "DROP TABLE links; DROP TABLE sign_ins; DROP TABLE device_codes; DROP TABLE passwords;
+         ALTER TABLE users DROP COLUMN disabled_at; PRAGMA user_version = 1",
+    );
     drop(store);
     let store = Store::open(&folder.0).unwrap();
     assert_eq!(whole(&store, user), "a\n");

@@ -52,6 +52,10 @@ pub struct UserEntry {
     pub sessions: u64,
     /// Bytes of their files as they were uploaded.
     pub bytes: u64,
+    /// They can sign in with a password.
+    pub has_password: bool,
+    /// RFC 3339; since when they may not come in any more.
+    pub disabled_at: Option<String>,
 }
 
 impl Store {
@@ -196,7 +200,8 @@ impl Store {
                      (SELECT count(*) FROM keys WHERE user_id = users.id),
                      (SELECT count(*) FROM sessions WHERE user_id = users.id),
                      (SELECT coalesce(sum(raw_bytes), 0) FROM files
-                      JOIN sessions ON sessions.id = session_id WHERE user_id = users.id)
+                      JOIN sessions ON sessions.id = session_id WHERE user_id = users.id),
+                     EXISTS (SELECT 1 FROM passwords WHERE user_id = users.id), disabled_at
                  FROM users ORDER BY email",
             )?;
             let users = statement.query_map([], |row| {
@@ -206,6 +211,8 @@ impl Store {
                     keys: unsigned(row.get(2)?),
                     sessions: unsigned(row.get(3)?),
                     bytes: unsigned(row.get(4)?),
+                    has_password: row.get(5)?,
+                    disabled_at: row.get::<_, Option<i64>>(6)?.map(text_time),
                 })
             })?;
             Ok(users.collect::<rusqlite::Result<_>>()?)

@@ -1,5 +1,6 @@
 //! The embedded backend as a process: what it keeps, what it withstands.
 
+mod accounts;
 mod doors;
 mod durability;
 mod export;

@@ -42,12 +42,12 @@ fn stored_bytes(folder: &Path) -> u64 {
 #[test]
 fn a_stored_session_is_smaller_than_its_file() {
     // Lines a chunk: a first sync, and a daemon that sends every two lines.
-    for lines_a_chunk in [500, 2] {
+    for lines_a_chunk in [1000, 2] {
         let folder = Folder::new();
         let key = create_key(&folder.0, "u@x");
         let server = Server::start(&folder.0);
         let session = server.session(&key, "e");
-        let lines = transcript(500);
+        let lines = transcript(1000);
         let mut first_line = 1;
         for lines in lines.chunks(lines_a_chunk) {
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
