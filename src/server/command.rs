@@ -40,6 +40,7 @@ Usage:
                      [--data DIR]
   confab-server delete session ID | user NAME [--data DIR]
   confab-server vacuum [--data DIR]
+  confab-server reindex [--data DIR]
   confab-server install-service [--system] [--listen ADDRESS:PORT] [--dest DIR] [--data DIR]
   confab-server help | version
 
@@ -67,7 +68,10 @@ Usage:
                the existing backend needs, as it lists none; as push in everything else
   delete       removes a session, or a user with keys and sessions, so that nothing of it is left
                in the data folder; backups keep what they have
-  vacuum       gives back the space of what was removed
+  vacuum       compresses all lines as densely as old ones and gives back the space of what was
+               removed, also while the server runs
+  reindex      makes the index anew from the lines, also while the server runs; when it is
+               stopped, the next one goes on from there
   install-service
                writes a systemd unit for this user, or with --system for the machine, and a start
                script for machines without systemd into the data folder; starts nothing
@@ -171,8 +175,10 @@ pub enum Act {
     DeleteSession(String),
     /// Remove a user by their mail address or account name.
     DeleteUser(String),
-    /// Give back free space.
+    /// Compress everything and give back free space.
     Vacuum,
+    /// Make the index anew.
+    Reindex,
     /// Write what runs the server as a service.
     InstallService {
         /// Where to listen.
@@ -293,6 +299,7 @@ impl Line {
             (_, ["delete", "session", id]) => (Act::DeleteSession((*id).to_owned()), &[]),
             (_, ["delete", "user", name]) => (Act::DeleteUser((*name).to_owned()), &[]),
             (_, ["vacuum"]) => (Act::Vacuum, &[]),
+            (_, ["reindex"]) => (Act::Reindex, &[]),
             (_, ["install-service"]) => {
                 let is_system = self.flags.contains(&"system");
                 let dest = self.option("dest").map(PathBuf::from);
@@ -465,6 +472,7 @@ mod tests {
             ("delete session x", Act::DeleteSession("x".into()), None),
             ("delete user a@b --data d", Act::DeleteUser("a@b".into()), Some("d")),
             ("vacuum", Act::Vacuum, None),
+            ("reindex --data d", Act::Reindex, Some("d")),
             (
                 "install-service --system --dest d --listen [::1]:2",
                 Act::InstallService {

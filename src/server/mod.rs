@@ -18,8 +18,10 @@
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
 //! | `auth`, `password` | keys, tokens and codes; passwords |
+//! | `background` | the threads that keep the index and bring lines to rest |
 //! | `browser` | cookies, pages, and where a request comes from |
 //! | `condensed` | what was said in a session |
+//! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`service`] | running as a service |
@@ -30,12 +32,14 @@
 mod accept;
 mod api;
 mod auth;
+mod background;
 mod browser;
 mod caller;
 pub mod command;
 mod condensed;
 mod connection;
 mod encoding;
+mod events;
 mod export;
 mod http;
 mod json;
@@ -61,6 +65,7 @@ use std::time::{Duration, Instant, SystemTime};
 use self::accept::Shared;
 use self::api::Api;
 pub use self::auth::{KeyHash, Random, hash, new_key};
+use self::background::Background;
 use self::caller::Names;
 use self::connection::Surroundings;
 pub use self::export::{Exported, export};
@@ -70,7 +75,7 @@ use self::metrics::Metrics;
 pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
 use self::serve::RequestIds;
 use self::settings::Settings;
-pub use self::store::{KeyEntry, Report, Store, UserEntry};
+pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
 use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Error, Result};
@@ -91,6 +96,7 @@ pub struct Server {
     address: SocketAddr,
     metrics: Option<SocketAddr>,
     shared: Arc<Shared>,
+    background: Background,
 }
 
 impl Server {
@@ -123,10 +129,12 @@ impl Server {
             settings,
             bodies_bytes: AtomicUsize::new(0),
         });
+        let store = Arc::new(store);
+        let background = Background::start(&store, world.now)?;
         let api = Api::new(store, world, Arc::clone(&surroundings));
         let ids = RequestIds::new(world.random)?;
         let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
-        let mut server = Server { address, metrics: None, shared };
+        let mut server = Server { address, metrics: None, shared, background };
         if let Some(listener) = metrics {
             let address = listener.local_addr();
             server.metrics = Some(address.context(|| "find the metrics' address".into())?);
@@ -172,6 +180,7 @@ impl Server {
         if left > 0 {
             log::warn!("{left} requests were cut off");
         }
+        drop(self.background);
         self.shared.store().checkpoint()
     }
 

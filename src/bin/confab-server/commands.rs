@@ -14,7 +14,8 @@ use confab::server::command::{self, Act, Command, Other, Wishes};
 use confab::server::service::{self, Service};
 use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
-use confab::server::{Moved, PASSWORD_BYTES_MAX, PasswordHash, Peer, Pull, Random, pull, push};
+use confab::server::{Moved, PASSWORD_BYTES_MAX, PasswordHash, Peer, Pull, Random, Reindexed};
+use confab::server::{pull, push};
 use confab::sys::terminal;
 
 use crate::SystemClock;
@@ -99,9 +100,13 @@ pub fn run(command: Command) -> Result<ExitCode> {
             false => return Err(no_user(&user)),
         },
         Act::Vacuum => {
-            open(data)?.vacuum()?;
+            let store = open(data)?;
+            let merged = store.merge_all(SystemTime::now());
+            store.vacuum()?;
+            merged?;
             say("no free space is left in the database")?;
         }
+        Act::Reindex => return reindex(&open(data)?),
         Act::InstallService { listen, is_system, dest } => {
             install_service(data, listen.as_deref(), is_system, dest)?;
         }
@@ -128,6 +133,25 @@ pub fn effective(wishes: &Wishes, data: &Path) -> Result<Effective> {
 fn show(settings: &Effective) -> Result<()> {
     let text = serde_json::to_string_pretty(settings);
     say(&text.context(|| "write the settings".into())?)
+}
+
+/// Makes the index anew; who watches sees how far it is.
+fn reindex(store: &Store) -> Result<ExitCode> {
+    let is_watched = io::stderr().is_terminal();
+    let mut told = String::new();
+    let Reindexed { files, lines, damaged } = store.reindex(&mut |done, total| {
+        let percent = done * 100 / total.max(1);
+        let text = format!("\r{percent} % of {total} lines");
+        if is_watched && text != told {
+            eprint!("{text}");
+            told = text;
+        }
+    })?;
+    if is_watched {
+        eprintln!();
+    }
+    say(&format!("{files} files, {lines} lines indexed, {damaged} damaged files"))?;
+    Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn install_service(

@@ -86,9 +86,9 @@ type Answer = Result<Response, Refused>;
 
 impl Api {
     /// An API on a database.
-    pub fn new(store: Store, world: World, surroundings: Arc<Surroundings>) -> Api {
+    pub fn new(store: Arc<Store>, world: World, surroundings: Arc<Surroundings>) -> Api {
         let (health, passwords) = (Mutex::default(), Passwords::default());
-        Api { store: Arc::new(store), world, surroundings, health, passwords }
+        Api { store, world, surroundings, health, passwords }
     }
 
     /// The database.

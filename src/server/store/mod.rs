@@ -1,21 +1,39 @@
 //! Everything that the backend remembers: one SQLite file.
 //!
 //! WAL with `synchronous=FULL`, so that what was answered survives a power cut. One connection
-//! writes, behind a mutex and in immediate transactions, which also hold against other processes
-//! on the same file; readers have connections of their own. Times are microseconds since 1970.
+//! writes at a time, behind a mutex and in immediate transactions, which also hold against other
+//! processes on the same file; readers have connections of their own and wait for nobody. Times are
+//! microseconds since 1970.
+//!
+//! | part | what lives there |
+//! |---|---|
+//! | `files` | lines are appended and read |
+//! | `sessions`, `links` | what else is known of a session |
+//! | `blocks` | lines at rest in the database |
+//! | `index` | a row per line |
+//! | `merge`, `base` | small blocks become large ones, copies refer to their originals |
+//! | `wal` | the write-ahead log stays small |
+//! | `removal`, `upkeep` | removing, checking, copying |
+//! | `wake` | how the threads behind the scenes hear of work |
 //!
 //! Deliberately absent: what a request or an answer looks like (`api`).
 
 mod accounts;
+mod base;
+mod blocks;
 mod devices;
 mod files;
 mod health;
+mod index;
 mod links;
+mod merge;
 mod removal;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod wake;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,8 +45,11 @@ pub use self::accounts::SIGN_IN_TIME_MAX;
 pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
+pub use self::index::{Reindexed, UsageEntry};
+pub use self::merge::{Found, QUIET_TIME};
 pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
+pub use self::wake::Wake;
 use super::auth::{KeyHash, is_same};
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, private_folder};
@@ -41,12 +62,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_MAX: usize = 8;
 /// Larger than the default: blocks are blobs of hundreds of KB.
 const PAGE_BYTES: i64 = 8192;
-/// The write-ahead log is cut back to this after a checkpoint.
-const LOG_BYTES_MAX: i64 = 64 << 20;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// What goes wrong within a transaction.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -56,7 +79,11 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub struct Store {
     path: PathBuf,
     writer: Mutex<Connection>,
+    /// Writes what may be made again, while `writer` is locked: it does not wait for the disk.
+    later: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
+    /// Rings when lines were appended.
+    pub(crate) wake: Wake,
 }
 
 /// A user who has shown who they are.
@@ -104,7 +131,13 @@ impl Store {
     }
 
     fn of(path: PathBuf, writer: Connection) -> Store {
-        Store { path, writer: Mutex::new(writer), readers: Mutex::default() }
+        Store {
+            path,
+            writer: Mutex::new(writer),
+            later: Mutex::default(),
+            readers: Mutex::default(),
+            wake: Wake::default(),
+        }
     }
 
     /// Stores a key of a user, who is created when new. A key of the same user and name is
@@ -181,14 +214,30 @@ impl Store {
         what: &str,
         act: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T> {
-        let mut writer = lock(&self.writer);
-        let run = || -> Result<T, Failure> {
-            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = act(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
+        transacted(&mut lock(&self.writer), act).context(|| what.into())
+    }
+
+    /// Runs a transaction that writes what may be made again. It is durable with the next one of
+    /// [`Store::write`] at the latest; until then a power cut may undo it.
+    fn write_later<T>(
+        &self,
+        what: &str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
+        self.make_room()?;
+        // Other threads wait here and not within SQLite, which would sleep.
+        let _writer = lock(&self.writer);
+        let mut later = lock(&self.later);
+        let connection = match later.take() {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(&self.path)?;
+                let set = connection.pragma_update(None, "synchronous", "normal");
+                set.context(|| "open database".into())?;
+                connection
+            }
         };
-        run().context(|| what.into())
+        transacted(later.insert(connection), act).context(|| what.into())
     }
 
     /// Runs queries that see one state of the database.
@@ -197,21 +246,26 @@ impl Store {
         what: &str,
         act: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T> {
-        let idle = lock(&self.readers).pop();
-        let mut reader = match idle {
-            Some(reader) => reader,
-            None => connect(&self.path)?,
-        };
+        let mut reader = self.reader()?;
         let run = || -> Result<T, Failure> {
             let transaction = reader.transaction_with_behavior(TransactionBehavior::Deferred)?;
             act(&transaction)
         };
         let value = run().context(|| what.into())?;
+        self.put_back(reader);
+        Ok(value)
+    }
+
+    fn reader(&self) -> Result<Connection> {
+        let idle = lock(&self.readers).pop();
+        idle.map_or_else(|| connect(&self.path), Ok)
+    }
+
+    fn put_back(&self, reader: Connection) {
         let mut readers = lock(&self.readers);
         if readers.len() < READERS_MAX {
             readers.push(reader);
         }
-        Ok(value)
     }
 }
 
@@ -232,6 +286,16 @@ fn put_key(
     Ok(())
 }
 
+fn transacted<T>(
+    connection: &mut Connection,
+    act: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = act(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
+}
+
 /// A mutex whose holder panicked is used on: a transaction that did not commit is rolled back.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -248,7 +312,9 @@ fn connect(path: &Path) -> Result<Connection> {
         connection.pragma_update(None, "foreign_keys", true)?;
         // What is deleted is overwritten: it was somebody's session.
         connection.pragma_update(None, "secure_delete", true)?;
-        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)?;
+        connection.pragma_update(None, "journal_size_limit", wal::KEPT_BYTES_MAX)?;
+        let pages = wal::UNTENDED_BYTES_MAX / PAGE_BYTES;
+        connection.pragma_update(None, "wal_autocheckpoint", pages)?;
         Ok(connection)
     };
     open().context(|| format!("open database {}", path.display()))

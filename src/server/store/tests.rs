@@ -1,5 +1,7 @@
 //! Tests of the database below HTTP.
 
+mod rest;
+
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +10,6 @@ use crate::github::Link;
 use crate::server::lines::Lines;
 use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX, LinkEntry, LinkRequest};
 
-/// Removed at the end.
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
@@ -254,23 +255,6 @@ fn a_newer_database_is_refused() {
 fn link(store: &Store, user: i64, session: &str, url: &str) -> Option<LinkEntry> {
     let request = LinkRequest { url: url.into(), source: "manual".into(), ..Default::default() };
     store.add_link(user, session, &request, &Link::parse(url).unwrap(), NOW).unwrap()
-}
-
-#[test]
-fn a_database_of_the_first_version_keeps_what_it_holds() {
-    let (folder, store, user) = with_session();
-    append(&store, user, 1, &["a"]);
-    execute(
-        &store,
-        "DROP TABLE links; DROP TABLE sign_ins; DROP TABLE device_codes; DROP TABLE passwords;
-         ALTER TABLE users DROP COLUMN disabled_at; PRAGMA user_version = 1",
-    );
-    drop(store);
-    let store = Store::open(&folder.0).unwrap();
-    assert_eq!(whole(&store, user), "a\n");
-    assert!(link(&store, user, "s", "https://github.com/o/r/pull/1").is_some());
-    drop(store);
-    assert_eq!(Store::open(&folder.0).unwrap().links(user, "s").unwrap().unwrap().len(), 1);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod export;
 mod hostile;
 pub mod process;
 mod removal;
+mod rest;
 mod service;
 mod storage;
 mod transfer;
