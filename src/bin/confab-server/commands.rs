@@ -74,10 +74,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
             tell_copy(&folder, &Store::restore(&file, &folder)?)?;
         }
         Act::Export { folder, session, html } => {
-            let Exported { sessions, files, bytes } =
-                export(&open(data)?, &folder, session.as_deref(), html)?;
-            let place = folder.display();
-            say(&format!("{place}: {sessions} sessions, {files} files, {bytes} bytes"))?;
+            let exported = export(&open(data)?, &folder, session.as_deref(), html)?;
+            tell_export(&folder, exported)?;
         }
         Act::Push { other, user } => {
             let store = open(data)?;
@@ -91,14 +89,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
             let wanted = Pull { user: &user, only: &sessions, now, random };
             return moved(pull(&store, &wanted, &mut peer, &mut tell_line)?, "here");
         }
-        Act::DeleteSession(id) => match open(data)?.remove_session(&id)? {
-            true => say(&format!("nothing of session {id} is left here"))?,
-            false => return Err(Error::new(format!("there is no session {id}"))),
-        },
-        Act::DeleteUser(user) => match open(data)?.remove_user(&user)? {
-            true => say(&format!("nothing of {user} is left here"))?,
-            false => return Err(no_user(&user)),
-        },
+        Act::DeleteSession(id) => delete_session(&open(data)?, &id)?,
+        Act::DeleteUser(user) => delete_user(&open(data)?, &user)?,
         Act::Vacuum => {
             let store = open(data)?;
             let merged = store.merge_all(SystemTime::now());
@@ -257,6 +249,25 @@ fn revoke(store: &Store, user: &str, name: &str) -> Result<()> {
 
 fn no_user(user: &str) -> Error {
     Error::new(format!("there is no user {user}")).with_hint("`confab-server user list` shows all")
+}
+
+fn delete_session(store: &Store, id: &str) -> Result<()> {
+    match store.remove_session(id)? {
+        true => say(&format!("nothing of session {id} is left here")),
+        false => Err(Error::new(format!("there is no session {id}"))),
+    }
+}
+
+fn delete_user(store: &Store, user: &str) -> Result<()> {
+    match store.remove_user(user)? {
+        true => say(&format!("nothing of {user} is left here")),
+        false => Err(no_user(user)),
+    }
+}
+
+fn tell_export(folder: &Path, exported: Exported) -> Result<()> {
+    let Exported { sessions, files, bytes } = exported;
+    say(&format!("{}: {sessions} sessions, {files} files, {bytes} bytes", folder.display()))
 }
 
 /// A copy that was made and checked.

@@ -15,8 +15,6 @@ use confab::sys::signals::{self, Signal};
 use confab::time::Clock;
 
 fn main() -> ExitCode {
-    // Before any thread: threads inherit the mask.
-    signals::block();
     let command = match command::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(error) => return fail(&error, ExitCode::from(2)),
@@ -36,6 +34,8 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
 }
 
 fn serve(wishes: &Wishes, data: Option<PathBuf>) -> Result<()> {
+    // Before any thread: threads inherit the mask. Other commands end as any program does.
+    signals::block();
     memory::keep_nothing_large();
     let data = commands::data_folder(data)?;
     let settings = commands::effective(wishes, &data)?.settings;
