@@ -6,6 +6,7 @@
 
 mod hook;
 mod redact;
+mod server;
 mod sink;
 mod sync;
 mod world;
@@ -28,6 +29,9 @@ fn main() {
     }
     if wanted("redact") {
         redact::run(&sync::recorded_lines());
+    }
+    if wanted("server") {
+        server::run(&sync::recorded_lines());
     }
 }
 

@@ -136,6 +136,10 @@ impl Server {
         self.try_request("GET", "/health", &[], b"").map(|response| response.status)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Peak resident memory in KiB.
     pub fn peak_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
