@@ -15,7 +15,8 @@ help() {
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
-./build.sh fuzz SECONDS redaction against any input, other inputs every time
+./build.sh fuzz SECONDS redaction and the server against any input, other inputs every time
+./build.sh crash [N]    kill -9 of the server N times under load, 200 unless told otherwise
 TEXT
 }
 
@@ -106,7 +107,15 @@ case "${1-}" in
     bench) prepare; cargo bench --locked --features server ;;
     chaos) prepare; cargo test --locked --release --features server --test chaos -- \
         --rounds "${2:-200}" ;;
-    fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
+    fuzz)
+        prepare
+        cargo test --locked --release --features server --test fuzz --test fuzz_server -- \
+            --seconds "${2:?for how long}"
+        ;;
+    crash)
+        prepare
+        cargo test --locked --features server --test crash -- --rounds "${2:-200}"
+        ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
 esac
