@@ -143,6 +143,15 @@ impl Server {
         line.trim().trim_end_matches(" kB").trim().parse().unwrap()
     }
 
+    /// How much memory it needs at most while something happens, next to what it had, in KiB.
+    pub fn cost_kib(&self, act: impl FnOnce()) -> u64 {
+        // 5 makes the peak that of now.
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+        let before = self.peak_kib();
+        act();
+        self.peak_kib() - before
+    }
+
     pub fn connect(&self) -> TcpStream {
         connect(&self.address).unwrap()
     }
@@ -217,6 +226,12 @@ impl Server {
     /// True when there is a session with this id of the agent.
     pub fn has_session(&self, key: &str, external_id: &str) -> bool {
         let id = external_id.replace('/', "%2F");
+        self.get(&format!("/api/v1/sessions/by-external-id/{id}"), key).status == 200
+    }
+
+    /// The same for a name of any bytes.
+    pub fn has_session_named(&self, key: &str, external_id: &str) -> bool {
+        let id: String = external_id.bytes().map(|byte| format!("%{byte:02X}")).collect();
         self.get(&format!("/api/v1/sessions/by-external-id/{id}"), key).status == 200
     }
 
