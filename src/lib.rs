@@ -56,9 +56,9 @@
 //!
 //! # Deliberately absent
 //!
-//! An async runtime; any host but the configured backend. File events are for those who ask for them
-//! (`"sync_interval": "live"`): a `stat` every interval costs next to nothing, and every event that
-//! matters has a hook or a signal.
+//! An async runtime; any host but the configured backend. File events are only for those who ask
+//! for them (`"sync_interval": "live"`): a `stat` every interval costs next to nothing, and every
+//! event that matters has a hook or a signal.
 
 pub mod chunk;
 pub mod cli;
