@@ -15,6 +15,7 @@ help() {
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
+./build.sh instructions count what hooks and a megabyte of sync take; --record keeps the counts
 ./build.sh fuzz SECONDS redaction against any input, other inputs every time
 TEXT
 }
@@ -77,6 +78,16 @@ build() {
     ls -l "$RELEASE/confab" "$RELEASE/confab-server" | awk '{ print $5 " bytes  " $NF }'
 }
 
+# Instructions are the same on a busy machine as on an idle one, so they tell what times cannot.
+instructions() {
+    if ! command -v valgrind >/dev/null; then
+        say "valgrind is missing: no instructions are counted"
+        return
+    fi
+    cargo build --release --locked --bin confab &&
+        cargo test --locked --test instructions -- "$PWD/$RELEASE/confab" "$@"
+}
+
 # Runs one step and says how long it took.
 step() {
     local name=$1 start=$SECONDS
@@ -93,6 +104,7 @@ everything() {
     step "lints of the client" cargo clippy --locked --all-targets -- -D warnings
     step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
     step "tests" cargo test --locked --features server --no-fail-fast
+    step "instructions" instructions
     step "documentation" env RUSTDOCFLAGS="-D warnings" \
         cargo doc --locked --no-deps --features server
     say "all of it: ok, $((SECONDS - start)) s"
@@ -106,6 +118,7 @@ case "${1-}" in
     bench) prepare; cargo bench --locked --features server ;;
     chaos) prepare; cargo test --locked --release --features server --test chaos -- \
         --rounds "${2:-200}" ;;
+    instructions) shift; prepare; instructions "$@" ;;
     fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
