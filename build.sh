@@ -5,6 +5,7 @@ cd "$(dirname "$0")"
 
 RUST_MINIMUM=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RELEASE=target/release
+. tests/dist/dist.sh
 
 help() {
     cat <<'TEXT'
@@ -14,6 +15,9 @@ help() {
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
+./build.sh dist         static programs for x86_64 and aarch64, sums, bills of materials, self-check:
+                        target/dist; name one of the two for it alone; as root, --install first
+                        installs what is missing on Debian
 ./build.sh fuzz SECONDS redaction against any input, other inputs every time
 TEXT
 }
@@ -102,6 +106,7 @@ case "${1-}" in
     test) prepare; prepare_lints; everything ;;
     install) shift; prepare; build; "$RELEASE/confab" install "$@" ;;
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
+    dist) shift; prepare; dist "$@" ;;
     bench) prepare; cargo bench --locked --features server ;;
     fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
     help | -h | --help) help ;;
