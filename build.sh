@@ -18,6 +18,7 @@ help() {
 ./build.sh dist         static programs for x86_64 and aarch64, sums, bills of materials, self-check:
                         target/dist; name one of the two for it alone; as root, --install first
                         installs what is missing on Debian
+./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
 ./build.sh fuzz SECONDS redaction against any input, other inputs every time
 TEXT
 }
@@ -108,6 +109,8 @@ case "${1-}" in
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     dist) shift; prepare; dist "$@" ;;
     bench) prepare; cargo bench --locked --features server ;;
+    chaos) prepare; cargo test --locked --release --features server --test chaos -- \
+        --rounds "${2:-200}" ;;
     fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;

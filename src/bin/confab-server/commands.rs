@@ -1,6 +1,6 @@
 //! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,11 +8,16 @@ use std::time::SystemTime;
 
 use confab::config::Account;
 use confab::error::{Context, Error, Result};
+use confab::files::read_bounded;
 use confab::remote::{Client, Network};
-use confab::server::command::{self, Act, Command, Other};
+use confab::server::command::{self, Act, Command, Other, Wishes};
+use confab::server::password;
 use confab::server::service::{self, Service};
+use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
-use confab::server::{Moved, Peer, Pull, Random, pull, push};
+use confab::server::{Moved, Peer, Pull, Random, Reindexed, pull, push};
+
+use confab::sys::terminal::Quiet;
 
 use crate::SystemClock;
 
@@ -31,8 +36,8 @@ next: useradd --system --home-dir {DATA} --shell /usr/sbin/nologin confab
       systemctl enable --now confab-server
 or, without systemd, as the user that the data belongs to: {DATA}/confab-server.sh start
 ";
-/// Bytes of a key on standard input.
-const KEY_BYTES_MAX: u64 = 1024;
+/// Bytes of a key or a password on standard input.
+const LINE_BYTES_MAX: u64 = 4096;
 
 /// Does what was asked for.
 pub fn run(command: Command) -> Result<ExitCode> {
@@ -40,11 +45,15 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match act {
         Act::Help => say(command::HELP.trim_end())?,
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
-        Act::Serve(listen) => crate::serve(&listen, data)?,
+        Act::Serve(wishes) => crate::serve(&wishes, data)?,
+        Act::Config(wishes) => show(&effective(&wishes, &data_folder(data)?)?)?,
         Act::UserAdd(user) => {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
         }
+        Act::UserDisable(user) => disable(&open(data)?, &user, true)?,
+        Act::UserEnable(user) => disable(&open(data)?, &user, false)?,
+        Act::UserPassword(user) => set_password(&open(data)?, &user)?,
         Act::UserList => list_users(&open(data)?)?,
         Act::KeyCreate { user, name } => {
             let key = new_key(crate::random).context(|| "read /dev/urandom".into())?;
@@ -86,14 +95,58 @@ pub fn run(command: Command) -> Result<ExitCode> {
             false => return Err(no_user(&user)),
         },
         Act::Vacuum => {
-            open(data)?.vacuum()?;
+            let store = open(data)?;
+            let merged = store.merge_all(SystemTime::now());
+            store.vacuum()?;
+            merged?;
             say("no free space is left in the database")?;
         }
+        Act::Reindex => return reindex(&open(data)?),
         Act::InstallService { listen, is_system, dest } => {
             install_service(data, listen.as_deref(), is_system, dest)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings: the defaults, the file, the command line.
+pub fn effective(wishes: &Wishes, data: &Path) -> Result<Effective> {
+    let path = wishes.config.clone().unwrap_or_else(|| data.join("server.json"));
+    let bytes = match read_bounded(&path, FILE_BYTES_MAX) {
+        Ok(bytes) => Some(bytes),
+        // Only a file that was asked for must be there.
+        Err(error) if error.kind() == ErrorKind::NotFound && wishes.config.is_none() => None,
+        Err(error) => {
+            return Err(Error::new(format!("read {}", path.display()))
+                .caused_by(error)
+                .with_hint("it is a JSON object; `confab-server config` shows its keys"));
+        }
+    };
+    Effective::read(bytes.as_deref().map(|bytes| (path.as_path(), bytes)), &wishes.options)
+}
+
+fn show(settings: &Effective) -> Result<()> {
+    let text = serde_json::to_string_pretty(settings);
+    say(&text.context(|| "write the settings".into())?)
+}
+
+/// Makes the index anew; who watches sees how far it is.
+fn reindex(store: &Store) -> Result<ExitCode> {
+    let is_watched = io::stderr().is_terminal();
+    let mut told = String::new();
+    let Reindexed { files, lines, damaged } = store.reindex(&mut |done, total| {
+        let percent = done * 100 / total.max(1);
+        let text = format!("\r{percent} % of {total} lines");
+        if is_watched && text != told {
+            eprint!("{text}");
+            told = text;
+        }
+    })?;
+    if is_watched {
+        eprintln!();
+    }
+    say(&format!("{files} files, {lines} lines indexed, {damaged} damaged files"))?;
+    Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn install_service(
@@ -129,11 +182,50 @@ fn install_service(
 }
 
 fn list_users(store: &Store) -> Result<()> {
-    for UserEntry { email, created_at, keys, sessions, bytes } in store.users()? {
+    for user in store.users()? {
+        let UserEntry { email, created_at, keys, sessions, bytes, .. } = user;
         let stored = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
-        say(&format!("{email}  since {created_at}, {stored}"))?;
+        let password = if user.has_password { ", a password" } else { "" };
+        let disabled = if user.is_disabled { ", disabled" } else { "" };
+        say(&format!("{email}  since {created_at}, {stored}{password}{disabled}"))?;
     }
     Ok(())
+}
+
+fn disable(store: &Store, user: &str, is_disabled: bool) -> Result<()> {
+    if !store.set_disabled(user, is_disabled, SystemTime::now())? {
+        return Err(no_user(user));
+    }
+    let what = if is_disabled { "may not do anything any more" } else { "may do everything again" };
+    say(&format!("{user} {what}"))
+}
+
+fn set_password(store: &Store, user: &str) -> Result<()> {
+    if store.user_by_email(user)?.is_none() {
+        return Err(no_user(user));
+    }
+    let password = asked("password: ")?;
+    if io::stdin().is_terminal() && asked("once more: ")? != password {
+        return Err(Error::new("these were two passwords"));
+    }
+    store.set_password(user, &password::stored(&password, crate::random)?)?;
+    say(&format!("{user} has a new password; browsers must sign in again"))
+}
+
+/// A line of standard input; on a terminal it is asked for and not shown.
+fn asked(question: &str) -> Result<String> {
+    let stdin = io::stdin();
+    let quiet = stdin.is_terminal().then(|| Quiet::start(&stdin));
+    if quiet.is_some() {
+        let _ = write!(io::stderr(), "{question}");
+    }
+    let mut line = String::new();
+    let read = stdin.lock().take(LINE_BYTES_MAX).read_line(&mut line);
+    if quiet.is_some() {
+        let _ = writeln!(io::stderr());
+    }
+    read.context(|| "read standard input".into())?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn list_keys(store: &Store) -> Result<()> {
@@ -165,12 +257,7 @@ fn tell_copy(place: &Path, report: &Report) -> Result<()> {
 fn peer(other: &Other) -> Result<Peer<'static>> {
     let mut key = other.key.clone();
     if key == "-" {
-        key.clear();
-        io::stdin()
-            .lock()
-            .take(KEY_BYTES_MAX)
-            .read_line(&mut key)
-            .context(|| "read the key from standard input".into())?;
+        key = asked("key: ")?;
     }
     let account = Account {
         url: other.url.trim_end_matches('/').to_owned(),
