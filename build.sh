@@ -97,6 +97,7 @@ everything() {
     step "lints of the client" cargo clippy --locked --all-targets -- -D warnings
     step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
     step "tests" cargo test --locked --features server --no-fail-fast
+    step "size and crates of the client" small
     step "documentation" env RUSTDOCFLAGS="-D warnings" \
         cargo doc --locked --no-deps --features server
     say "all of it: ok, $((SECONDS - start)) s"

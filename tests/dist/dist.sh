@@ -7,6 +7,8 @@
 # says what to install and fails: a program that is not static is never shipped as one.
 
 DIST=target/dist
+# `--way` allows only this one.
+WAY=
 # The client has no decoder and one level; the server stores at level 3 and never above.
 ZSTD_UP_TO_3="-DZSTD_EXCLUDE_GREEDY_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_LAZY_BLOCK_COMPRESSOR \
 -DZSTD_EXCLUDE_LAZY2_BLOCK_COMPRESSOR -DZSTD_EXCLUDE_BTLAZY2_BLOCK_COMPRESSOR \
@@ -23,7 +25,13 @@ PACKAGES_aarch64="gcc-aarch64-linux-gnu musl-dev:arm64 qemu-user-static"
 # Builds everything for the given architectures: all of them, unless told otherwise.
 dist() {
     local is_allowed_to_install=no arch
-    [ "${1-}" != --install ] || { is_allowed_to_install=yes; shift; }
+    while [ "${1#--}" != "${1-}" ]; do
+        case $1 in
+            --install) is_allowed_to_install=yes; shift ;;
+            --way) WAY=${2:?target or source}; shift 2 ;;
+            *) die "./build.sh dist has no option $1" ;;
+        esac
+    done
     [ $# -gt 0 ] || set -- x86_64 aarch64
     for arch in "$@"; do
         case $arch in x86_64 | aarch64) ;; *) die "there is no static build for $arch" ;; esac
@@ -45,9 +53,9 @@ way_to() {
     local libraries
     command -v "$1-linux-musl-gcc" >/dev/null || return 0
     libraries=$(rustc --print target-libdir --target "$1-unknown-linux-musl" 2>/dev/null) || true
-    if [ -n "$(ls "$libraries" 2>/dev/null | grep '^libstd-')" ]; then
+    if [ "$WAY" != source ] && ls "$libraries" 2>/dev/null | grep -q '^libstd-'; then
         echo target
-    elif [ -x /usr/bin/cargo ] && [ -f "$SOURCES" ] &&
+    elif [ "$WAY" != target ] && [ -x /usr/bin/cargo ] && [ -f "$SOURCES" ] &&
         ! older "$(/usr/bin/rustc --version | cut -d' ' -f2)" "$RUST_MINIMUM"; then
         echo source
     fi
@@ -86,8 +94,8 @@ dist_build() {
     dist_cargo "$arch" "$cflags" build --release --locked --target "$target" --bin "$program" "$@"
     cp "target/$target/release/$program" "$out"
     assert_static "$out"
+    [ "$program" != confab ] || fits "$out" "static-$arch-$(way_to "$arch")"
     write_sbom "$arch" "$program" "$@" >"$out.cdx.json"
-    stat -c "%s bytes  %n" "$out"
 }
 
 # cargo, so that the same input makes the same bytes in any folder: dist_cargo ARCH CFLAGS ARG...
@@ -130,6 +138,26 @@ assert_static() {
     local headers
     headers=$(LC_ALL=C readelf --wide --program-headers --dynamic "$1") || die "cannot read $1"
     ! grep -Eq 'INTERP|NEEDED' <<<"$headers" || { rm "$1"; die "$1 is not static"; }
+}
+
+# A program is no larger than the budget of this name: fits FILE NAME
+fits() {
+    local bytes budget
+    bytes=$(stat -c %s "$1")
+    budget=$(awk -v name="$2" '$1 == name { print $2 }' tests/dist/budgets)
+    printf '%s bytes of %s  %s\n' "$bytes" "${budget:?no budget for $2}" "$1"
+    [ "$bytes" -le "$budget" ] || die "$1 is larger than its budget in tests/dist/budgets"
+}
+
+# The client that this machine builds for itself, with and without TLS, and what it consists of.
+small() {
+    cargo tree --locked -e normal --target x86_64-unknown-linux-musl --prefix none \
+        --format '{p}' | cut -d' ' -f1 | LC_ALL=C sort -u | diff tests/dist/crates - ||
+        die "the client's crates are others than those in tests/dist/crates"
+    cargo build -q --release --locked --no-default-features --bin confab
+    fits "$RELEASE/confab" dynamic-without-tls
+    cargo build -q --release --locked --bin confab
+    fits "$RELEASE/confab" dynamic
 }
 
 # What is in a program: write_sbom ARCH PROGRAM CARGO-ARGUMENT...

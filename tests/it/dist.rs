@@ -107,8 +107,7 @@ impl Root {
 
     /// What it prints.
     fn finishes(&self, program: &str, arguments: &[&str]) -> String {
-        let Output { status, stdout, stderr } =
-            self.command(program, arguments).output().unwrap();
+        let Output { status, stdout, stderr } = self.command(program, arguments).output().unwrap();
         let talk = String::from_utf8_lossy(&stderr);
         assert!(status.success(), "{program} {arguments:?}: {status}: {talk}");
         String::from_utf8(stdout).unwrap()
@@ -139,9 +138,9 @@ fn answer(question: &[u8]) -> Vec<u8> {
     const NO_SUCH_NAME: u8 = 3;
     let name_bytes = question[HEAD_BYTES..].iter().position(|byte| *byte == 0).unwrap() + 1;
     let end = HEAD_BYTES + name_bytes + 4;
-    let name = BY_SERVER.split('.').flat_map(|label| {
-        [label.len() as u8].into_iter().chain(label.bytes()).collect::<Vec<_>>()
-    });
+    let name = BY_SERVER
+        .split('.')
+        .flat_map(|label| [label.len() as u8].into_iter().chain(label.bytes()).collect::<Vec<_>>());
     let is_known = question[HEAD_BYTES..].starts_with(&name.collect::<Vec<_>>());
     let asks_ipv4 = question[end - 4..end] == [0, 1, 0, 1];
     let n_answers = u8::from(is_known && asks_ipv4);
