@@ -281,10 +281,7 @@ fn behind_colon(text: &[u8], at: usize) -> Option<Value> {
     let declared = text[start..]
         .iter()
         .take(GAP_BYTES_MAX)
-        .take_while(|byte| {
-            let is_sign = matches!(byte, b'_' | b'&' | b'<' | b'>' | b'\'' | b'[' | b']' | b'?');
-            is_sign || matches!(byte, b'.' | b'|' | b' ') || byte.is_ascii_alphanumeric()
-        })
+        .take_while(|byte| byte.is_ascii_alphanumeric() || b"_&<>'[]?.| ".contains(byte))
         .count();
     let equals = start + declared;
     let assigned = declared > 0

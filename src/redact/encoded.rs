@@ -62,32 +62,19 @@ pub fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-/// What every byte stands for in either alphabet. Most bytes of a line are looked up here, so that
-/// one look must do.
-const DIGITS: [u8; 256] = {
-    let mut digits = [NO_DIGIT; 256];
-    let mut byte = 0;
-    while byte < digits.len() {
-        digits[byte] = match byte as u8 {
-            b'A'..=b'Z' => byte as u8 - b'A',
-            b'a'..=b'z' => byte as u8 - b'a' + 26,
-            b'0'..=b'9' => byte as u8 - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => NO_DIGIT,
-        };
-        byte += 1;
-    }
-    digits
-};
-const NO_DIGIT: u8 = u8::MAX;
-
 fn digit(byte: u8) -> Option<u8> {
-    Some(DIGITS[usize::from(byte)]).filter(|digit| *digit != NO_DIGIT)
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' | b'-' => Some(62),
+        b'/' | b'_' => Some(63),
+        _ => None,
+    }
 }
 
 fn is_member(byte: u8) -> bool {
-    DIGITS[usize::from(byte)] != NO_DIGIT
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
 }
 
 /// The next run behind `at`, which moves behind it. Every run holds a multiple of its least length.

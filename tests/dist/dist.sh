@@ -106,7 +106,8 @@ dist_cargo() {
     flags="-Ctarget-feature=+crt-static -Crelocation-model=static -Clink-arg=-Wl,--build-id=none"
     flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$PWD=/confab"
     shift 2
-    local settings=(SOURCE_DATE_EPOCH="$(date_of_source)" "CC_${target//-/_}=$gcc"
+    # Made small where that costs hardly any speed: 0.7 MB of the client.
+    local settings=(CARGO_PROFILE_RELEASE_OPT_LEVEL=s SOURCE_DATE_EPOCH="$(date_of_source)" "CC_${target//-/_}=$gcc"
         "CFLAGS_${target//-/_}=$cflags" "CARGO_TARGET_${upper}_UNKNOWN_LINUX_MUSL_LINKER=$gcc")
     if [ "$(way_to "$arch")" = source ]; then
         cargo=/usr/bin/cargo
