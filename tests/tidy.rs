@@ -89,7 +89,7 @@ const DEPENDENCIES: [&str; 13] = [
     "zstd",
 ];
 const SERVER_DEPENDENCIES: [&str; 6] =
-    ["rusqlite", "httparse", "sha2", "rustls", "flate2", "argon2"];
+    ["rusqlite", "httparse", "sha2", "argon2", "rustls", "flate2"];
 
 const LINE_COLUMNS_MAX: usize = 100;
 const FILE_CODE_LINES_MAX: usize = 500;

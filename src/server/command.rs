@@ -29,7 +29,7 @@ confab-server keeps Claude Code sessions that confab uploads
 Usage:
   confab-server serve [--listen ADDRESS:PORT] [--SETTING VALUE]... [--config FILE] [--data DIR]
   confab-server config [--SETTING VALUE]... [--config FILE] [--data DIR]
-  confab-server user add|list|disable|enable|password [--user NAME] [--data DIR]
+  confab-server user add|list|password|disable|enable [--user NAME] [--data DIR]
   confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
   confab-server check [--data DIR]
   confab-server backup FILE [--data DIR]
@@ -48,10 +48,11 @@ Usage:
                SIGHUP opens the log and reads certificate and key again
   config       prints all settings as JSON: value, where it comes from, what it is for
   user add     makes a user; key create does it as well
-  user disable forbids a user everything: keys and browsers; user enable allows it again
-  user password
-               sets the password for the page, from the terminal or a line of standard input
   user list    prints users, their keys, sessions and bytes
+  user password
+               sets the password for the web pages, asked for on the terminal or read as a line
+               from standard input; the user is signed out everywhere
+  user disable shuts a user out, with keys and browsers, and keeps everything; enable undoes it
   key create   prints a new API key, once; a key of the same user and name stops working
   key list     prints whose keys there are, without the keys
   key revoke   makes a key stop working at once
@@ -76,7 +77,7 @@ Usage:
                script for machines without systemd into the data folder; starts nothing
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one); elsewhere than on this
-            machine only when somebody has a key
+            machine only when somebody has a key or a password
   --config  a JSON file of settings (server.json in the data folder, if there is one)
   --data    where everything is kept (~/.confab/server)
   --user    whose key it is: a mail address or a name (admin@local.dev)
@@ -117,12 +118,12 @@ pub enum Act {
     UserAdd(String),
     /// Print all users.
     UserList,
-    /// Forbid a user everything.
-    UserDisable(String),
-    /// Allow it again.
-    UserEnable(String),
     /// Set a user's password.
     UserPassword(String),
+    /// Shut a user out.
+    UserDisable(String),
+    /// Let a user in again.
+    UserEnable(String),
     /// Print a new key.
     KeyCreate {
         /// Mail address or account name.
@@ -275,9 +276,9 @@ impl Line {
             (_, ["config"]) => (Act::Config(self.wishes()?), &["config"]),
             (_, ["user", "add"]) => (Act::UserAdd(self.user()?), &["user"]),
             (_, ["user", "list"]) => (Act::UserList, &[]),
+            (_, ["user", "password"]) => (Act::UserPassword(self.user()?), &["user"]),
             (_, ["user", "disable"]) => (Act::UserDisable(self.user()?), &["user"]),
             (_, ["user", "enable"]) => (Act::UserEnable(self.user()?), &["user"]),
-            (_, ["user", "password"]) => (Act::UserPassword(self.user()?), &["user"]),
             (_, ["key", "create"]) => {
                 (Act::KeyCreate { user: self.user()?, name: self.name()? }, &["user", "name"])
             }
@@ -441,10 +442,10 @@ mod tests {
             ("key revoke --name c", Act::KeyRevoke { user: user(), name: "c".into() }, None),
             ("key list", Act::KeyList, None),
             ("user add --user x", Act::UserAdd("x".into()), None),
-            ("user disable --user x", Act::UserDisable("x".into()), None),
-            ("user enable --user x", Act::UserEnable("x".into()), None),
-            ("user password", Act::UserPassword(user()), None),
             ("user list --data=d", Act::UserList, Some("d")),
+            ("user password --user x", Act::UserPassword("x".into()), None),
+            ("user disable", Act::UserDisable(user()), None),
+            ("user enable --user x", Act::UserEnable("x".into()), None),
             ("check", Act::Check, None),
             ("backup /b/c.db", Act::Backup("/b/c.db".into()), None),
             ("export f", Act::Export { folder: "f".into(), session: None, html: false }, None),
@@ -512,6 +513,9 @@ mod tests {
             "check --user x",
             "user",
             "user list --user x",
+            "user password x",
+            "user password --name x",
+            "user disable x",
             "backup",
             "backup a b",
             "delete session",

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::auth::hash;
 use super::settings::{Rate, Settings};
 
 /// Buckets that are remembered: about 1 MB.
@@ -22,14 +23,16 @@ pub enum Kind {
     Request,
     /// Signs in.
     SignIn,
-    /// Tries a password or a code.
-    Guess,
     /// Asks whether a key is valid.
     Validate,
     /// Stores.
     Sync,
     /// Reads stored lines.
     Read,
+    /// Tries a password; of an address and of an account.
+    Password,
+    /// Tries the code that a machine shows.
+    Code,
 }
 
 /// Who asks.
@@ -39,16 +42,23 @@ pub enum Who {
     Address(IpAddr),
     /// A user by number.
     User(i64),
-    /// An account that somebody names, whether there is one or not: a hash of the name.
-    Account(u128),
+    /// Somebody who says that they are this user; a hash of the name, which may be any.
+    Account(u64),
 }
+
+/// Passwords for one account: whoever knows it needs a few, whoever guesses gets 1440 a day. Keys,
+/// and browsers that are signed in, are not affected when a stranger uses them up.
+const ACCOUNT_PASSWORDS: Rate = Rate { per_hour: 60, burst: 10 };
+/// Passwords from one address, behind which there may be an office.
+const ADDRESS_PASSWORDS: Rate = Rate { per_hour: 240, burst: 30 };
+/// Codes of a user, each looked at and confirmed.
+const USER_CODES: Rate = Rate { per_hour: 120, burst: 20 };
 
 /// All buckets.
 #[derive(Debug)]
 pub struct Limits {
     requests: Rate,
     sign_in: Rate,
-    guesses: Rate,
     validate: Rate,
     sync: Rate,
     read: Rate,
@@ -74,14 +84,20 @@ impl Who {
             }
         })
     }
+
+    /// Somebody who says that they are this user.
+    pub fn account(name: &str) -> Who {
+        let hash = hash(name);
+        let first = hash.first_chunk().expect("a hash is longer");
+        Who::Account(u64::from_be_bytes(*first))
+    }
 }
 
 impl Limits {
     /// Full buckets of the sizes that are set.
     pub fn new(settings: &Settings) -> Limits {
-        let Settings { requests, sign_in, guesses, validate, sync, read, .. } = *settings;
-        let buckets = Mutex::default();
-        Limits { requests, sign_in, guesses, validate, sync, read, buckets }
+        let Settings { requests, sign_in, validate, sync, read, .. } = *settings;
+        Limits { requests, sign_in, validate, sync, read, buckets: Mutex::default() }
     }
 
     /// Takes one request out of a bucket.
@@ -89,7 +105,7 @@ impl Limits {
     /// # Errors
     /// When it is empty, how long it takes until it is not.
     pub fn take(&self, kind: Kind, who: Who, now: Instant) -> Result<(), Duration> {
-        let rate = self.rate(kind);
+        let rate = self.rate(kind, who);
         if rate.per_hour == 0 {
             return Ok(());
         }
@@ -109,8 +125,8 @@ impl Limits {
 
     /// Forgets the buckets that are full, and the oldest ones when those are too few.
     fn forget(&self, buckets: &mut HashMap<(Kind, Who), Bucket>, now: Instant) {
-        buckets.retain(|(kind, _), bucket| {
-            let rate = self.rate(*kind);
+        buckets.retain(|(kind, who), bucket| {
+            let rate = self.rate(*kind, *who);
             bucket.filled(rate, now) < rate.burst as f64
         });
         let excess = (buckets.len() + BUCKETS_DROPPED).saturating_sub(BUCKETS_MAX);
@@ -127,14 +143,16 @@ impl Limits {
         }
     }
 
-    fn rate(&self, kind: Kind) -> Rate {
+    fn rate(&self, kind: Kind, who: Who) -> Rate {
         match kind {
             Kind::Request => self.requests,
             Kind::SignIn => self.sign_in,
-            Kind::Guess => self.guesses,
             Kind::Validate => self.validate,
             Kind::Sync => self.sync,
             Kind::Read => self.read,
+            Kind::Password if matches!(who, Who::Account(_)) => ACCOUNT_PASSWORDS,
+            Kind::Password => ADDRESS_PASSWORDS,
+            Kind::Code => USER_CODES,
         }
     }
 }

@@ -17,25 +17,23 @@
 //! | this file | starting and ending |
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
-//! | `auth` | keys |
+//! | `auth`, `password` | keys, tokens and codes; passwords |
 //! | `background` | the threads that keep the index and bring lines to rest |
+//! | `browser` | cookies, pages, and where a request comes from |
 //! | `condensed` | what was said in a session |
 //! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`service`] | running as a service |
-//! | [`password`] | what is stored of a password |
-//! | `pages` | signing in and confirming a program in a browser |
 //! | [`Store`] | SQLite |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
-//!
-//! Deliberately absent: search, shares.
 
 mod accept;
 mod api;
 mod auth;
 mod background;
+mod browser;
 mod caller;
 pub mod command;
 mod condensed;
@@ -49,8 +47,7 @@ mod limits;
 mod lines;
 mod log_file;
 mod metrics;
-mod pages;
-pub mod password;
+mod password;
 mod ranges;
 mod serve;
 pub mod service;
@@ -75,6 +72,7 @@ pub use self::export::{Exported, export};
 use self::limits::Limits;
 pub use self::log_file::LogFile;
 use self::metrics::Metrics;
+pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
 use self::serve::RequestIds;
 use self::settings::Settings;
 pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
@@ -105,8 +103,8 @@ impl Server {
     /// Starts serving on a bound listener, and the metrics where the settings want them.
     ///
     /// # Errors
-    /// When the listener is not on loopback and nobody has a key; when certificate or key cannot be
-    /// used; when the metrics cannot be listened for, or no thread can be started.
+    /// When the listener is not on loopback and nobody has a key or password; when certificate or
+    /// key cannot be used; when the metrics cannot be listened for, or no thread can be started.
     pub fn start(
         listener: TcpListener,
         store: Store,
@@ -208,8 +206,9 @@ pub fn bind(listen: &str) -> Result<TcpListener> {
 /// Others can reach it: somebody must be able to prove who they are.
 fn check_exposed(address: SocketAddr, store: &Store, settings: &Settings) -> Result<()> {
     if !store.has_keys()? {
-        let what =
-            format!("{address} can be reached from other machines, and nobody has a key yet");
+        let what = format!(
+            "{address} can be reached from other machines, and nobody has a key or password yet"
+        );
         return Err(Error::new(what).with_hint(
             "`confab-server key create --user NAME` makes one; or listen on 127.0.0.1",
         ));

@@ -156,14 +156,18 @@ fn door(head: &mut Head, caller: &Caller, now: Instant, shared: &Shared) -> Resu
 /// Pages and questions of those who have no key yet.
 fn signs_in(path: &str) -> bool {
     let path = percent_decoded(path, false).unwrap_or_default();
-    path.starts_with("/auth/")
+    ["/auth/", "/api/v1/auth/device/"].iter().any(|start| path.starts_with(start))
 }
 
 /// The answer to who asks too often: when to ask again.
 pub fn too_many(wait: Duration) -> Response {
+    Response::text(429, "429 too many requests\n").with_header("Retry-After", retry_after(wait))
+}
+
+/// A time to wait in whole seconds.
+pub fn retry_after(wait: Duration) -> String {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    Response::text(429, "429 too many requests\n")
-        .with_header("Retry-After", seconds.max(1).to_string())
+    seconds.max(1).to_string()
 }
 
 /// A request that was answered.

@@ -1,7 +1,7 @@
 //! The wire contract: exchanges recorded with the existing backend, replayed in order.
 //!
-//! Each vector is run; where this server is meant to answer otherwise, `differences.json` says why.
-//! A new vector is therefore run by existing.
+//! Each vector is run: a new one by existing. Where this server is meant to answer otherwise,
+//! `fixtures/wire/differences.json` says how and why.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,6 @@ struct Difference {
     why: String,
 }
 
-/// Placeholders that get the value that comes first in their place.
-const BOUND: [&str; 4] = ["$SESSION", "$SESSION_CODEX", "$DEVICE", "$USERCODE"];
-
 /// Values of the placeholders met so far.
 struct Bindings(BTreeMap<&'static str, String>);
 
@@ -59,7 +56,7 @@ fn recorded_exchanges_are_answered_as_recorded() {
     let mut bindings = Bindings(BTreeMap::from([
         ("$KEY", key),
         ("$EXTERNAL", "11111111-1111-4111-8111-111111111111".to_owned()),
-        // What the requests of these tests name as their host.
+        // As the requests name it.
         ("$BACKEND", "http://x".to_owned()),
     ]));
     let mut failures = Vec::new();
@@ -234,37 +231,38 @@ impl Bindings {
         }
     }
 
+    /// True when the placeholder stands for this, which it does from its first time on.
+    fn is_bound(&mut self, name: &'static str, found: &str) -> bool {
+        *self.0.entry(name).or_insert_with(|| found.to_owned()) == found
+    }
+
     fn matches(&mut self, expected: &str, found: &str) -> bool {
         match expected {
             "$TIME" => confab::time::parse_rfc3339(found).is_some(),
             "$VERSION" => found == env!("CARGO_PKG_VERSION"),
-            "(64 hex)" => is_hex(found),
-            "(XXXX-XXXX)" => is_user_code(found),
-            _ => {
-                let Some(name) = BOUND.into_iter().find(|name| *name == expected) else {
-                    return self.fill(expected) == found;
-                };
-                let is_right = match name {
-                    "$DEVICE" => is_hex(found),
-                    "$USERCODE" => is_user_code(found),
-                    _ => true,
-                };
-                is_right && *self.0.entry(name).or_insert_with(|| found.to_owned()) == found
-            }
+            "$SESSION" => self.is_bound("$SESSION", found),
+            "$SESSION_CODEX" => self.is_bound("$SESSION_CODEX", found),
+            "$DEVICE" => is_device_code(found) && self.is_bound("$DEVICE", found),
+            "(64 hex)" => is_device_code(found),
+            "$USERCODE" | "(XXXX-XXXX)" => is_user_code(found),
+            _ => self.fill(expected) == found,
         }
     }
 }
 
-fn is_hex(text: &str) -> bool {
+fn is_device_code(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// `XXXX-XXXX`, of letters and digits that nobody takes for another.
 fn is_user_code(text: &str) -> bool {
-    let is_plain = |part: &str| {
-        part.len() == 4
-            && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+    let is_clear = |byte: u8| {
+        (byte.is_ascii_uppercase() || byte.is_ascii_digit()) && !b"0O1IL".contains(&byte)
     };
-    text.split('-').count() == 2 && text.split('-').all(is_plain)
+    let dashed = text.split_once('-');
+    dashed.is_some_and(|(one, other)| {
+        [one, other].iter().all(|part| part.len() == 4 && part.bytes().all(is_clear))
+    })
 }
 
 /// What the existing backend has made of recorded sessions.

@@ -11,13 +11,12 @@ use confab::error::{Context, Error, Result};
 use confab::files::read_bounded;
 use confab::remote::{Client, Network};
 use confab::server::command::{self, Act, Command, Other, Wishes};
-use confab::server::password;
 use confab::server::service::{self, Service};
 use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
-use confab::server::{Moved, Peer, Pull, Random, Reindexed, pull, push};
-
-use confab::sys::terminal::Quiet;
+use confab::server::{Moved, PASSWORD_BYTES_MAX, PasswordHash, Peer, Pull, Random, Reindexed};
+use confab::server::{pull, push};
+use confab::sys::terminal;
 
 use crate::SystemClock;
 
@@ -36,8 +35,8 @@ next: useradd --system --home-dir {DATA} --shell /usr/sbin/nologin confab
       systemctl enable --now confab-server
 or, without systemd, as the user that the data belongs to: {DATA}/confab-server.sh start
 ";
-/// Bytes of a key or a password on standard input.
-const LINE_BYTES_MAX: u64 = 4096;
+/// Bytes of a key on standard input.
+const KEY_BYTES_MAX: u64 = 1024;
 
 /// Does what was asked for.
 pub fn run(command: Command) -> Result<ExitCode> {
@@ -51,10 +50,16 @@ pub fn run(command: Command) -> Result<ExitCode> {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
         }
-        Act::UserDisable(user) => disable(&open(data)?, &user, true)?,
-        Act::UserEnable(user) => disable(&open(data)?, &user, false)?,
-        Act::UserPassword(user) => set_password(&open(data)?, &user)?,
         Act::UserList => list_users(&open(data)?)?,
+        Act::UserPassword(user) => set_password(&open(data)?, &user)?,
+        Act::UserDisable(user) => match open(data)?.disable_user(&user, SystemTime::now())? {
+            true => say(&format!("{user} is shut out; keys and sessions are kept"))?,
+            false => return Err(no_user(&user)),
+        },
+        Act::UserEnable(user) => match open(data)?.enable_user(&user)? {
+            true => say(&format!("{user} may come in"))?,
+            false => return Err(no_user(&user)),
+        },
         Act::KeyCreate { user, name } => {
             let key = new_key(crate::random).context(|| "read /dev/urandom".into())?;
             made(data)?.create_key(&user, &name, &hash(&key), SystemTime::now())?;
@@ -69,10 +74,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
             tell_copy(&folder, &Store::restore(&file, &folder)?)?;
         }
         Act::Export { folder, session, html } => {
-            let Exported { sessions, files, bytes } =
-                export(&open(data)?, &folder, session.as_deref(), html)?;
-            let place = folder.display();
-            say(&format!("{place}: {sessions} sessions, {files} files, {bytes} bytes"))?;
+            let exported = export(&open(data)?, &folder, session.as_deref(), html)?;
+            tell_export(&folder, exported)?;
         }
         Act::Push { other, user } => {
             let store = open(data)?;
@@ -86,14 +89,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
             let wanted = Pull { user: &user, only: &sessions, now, random };
             return moved(pull(&store, &wanted, &mut peer, &mut tell_line)?, "here");
         }
-        Act::DeleteSession(id) => match open(data)?.remove_session(&id)? {
-            true => say(&format!("nothing of session {id} is left here"))?,
-            false => return Err(Error::new(format!("there is no session {id}"))),
-        },
-        Act::DeleteUser(user) => match open(data)?.remove_user(&user)? {
-            true => say(&format!("nothing of {user} is left here"))?,
-            false => return Err(no_user(&user)),
-        },
+        Act::DeleteSession(id) => delete_session(&open(data)?, &id)?,
+        Act::DeleteUser(user) => delete_user(&open(data)?, &user)?,
         Act::Vacuum => {
             let store = open(data)?;
             let merged = store.merge_all(SystemTime::now());
@@ -183,49 +180,56 @@ fn install_service(
 
 fn list_users(store: &Store) -> Result<()> {
     for user in store.users()? {
-        let UserEntry { email, created_at, keys, sessions, bytes, .. } = user;
-        let stored = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
-        let password = if user.has_password { ", a password" } else { "" };
-        let disabled = if user.is_disabled { ", disabled" } else { "" };
-        say(&format!("{email}  since {created_at}, {stored}{password}{disabled}"))?;
+        let UserEntry { email, created_at, keys, sessions, bytes, .. } = &user;
+        let mut text = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
+        if user.has_password {
+            text.push_str(", with a password");
+        }
+        if let Some(time) = &user.disabled_at {
+            text.push_str(&format!(", shut out since {time}"));
+        }
+        say(&format!("{email}  since {created_at}, {text}"))?;
     }
     Ok(())
 }
 
-fn disable(store: &Store, user: &str, is_disabled: bool) -> Result<()> {
-    if !store.set_disabled(user, is_disabled, SystemTime::now())? {
-        return Err(no_user(user));
-    }
-    let what = if is_disabled { "may not do anything any more" } else { "may do everything again" };
-    say(&format!("{user} {what}"))
-}
-
 fn set_password(store: &Store, user: &str) -> Result<()> {
-    if store.user_by_email(user)?.is_none() {
+    // Nobody shall think of a password for a user that there is not.
+    store.user_by_email(user)?.ok_or_else(|| no_user(user))?;
+    let password = PasswordHash::new(&new_password(user)?, crate::random)?;
+    if !store.set_password(user, &password, SystemTime::now())? {
         return Err(no_user(user));
     }
-    let password = asked("password: ")?;
-    if io::stdin().is_terminal() && asked("once more: ")? != password {
-        return Err(Error::new("these were two passwords"));
-    }
-    store.set_password(user, &password::stored(&password, crate::random)?)?;
-    say(&format!("{user} has a new password; browsers must sign in again"))
+    say(&format!("{user} has a new password, and is signed out everywhere"))
 }
 
-/// A line of standard input; on a terminal it is asked for and not shown.
-fn asked(question: &str) -> Result<String> {
+/// Asked for twice on a terminal, where nobody sees it; else the first line of standard input.
+fn new_password(user: &str) -> Result<String> {
     let stdin = io::stdin();
-    let quiet = stdin.is_terminal().then(|| Quiet::start(&stdin));
-    if quiet.is_some() {
-        let _ = write!(io::stderr(), "{question}");
+    if !stdin.is_terminal() {
+        let mut line = Vec::new();
+        stdin
+            .lock()
+            .take(PASSWORD_BYTES_MAX as u64 + 2)
+            .read_until(b'\n', &mut line)
+            .context(|| "read the password from standard input".into())?;
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        return text(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
     }
-    let mut line = String::new();
-    let read = stdin.lock().take(LINE_BYTES_MAX).read_line(&mut line);
-    if quiet.is_some() {
-        let _ = writeln!(io::stderr());
+    let hidden = terminal::Hidden::new(&stdin).context(|| "hide the password".into())?;
+    let ask = |prompt: &str| -> Result<String> {
+        eprint!("{prompt}: ");
+        text(hidden.line().context(|| "read the password".into())?)
+    };
+    let password = ask(&format!("new password of {user}"))?;
+    match ask("once more")? == password {
+        true => Ok(password),
+        false => Err(Error::new("the two passwords differ").with_hint("try again")),
     }
-    read.context(|| "read standard input".into())?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn text(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).context(|| "read the password as UTF-8".into())
 }
 
 fn list_keys(store: &Store) -> Result<()> {
@@ -247,6 +251,25 @@ fn no_user(user: &str) -> Error {
     Error::new(format!("there is no user {user}")).with_hint("`confab-server user list` shows all")
 }
 
+fn delete_session(store: &Store, id: &str) -> Result<()> {
+    match store.remove_session(id)? {
+        true => say(&format!("nothing of session {id} is left here")),
+        false => Err(Error::new(format!("there is no session {id}"))),
+    }
+}
+
+fn delete_user(store: &Store, user: &str) -> Result<()> {
+    match store.remove_user(user)? {
+        true => say(&format!("nothing of {user} is left here")),
+        false => Err(no_user(user)),
+    }
+}
+
+fn tell_export(folder: &Path, exported: Exported) -> Result<()> {
+    let Exported { sessions, files, bytes } = exported;
+    say(&format!("{}: {sessions} sessions, {files} files, {bytes} bytes", folder.display()))
+}
+
 /// A copy that was made and checked.
 fn tell_copy(place: &Path, report: &Report) -> Result<()> {
     let Report { sessions, lines, .. } = report;
@@ -257,7 +280,12 @@ fn tell_copy(place: &Path, report: &Report) -> Result<()> {
 fn peer(other: &Other) -> Result<Peer<'static>> {
     let mut key = other.key.clone();
     if key == "-" {
-        key = asked("key: ")?;
+        key.clear();
+        io::stdin()
+            .lock()
+            .take(KEY_BYTES_MAX)
+            .read_line(&mut key)
+            .context(|| "read the key from standard input".into())?;
     }
     let account = Account {
         url: other.url.trim_end_matches('/').to_owned(),

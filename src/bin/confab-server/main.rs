@@ -10,12 +10,11 @@ use std::time::{Instant, SystemTime};
 use confab::error::{Error, Result};
 use confab::server::command::{self, Wishes};
 use confab::server::{self, LogFile, Server, Store, World};
+use confab::sys::memory;
 use confab::sys::signals::{self, Signal};
 use confab::time::Clock;
 
 fn main() -> ExitCode {
-    // Before any thread: threads inherit the mask.
-    signals::block();
     let command = match command::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(error) => return fail(&error, ExitCode::from(2)),
@@ -35,6 +34,9 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
 }
 
 fn serve(wishes: &Wishes, data: Option<PathBuf>) -> Result<()> {
+    // Before any thread: threads inherit the mask. Other commands end as any program does.
+    signals::block();
+    memory::keep_nothing_large();
     let data = commands::data_folder(data)?;
     let settings = commands::effective(wishes, &data)?.settings;
     // First, because the log may be meant to lie in the folder that this makes.

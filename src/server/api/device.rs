@@ -1,145 +1,110 @@
-//! How a program gets a key: it shows a code, a user confirms it on a page, the program fetches the
-//! key (the existing backend's form of RFC 8628).
+//! How a machine gets a key: it asks for two codes, shows one of them, and asks with the other one
+//! until a person has confirmed (RFC 8628 in the protocol's words).
+//!
+//! Whoever asks has no key yet: codes are few, short-lived, and limited for each address.
 
-use serde_json::json;
-
-use super::{Answer, Api, Refused, error_response, refuse};
+use super::{Answer, Api, Refused, read_body, refuse};
 use crate::error::{Context, Result};
-use crate::server::auth::{KeyHash, hash, new_key};
-use crate::server::caller::Caller;
+use crate::server::auth::{hash, new_key, new_token, new_user_code};
+use crate::server::caller::{Caller, host_of};
 use crate::server::connection::Body;
 use crate::server::http::Response;
 use crate::server::json as body_json;
-use crate::server::password::hex;
-use crate::server::store::{DEVICE_TIME_MAX, NewDevice, Token};
-use crate::wire::{DeviceCode, DeviceCodeRequest, DeviceTokenRequest};
+use crate::server::store::{Added, CODE_TIME_MAX, NewDevice, Redeemed};
+use crate::wire::{DeviceCode, DeviceCodeRequest, DeviceError, DeviceTokenRequest, Token};
 
-/// Bytes of a body.
+/// Bytes of a request.
 const BODY_BYTES_MAX: usize = 16 << 10;
 /// Bytes of a key's name.
 const NAME_BYTES_MAX: usize = 255;
-/// A key's name when the program gives none.
+/// The name of a key that is given none.
 const NAME_DEFAULT: &str = "CLI Key";
-/// Seconds between two questions for the key.
+/// Seconds between two questions of a machine.
 const INTERVAL_SECONDS: u64 = 5;
-/// Letters and digits that nobody takes for another one.
-const ALPHABET: &[u8; 31] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
-/// Characters of a user's code, in two groups.
-const USER_CODE_CHARS: usize = 8;
-const DEVICE_CODE_BYTES: usize = 32;
 
 impl Api {
-    pub(super) fn device_code(&self, caller: &Caller, body: &mut Body<'_, '_>) -> Answer {
-        // A body that cannot be read names no key.
-        let read = body.read_all(BODY_BYTES_MAX).ok().map(|(bytes, _)| bytes);
-        let request = read.and_then(|bytes| body_json::small::<DeviceCodeRequest>(bytes).ok());
-        let name = request.map(|request| request.key_name).filter(|name| !name.is_empty());
-        let name = name.unwrap_or_else(|| NAME_DEFAULT.to_owned());
-        if name.len() > NAME_BYTES_MAX {
-            let text = format!("key name exceeds maximum length of {NAME_BYTES_MAX} characters\n");
-            return Err(Refused::With(Response::text(400, &text)));
+    /// Makes the two codes.
+    pub(super) fn device_code(&self, body: &mut Body<'_, '_>, caller: &Caller) -> Answer {
+        let (body, _reservation) = read_body(body, BODY_BYTES_MAX)?;
+        // What cannot be understood names no key.
+        let request: DeviceCodeRequest = body_json::small(body).unwrap_or_default();
+        let key_name = match request.key_name.as_str() {
+            "" => NAME_DEFAULT,
+            name => name,
+        };
+        let text = |text: &str| Refused::With(Response::text(400, text));
+        if key_name.len() > NAME_BYTES_MAX {
+            return Err(text("key name exceeds maximum length of 255 characters\n"));
         }
-        let failed = |error| Refused::Failed("Failed to create device code", error);
-        let mut secret = [0; DEVICE_CODE_BYTES];
-        (self.world.random)(&mut secret).context(|| "make a code".into()).map_err(failed)?;
-        let device_code = hex(&secret);
-        let user_code = self.user_code().map_err(failed)?;
-        let device = NewDevice {
-            hash: &hash(&device_code),
-            user_code_hash: &hash(&user_code),
-            key_name: &name,
+        if key_name.contains(char::is_control) {
+            return Err(text("key name contains control characters\n"));
+        }
+        let verification_uri = self.public_url(caller).ok_or_else(|| {
+            text("this server does not know its address: ask with a Host, or set public_url\n")
+        })? + "/auth/device";
+        let failed = |error| Refused::Failed("Failed to make a code", error);
+        let (device_code, user_code) = self.new_codes().map_err(failed)?;
+        let new = NewDevice {
+            device_code: &hash(&device_code),
+            user_code: &hash(&user_code),
+            key_name,
             address: &caller.address.to_string(),
         };
-        if !self.store.add_device(&device, (self.world.now)()).map_err(failed)? {
-            let text = "503 too many programs wait to be confirmed\n";
-            let wait = DEVICE_TIME_MAX.as_secs().to_string();
-            return Err(Refused::With(Response::text(503, text).with_header("Retry-After", wait)));
+        if let Added::TooMany = self.store.add_device(&new, (self.world.now)()).map_err(failed)? {
+            let response = Response::text(429, "429 too many machines wait to be confirmed\n");
+            let seconds = CODE_TIME_MAX.as_secs().to_string();
+            return Err(Refused::With(response.with_header("Retry-After", seconds)));
         }
-        Ok(Response::json(
-            200,
-            &DeviceCode {
-                device_code,
-                user_code,
-                verification_uri: format!("{}/auth/device", self.public_url(caller)),
-                expires_in: DEVICE_TIME_MAX.as_secs(),
-                interval: INTERVAL_SECONDS,
-            },
-        ))
+        let expires_in = CODE_TIME_MAX.as_secs();
+        let interval = INTERVAL_SECONDS;
+        let code = DeviceCode { device_code, user_code, verification_uri, expires_in, interval };
+        Ok(Response::json(200, &code).with_header("Cache-Control", "no-store"))
     }
 
+    /// Gives out the key, once.
     pub(super) fn device_token(&self, body: &mut Body<'_, '_>) -> Answer {
-        let read = body.read_all(BODY_BYTES_MAX).ok().map(|(bytes, _)| bytes);
-        let request = read.and_then(|bytes| body_json::small::<DeviceTokenRequest>(bytes).ok());
-        let code = request.map(|request| request.device_code).filter(|code| !code.is_empty());
-        let code = code.ok_or_else(|| refuse(400, "invalid_request"))?;
+        let (body, _reservation) = read_body(body, BODY_BYTES_MAX)?;
+        let request: DeviceTokenRequest = body_json::small(body).unwrap_or_default();
+        if request.device_code.is_empty() {
+            return Err(refuse(400, "invalid_request"));
+        }
         let failed = |error| Refused::Failed("server_error", error);
         let key = new_key(self.world.random).context(|| "make a key".into()).map_err(failed)?;
-        let token = self.store.redeem_device(&hash(&code), &hash(&key), (self.world.now)());
-        let (status, error) = match token.map_err(failed)? {
-            Token::Granted => {
-                let granted = json!({"access_token": key, "token_type": "Bearer"});
-                return Ok(Response::json(200, &granted).with_header("Cache-Control", "no-store"));
+        let now = (self.world.now)();
+        let redeemed = self
+            .store
+            .redeem_device(&hash(&request.device_code), &hash(&key), now)
+            .map_err(failed)?;
+        let (status, error) = match redeemed {
+            Redeemed::Key => {
+                let answer = serde_json::json!({"access_token": key, "token_type": "Bearer"});
+                return Ok(Response::json(200, &answer).with_header("Cache-Control", "no-store"));
             }
-            Token::Pending => (400, "authorization_pending"),
-            Token::Expired => (400, "expired_token"),
-            Token::Unknown => (400, "invalid_grant"),
-            Token::Denied => (403, "access_denied"),
-            Token::TooManyKeys => (409, "api_key_limit_exceeded"),
+            Redeemed::Unknown => (400, DeviceError::InvalidGrant),
+            Redeemed::Expired => (400, DeviceError::ExpiredToken),
+            Redeemed::Pending => (400, DeviceError::AuthorizationPending),
+            Redeemed::Denied => (403, DeviceError::AccessDenied),
+            Redeemed::TooManyKeys => (409, DeviceError::ApiKeyLimitExceeded),
         };
-        Err(Refused::With(error_response(status, error)))
+        Ok(Response::json(status, &Token { access_token: None, error: Some(error) }))
     }
 
-    /// What users reach this server at, without a slash at its end.
-    pub(super) fn public_url(&self, caller: &Caller) -> String {
+    fn new_codes(&self) -> Result<(String, String)> {
+        let what = || "make two codes".to_owned();
+        let device_code = new_token(self.world.random).context(what)?;
+        Ok((device_code, new_user_code(self.world.random).context(what)?))
+    }
+
+    /// What this server is reached at: as it was configured, or else as it was asked.
+    fn public_url(&self, caller: &Caller) -> Option<String> {
         let settings = &self.surroundings.settings;
-        match &settings.public_url {
-            Some(url) => url.trim_end_matches('/').to_owned(),
-            None => {
-                let scheme = if caller.is_secure { "https" } else { "http" };
-                format!("{scheme}://{}{}", caller.authority, settings.base_path)
-            }
+        if let Some(url) = &settings.public_url {
+            return Some(url.clone());
         }
-    }
-
-    /// A code that a person can read and type: `XXXX-XXXX`.
-    fn user_code(&self) -> Result<String> {
-        let mut code = String::new();
-        while code.len() < USER_CODE_CHARS + 1 {
-            if code.len() == USER_CODE_CHARS / 2 {
-                code.push('-');
-            }
-            let mut byte = [0];
-            (self.world.random)(&mut byte).context(|| "make a code".into())?;
-            // What is left over would make some characters likelier than others.
-            let even = 256 / ALPHABET.len() * ALPHABET.len();
-            if usize::from(byte[0]) < even {
-                code.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
-            }
-        }
-        Ok(code)
-    }
-}
-
-/// The hash of what a user has typed: any case, with or without the dash.
-pub(super) fn user_code_hash(typed: &str) -> KeyHash {
-    let plain: Vec<char> = typed.chars().filter(char::is_ascii_alphanumeric).collect();
-    let (left, right) = plain.split_at(plain.len().min(USER_CODE_CHARS / 2));
-    let code: String = left.iter().chain(&['-']).chain(right).collect();
-    hash(&code.to_ascii_uppercase())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_typed_code_is_found_however_it_is_written() {
-        let expected = hash("ABCD-2345");
-        for typed in ["ABCD-2345", "abcd2345", " aBcD 2345 ", "ABCD–2345"] {
-            assert_eq!(user_code_hash(typed), expected, "{typed}");
-        }
-        for other in ["", "-", "ABCD-234", "ABCD-23456", &"x".repeat(1000)] {
-            assert_ne!(user_code_hash(other), expected, "{other}");
-        }
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        let authority = &caller.authority;
+        host_of(authority).filter(|_| authority.bytes().all(is_plain))?;
+        let scheme = if caller.is_secure { "https" } else { "http" };
+        Some(format!("{scheme}://{authority}{}", settings.base_path))
     }
 }

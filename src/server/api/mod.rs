@@ -2,6 +2,9 @@
 //!
 //! Order of refusals, as the existing backend's: unknown path 404, wrong method 405, content type
 //! 415, key 401, content encoding 415, body 400, then the endpoint's own.
+//!
+//! Who asks shows a key, or is a browser that is signed in; a browser changes something only from
+//! our own pages. Sessions of others answer as those that do not exist.
 
 mod device;
 mod links;
@@ -14,14 +17,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use self::pages::same_origin;
 use crate::error::Error;
 use crate::server::World;
 use crate::server::auth::{bearer, hash};
+use crate::server::browser;
 use crate::server::caller::Caller;
 use crate::server::connection::{Body, BodyError, Reservation, Surroundings};
 use crate::server::http::{Head, Response, percent_decoded};
 use crate::server::limits::{Kind, Who};
+use crate::server::password::Passwords;
 use crate::server::serve::too_many;
 use crate::server::store::{Store, Trouble, User};
 use crate::wire::{Capabilities, ErrorBody, Identity};
@@ -41,6 +45,7 @@ pub struct Api {
     surroundings: Arc<Surroundings>,
     /// When the database was last looked at, and what was wrong with it.
     health: Mutex<Option<(Instant, Option<Trouble>)>>,
+    passwords: Passwords,
 }
 
 /// What a path names.
@@ -61,13 +66,12 @@ enum Route {
     Condensed(String),
     ByExternalId(String),
     Summary(String),
-    Home,
-    Style,
-    SignIn,
-    SignOut,
-    ConfirmDevice,
     DeviceCode,
     DeviceToken,
+    SignIn,
+    SignOut,
+    Device,
+    Style,
 }
 
 /// Why a request is not answered as asked; becomes a [`Response`].
@@ -83,7 +87,8 @@ type Answer = Result<Response, Refused>;
 impl Api {
     /// An API on a database.
     pub fn new(store: Arc<Store>, world: World, surroundings: Arc<Surroundings>) -> Api {
-        Api { store, world, surroundings, health: Mutex::default() }
+        let (health, passwords) = (Mutex::default(), Passwords::default());
+        Api { store, world, surroundings, health, passwords }
     }
 
     /// The database.
@@ -112,7 +117,10 @@ impl Api {
             Err(Refused::Failed(message, error)) => {
                 let Caller { request_id, .. } = caller;
                 log::error!("request {request_id}: {} {template}: {error}", head.method);
-                failure(message, &error)
+                match route.is_page() {
+                    true => self.failed_page(),
+                    false => failure(message, &error),
+                }
             }
         };
         (response, template)
@@ -129,15 +137,9 @@ impl Api {
             Route::Health => return Ok(self.health()),
             Route::Version => return Ok(version()),
             Route::Capabilities => return Ok(capabilities()),
-            Route::Style => return Ok(self.style()),
-            Route::Home => return self.home(head),
-            Route::SignIn if head.method == "GET" => return self.sign_in_page(head),
-            Route::SignIn => return self.sign_in(head, body, caller),
-            Route::SignOut => return self.sign_out(head, caller),
-            Route::ConfirmDevice if head.method == "GET" => return self.device_page(head),
-            Route::ConfirmDevice => return self.decide(head, body, caller),
-            Route::DeviceCode => return self.device_code(caller, body),
+            Route::DeviceCode => return self.device_code(body, caller),
             Route::DeviceToken => return self.device_token(body),
+            route if route.is_page() => return self.page(route, head, body, caller),
             _ => {}
         }
         if !matches!(head.method.as_str(), "GET" | "DELETE") {
@@ -150,7 +152,7 @@ impl Api {
         if let Some(kind) = route.kind() {
             self.take(kind, Who::User(user.id))?;
         }
-        match route {
+        let response = match route {
             Route::Validate => Ok(validated(user)),
             Route::Init => self.init(&user, head, body),
             Route::Chunk => self.chunk(&user, head, body),
@@ -166,7 +168,9 @@ impl Api {
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
             _ => unreachable!("public routes are answered above"),
-        }
+        };
+        // It is this user's: no browser keeps it beyond their sign-in.
+        response.map(|response| response.with_header("Cache-Control", "no-store"))
     }
 
     /// Takes a request out of somebody's bucket.
@@ -205,27 +209,33 @@ impl Api {
         }
     }
 
-    /// Who asks: by a key, or from a page of this server by a cookie.
+    /// Who asks, by a key or else by the cookie of a browser.
     fn user(&self, head: &Head, caller: &Caller) -> Result<User, Refused> {
         if head.header("authorization").is_none()
-            && let Some(user) = self.browser(head)?
+            && let Some(user) = self.browser_user(head)?
         {
-            if head.method != "GET" {
-                same_origin(head, caller)?;
-            }
-            return Ok(user);
+            let is_allowed = head.method == "GET" || browser::is_own(head, caller);
+            return is_allowed.then_some(user).ok_or_else(|| refuse(403, "Not from our own page"));
         }
-        let key = bearer(head.header("authorization"))
-            .map_err(|text| Refused::With(Response::text(401, text)))?;
+        let text = |status, text| Refused::With(Response::text(status, text));
+        let key = bearer(head.header("authorization")).map_err(|why| text(401, why))?;
         let user = self
             .store
             .user_of_key(&hash(key))
             .map_err(|error| Refused::Failed("Failed to validate API key", error))?
-            .ok_or_else(|| Refused::With(Response::text(401, "Invalid API key\n")))?;
-        match user.is_disabled {
-            true => Err(Refused::With(Response::text(403, "Account deactivated\n"))),
-            false => Ok(user),
+            .ok_or_else(|| text(401, "Invalid API key\n"))?;
+        if user.is_disabled {
+            return Err(text(403, "Account deactivated\n"));
         }
+        Ok(user)
+    }
+
+    /// Whose browser this is.
+    fn browser_user(&self, head: &Head) -> Result<Option<User>, Refused> {
+        let Some(token) = browser::token(head) else { return Ok(None) };
+        self.store
+            .signed_in(&hash(token), (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to look the sign-in up", error))
     }
 }
 
@@ -248,13 +258,12 @@ impl Route {
             Route::Condensed(_) => "/api/v1/sessions/{id}/condensed-transcript",
             Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
             Route::Summary(_) => "/api/v1/sessions/{id}/summary",
-            Route::Home => "/",
-            Route::Style => "/assets/style.css",
-            Route::SignIn => "/auth/login",
-            Route::SignOut => "/auth/logout",
-            Route::ConfirmDevice => "/auth/device",
             Route::DeviceCode => "/auth/device/code",
             Route::DeviceToken => "/auth/device/token",
+            Route::SignIn => "/auth/login",
+            Route::SignOut => "/auth/logout",
+            Route::Device => "/auth/device",
+            Route::Style => "/assets/account.css",
         }
     }
 
@@ -267,12 +276,16 @@ impl Route {
         }
     }
 
+    /// True for what people see.
+    fn is_page(&self) -> bool {
+        matches!(self, Route::SignIn | Route::SignOut | Route::Device | Route::Style)
+    }
+
     fn methods(&self) -> &'static [&'static str] {
         match self {
             Route::Init | Route::Chunk | Route::Event => &["POST"],
-            Route::SignOut | Route::DeviceCode | Route::DeviceToken => &["POST"],
-            Route::SignIn | Route::ConfirmDevice => &["GET", "POST"],
-            Route::Links(_) => &["GET", "POST"],
+            Route::DeviceCode | Route::DeviceToken | Route::SignOut => &["POST"],
+            Route::Links(_) | Route::SignIn | Route::Device => &["GET", "POST"],
             Route::Summary(_) => &["PATCH"],
             Route::Session(_) => &["GET", "DELETE"],
             _ => &["GET"],
@@ -286,8 +299,16 @@ fn route(path: &str) -> Option<Route> {
         path.strip_prefix('/')?.split('/').map(|part| percent_decoded(part, false)).collect();
     let segments = segments?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let ["api", "v1", rest @ ..] = segments.as_slice() else {
-        return page_route(&segments);
+    let rest = match *segments.as_slice() {
+        ["api", "v1", ref rest @ ..] => rest,
+        ["health"] => return Some(Route::Health),
+        ["auth", "login"] => return Some(Route::SignIn),
+        ["auth", "logout"] => return Some(Route::SignOut),
+        ["auth", "device"] => return Some(Route::Device),
+        ["auth", "device", "code"] => return Some(Route::DeviceCode),
+        ["auth", "device", "token"] => return Some(Route::DeviceToken),
+        ["assets", "account.css"] => return Some(Route::Style),
+        _ => return None,
     };
     match *rest {
         ["version"] => Some(Route::Version),
@@ -306,21 +327,6 @@ fn route(path: &str) -> Option<Route> {
         ["sessions", id, "condensed-transcript"] => Some(Route::Condensed(id.into())),
         ["sessions", id, "github-links"] => Some(Route::Links(id.into())),
         ["sessions", id, "summary"] => Some(Route::Summary(id.into())),
-        _ => None,
-    }
-}
-
-/// What does not lie below `/api/v1`.
-fn page_route(segments: &[&str]) -> Option<Route> {
-    match *segments {
-        [""] => Some(Route::Home),
-        ["health"] => Some(Route::Health),
-        ["assets", "style.css"] => Some(Route::Style),
-        ["auth", "login"] => Some(Route::SignIn),
-        ["auth", "logout"] => Some(Route::SignOut),
-        ["auth", "device"] => Some(Route::ConfirmDevice),
-        ["auth", "device", "code"] => Some(Route::DeviceCode),
-        ["auth", "device", "token"] => Some(Route::DeviceToken),
         _ => None,
     }
 }
@@ -412,15 +418,7 @@ mod tests {
         assert_eq!(route("/api/v1/sessions/x/summary"), Some(Route::Summary("x".into())));
         let by_external_id = Some(Route::ByExternalId("files".into()));
         assert_eq!(route("/api/v1/sessions/by-external-id/files"), by_external_id);
-        let nowhere = [
-            "",
-            "*",
-            "/auth",
-            "/assets/../style.css",
-            "//api/v1/version",
-            "/api/v1/version/",
-            "/api/v1/sessions/",
-        ];
+        let nowhere = ["/", "", "*", "//api/v1/version", "/api/v1/version/", "/api/v1/sessions/"];
         for path in nowhere {
             assert_eq!(route(path), None, "{path}");
         }

@@ -1,238 +1,282 @@
-//! What browsers ask for: signing in and out, and confirming a program.
+//! The pages of accounts: signing in and out, and confirming the code of a machine.
 //!
-//! Who is signed in is known by a cookie that no script can read and no other site can make a
-//! browser send along. A request that changes something must come from a page of this server, which
-//! the browser says; one that does not say it is refused.
+//! They work without script. Whatever is posted must come from one of them.
 
-use super::device::user_code_hash;
-use super::{Answer, Api, Refused, read_body};
+use super::{Answer, Api, Refused, Route, read_body};
 use crate::error::Context;
-use crate::server::auth::{KeyHash, hash, new_key};
+use crate::server::auth::{hash, new_token, user_code};
+use crate::server::browser::{self, START, filled, local_path, redirect};
 use crate::server::caller::Caller;
 use crate::server::connection::Body;
-use crate::server::http::{Head, Response, percent_decoded, query_value};
+use crate::server::http::{Head, Payload, Response, query_value};
 use crate::server::limits::{Kind, Who};
-use crate::server::pages::{Page, STYLE, secured};
-use crate::server::password;
-use crate::server::store::{BROWSER_TIME_MAX, User};
+use crate::server::serve::retry_after;
+use crate::server::store::{Device, SIGN_IN_TIME_MAX, User};
 
-/// Name of the cookie.
-const COOKIE: &str = "confab_session";
+const SIGN_IN: &str = include_str!("../pages/sign_in.html");
+const CODE: &str = include_str!("../pages/code.html");
+const CONFIRM: &str = include_str!("../pages/confirm.html");
+const ACCOUNT: &str = include_str!("../pages/account.html");
+const STYLE: &str = include_str!("../pages/account.css");
 /// Bytes of a form.
 const FORM_BYTES_MAX: usize = 16 << 10;
-/// Bytes of a path to go to after signing in.
-const NEXT_BYTES_MAX: usize = 1024;
+
+/// What somebody has entered who wants to sign in, and what was wrong with it.
+#[derive(Default)]
+struct Entered {
+    user: String,
+    next: String,
+    problem: &'static str,
+}
 
 impl Api {
-    pub(super) fn style(&self) -> Response {
-        let text = Response::text(200, STYLE);
-        let headers = vec![("Content-Type", "text/css; charset=utf-8".into())];
-        Response { headers, ..text }
-            .with_header("X-Content-Type-Options", "nosniff")
-            .with_header("Cache-Control", "max-age=3600")
-    }
-
-    pub(super) fn home(&self, head: &Head) -> Answer {
-        match self.browser(head)? {
-            Some(user) => Ok(self.page(None).home(&user.email)),
-            None => Ok(self.to("/auth/login")),
+    /// Answers with a page, or sends the browser on to one.
+    pub(super) fn page(
+        &self,
+        route: &Route,
+        head: &Head,
+        body: &mut Body<'_, '_>,
+        caller: &Caller,
+    ) -> Answer {
+        let is_post = head.method == "POST";
+        if is_post && !browser::is_own(head, caller) {
+            let text = "What was sent does not come from a page of this server, so nothing was \
+                        done. Go back, load the page again, and try once more.";
+            return Err(Refused::With(self.message(403, "Not from here", text)));
+        }
+        match (route, is_post) {
+            (Route::SignIn, false) => self.sign_in_page(head),
+            (Route::SignIn, true) => self.sign_in(head, body, caller),
+            (Route::SignOut, _) => self.sign_out(head, caller),
+            (Route::Device, false) => self.device_page(head),
+            (Route::Device, true) => self.answer_device(head, body),
+            _ => Ok(style()),
         }
     }
 
-    pub(super) fn sign_in_page(&self, head: &Head) -> Answer {
-        let next = next(query_value(&head.query, "next"));
-        match self.browser(head)? {
-            Some(_) => Ok(self.to(&next)),
-            None => Ok(self.page(None).sign_in(200, "", &next)),
-        }
+    /// Something of ours failed; the log says what.
+    pub(super) fn failed_page(&self) -> Response {
+        self.message(500, "Something failed", "The server's log says what. Try again later.")
     }
 
-    pub(super) fn sign_in(&self, head: &Head, body: &mut Body<'_, '_>, caller: &Caller) -> Answer {
-        same_origin(head, caller)?;
-        let form = form(body)?;
-        let field = |name| query_value(&form, name).unwrap_or_default();
-        let (name, next) = (field("user"), next(query_value(&form, "next")));
+    fn sign_in_page(&self, head: &Head) -> Answer {
+        let next = query_value(&head.query, "next").unwrap_or_default();
+        if self.browser_user(head)?.is_some() {
+            return Ok(self.redirect(&next));
+        }
+        Ok(self.sign_in_form(200, &Entered { next, ..Entered::default() }))
+    }
+
+    fn sign_in(&self, head: &Head, body: &mut Body<'_, '_>, caller: &Caller) -> Answer {
+        let form = self.form(head, body)?;
+        let entered =
+            |problem| Entered { user: value(&form, "user"), next: value(&form, "next"), problem };
+        let user = value(&form, "user");
+        for who in [Who::at(caller.address), Who::account(&user)] {
+            let now = (self.world.monotonic)();
+            if let Err(wait) = self.surroundings.limits.take(Kind::Password, who, now) {
+                let page = self.sign_in_form(429, &entered("Too many attempts. Try again later."));
+                return Ok(page.with_header("Retry-After", retry_after(wait)));
+            }
+        }
         let failed = |error| Refused::Failed("Failed to sign in", error);
-        // Guesses at one account come from many addresses.
-        self.take(Kind::Guess, account(&name))?;
-        let found = self.store.password_of(&name).map_err(failed)?;
-        let stored = found.as_ref().and_then(|(_, stored)| stored.as_deref());
-        let is_right = password::is_right(&field("password"), stored);
-        let Some((user, _)) = found.filter(|(user, _)| is_right && !user.is_disabled) else {
-            let page = self.page(Some("User or password is wrong."));
-            return Ok(page.sign_in(401, &name, &next));
+        let known = self.store.password(&user).map_err(failed)?;
+        let stored = known.as_ref().map(|(_, password)| password);
+        let checked = self.passwords.check(stored, &value(&form, "password")).map_err(failed)?;
+        let Some(is_right) = checked else {
+            let page = self.sign_in_form(503, &entered("Too many sign in at once. Try again."));
+            return Ok(page.with_header("Retry-After", "1"));
         };
-        let token = new_key(self.world.random).context(|| "sign in".into()).map_err(failed)?;
-        self.store.add_browser(user.id, &hash(&token), (self.world.now)()).map_err(failed)?;
-        Ok(self.to(&next).with_header("Set-Cookie", self.cookie(&token, caller)))
-    }
-
-    pub(super) fn sign_out(&self, head: &Head, caller: &Caller) -> Answer {
-        same_origin(head, caller)?;
-        if let Some(hash) = cookie_hash(head) {
-            let failed = |error| Refused::Failed("Failed to sign out", error);
-            self.store.remove_browser(&hash).map_err(failed)?;
-        }
-        Ok(self.to("/auth/login").with_header("Set-Cookie", self.cookie("", caller)))
-    }
-
-    pub(super) fn device_page(&self, head: &Head) -> Answer {
-        let code = query_value(&head.query, "code").unwrap_or_default();
-        let Some(user) = self.browser(head)? else {
-            let query = if code.is_empty() { String::new() } else { format!("?{}", head.query) };
-            let next = escaped(&format!("/auth/device{query}"));
-            return Ok(self.to(&format!("/auth/login?next={next}")));
-        };
-        if code.is_empty() {
-            return Ok(self.page(None).device_code(200, &user.email));
-        }
-        // Codes are short: whoever tries many of them would meet somebody's.
-        self.take(Kind::Guess, Who::User(user.id))?;
-        let failed = |error| Refused::Failed("Failed to look the code up", error);
-        let found = self.store.waiting_device(&user_code_hash(&code), (self.world.now)());
-        match found.map_err(failed)? {
-            Some(device) => {
-                let (name, address) = (device.key_name, device.address);
-                Ok(self.page(None).device(&user.email, &code, &name, &address))
-            }
-            None => {
-                let notice = "No program waits under this code. It may have expired: start again.";
-                Ok(self.page(Some(notice)).device_code(404, &user.email))
+        if let (true, Some((id, password))) = (is_right, &known) {
+            let token = new_token(self.world.random).context(|| "make a token".into());
+            let token = token.map_err(failed)?;
+            let now = (self.world.now)();
+            if self.store.sign_in((*id, password), &hash(&token), now).map_err(failed)? {
+                // Whoever knew the token from before must not be signed in with it.
+                self.forget(head)?;
+                let cookie = self.cookie(&token, SIGN_IN_TIME_MAX.as_secs(), caller);
+                let next = value(&form, "next");
+                return Ok(self.redirect(&next).with_header("Set-Cookie", cookie));
             }
         }
+        Ok(self.sign_in_form(401, &entered("User or password is not right.")))
     }
 
-    pub(super) fn decide(&self, head: &Head, body: &mut Body<'_, '_>, caller: &Caller) -> Answer {
-        same_origin(head, caller)?;
-        let Some(user) = self.browser(head)? else { return Ok(self.to("/auth/login")) };
-        self.take(Kind::Guess, Who::User(user.id))?;
-        let form = form(body)?;
-        let field = |name| query_value(&form, name).unwrap_or_default();
-        let is_confirmed = match field("answer").as_str() {
-            "confirm" => true,
-            "refuse" => false,
-            _ => return Err(Refused::With(Response::text(400, "400 bad request\n"))),
+    fn sign_out(&self, head: &Head, caller: &Caller) -> Answer {
+        self.forget(head)?;
+        let cookie = self.cookie("", 0, caller);
+        Ok(self.redirect("/auth/login").with_header("Set-Cookie", cookie))
+    }
+
+    fn device_page(&self, head: &Head) -> Answer {
+        let typed = query_value(&head.query, "code").unwrap_or_default();
+        let code = user_code(&typed);
+        let Some(user) = self.browser_user(head)? else {
+            return Ok(self.to_sign_in(code.as_deref()));
         };
-        let failed = |error| Refused::Failed("Failed to confirm", error);
-        let (code, now) = (user_code_hash(&field("code")), (self.world.now)());
-        let decided = self.store.decide_device(user.id, &code, is_confirmed, now);
-        let (page, email) = (self.page(None), user.email.as_str());
-        Ok(match (decided.map_err(failed)?, is_confirmed) {
-            (false, _) => {
-                let notice = "No program waits under this code. It may have expired: start again.";
-                self.page(Some(notice)).device_code(404, email)
-            }
-            (true, true) => page.message(
-                200,
-                "Confirmed",
-                "The program gets its key now. Go back to it.",
-                email,
-            ),
-            (true, false) => page.message(200, "Refused", "The program gets no key.", email),
+        let Some(code) = code else {
+            return Ok(match typed.trim() {
+                "" => self.code_form(200, &user, "", ""),
+                typed => self.code_form(404, &user, typed, "A code looks like ABCD-EFGH."),
+            });
+        };
+        self.count_code(&user)?;
+        let device = self
+            .store
+            .device(user.id, &hash(&code), (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to look a code up", error))?;
+        Ok(match device {
+            Some(device) => self.confirmation(&user, &code, &device),
+            None => self.unknown_code(&user, &code),
         })
     }
 
-    /// Who is signed in in this browser.
-    pub(super) fn browser(&self, head: &Head) -> Result<Option<User>, Refused> {
-        let Some(hash) = cookie_hash(head) else { return Ok(None) };
-        self.store
-            .user_of_browser(&hash, (self.world.now)())
-            .map_err(|error| Refused::Failed("Failed to look the browser up", error))
+    fn answer_device(&self, head: &Head, body: &mut Body<'_, '_>) -> Answer {
+        let form = self.form(head, body)?;
+        let code = user_code(&value(&form, "code"));
+        let Some(user) = self.browser_user(head)? else {
+            return Ok(self.to_sign_in(code.as_deref()));
+        };
+        let answer = value(&form, "answer");
+        let (Some(code), true) = (code, matches!(answer.as_str(), "confirm" | "deny")) else {
+            return Ok(self.code_form(400, &user, "", "Enter the code again."));
+        };
+        self.count_code(&user)?;
+        let is_confirmed = answer == "confirm";
+        let is_answered = self
+            .store
+            .answer_device(user.id, &hash(&code), is_confirmed, (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to answer a code", error))?;
+        Ok(match (is_answered, is_confirmed) {
+            (false, _) => self.unknown_code(&user, &code),
+            (true, true) => {
+                let text = "The machine fetches its key within a few seconds. You can close this \
+                            page.";
+                self.message(200, "Confirmed", text)
+            }
+            (true, false) => {
+                self.message(200, "Denied", "The machine gets no key. You can close this page.")
+            }
+        })
     }
 
-    fn page<'a>(&'a self, notice: Option<&'a str>) -> Page<'a> {
-        Page { base: &self.surroundings.settings.base_path, notice }
+    /// Takes a code out of those that a user may try.
+    fn count_code(&self, user: &User) -> Result<(), Refused> {
+        let now = (self.world.monotonic)();
+        let taken = self.surroundings.limits.take(Kind::Code, Who::User(user.id), now);
+        taken.map_err(|wait| {
+            let page = self.code_form(429, user, "", "Too many codes. Try again later.");
+            Refused::With(page.with_header("Retry-After", retry_after(wait)))
+        })
     }
 
-    /// Sends a browser to another page of this server.
-    fn to(&self, path: &str) -> Response {
-        let location = format!("{}{path}", self.surroundings.settings.base_path);
-        secured(Response::empty(303)).with_header("Location", location)
+    /// Signs the browser out, if it is in.
+    fn forget(&self, head: &Head) -> Result<(), Refused> {
+        let Some(token) = browser::token(head) else { return Ok(()) };
+        let signed_out = self.store.sign_out(&hash(token));
+        signed_out.map_err(|error| Refused::Failed("Failed to sign out", error))
     }
 
-    /// The cookie, or with an empty token its end.
-    fn cookie(&self, token: &str, caller: &Caller) -> String {
-        let base = &self.surroundings.settings.base_path;
-        let seconds = if token.is_empty() { 0 } else { BROWSER_TIME_MAX.as_secs() };
-        let secure = if caller.is_secure { "; Secure" } else { "" };
-        format!("{COOKIE}={token}; Path={base}/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
-    }
-}
-
-/// Refuses what another site has made a browser send. Browsers say where a request comes from in
-/// `Sec-Fetch-Site`; those that are older say it in `Origin`.
-pub(super) fn same_origin(head: &Head, caller: &Caller) -> Result<(), Refused> {
-    let is_own = match (head.header("sec-fetch-site"), head.header("origin")) {
-        (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => {
-            let scheme = if caller.is_secure { "https" } else { "http" };
-            !caller.authority.is_empty() && origin == format!("{scheme}://{}", caller.authority)
+    /// A form as it was sent.
+    fn form(&self, head: &Head, body: &mut Body<'_, '_>) -> Result<String, Refused> {
+        let kind = head.header("content-type").unwrap_or("").split(';').next().unwrap_or("").trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(Refused::With(self.message(415, "Not a form", "Nothing was done.")));
         }
-        (None, None) => false,
-    };
-    match is_own {
-        true => Ok(()),
-        false => Err(Refused::With(Response::text(403, "403 not from a page of this server\n"))),
+        let (body, _reservation) = read_body(body, FORM_BYTES_MAX)?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    fn sign_in_form(&self, status: u16, entered: &Entered) -> Response {
+        let Entered { user, next, problem } = entered;
+        let next = local_path(next).unwrap_or(START);
+        let texts = [("base", self.base_path()), ("user", user), ("next", next)];
+        let content = filled(SIGN_IN, &texts, &[("problem", &alert(problem))]);
+        browser::page(status, self.base_path(), "Sign in", &content)
+    }
+
+    fn code_form(&self, status: u16, user: &User, code: &str, problem: &str) -> Response {
+        let texts = [("base", self.base_path()), ("code", code)];
+        let html = [("problem", &*alert(problem)), ("account", &*self.account(user))];
+        let content = filled(CODE, &texts, &html);
+        browser::page(status, self.base_path(), "Sign in a machine", &content)
+    }
+
+    fn unknown_code(&self, user: &User, code: &str) -> Response {
+        let problem = "No machine waits with this code. It may have taken too long, or the code \
+                       was answered already: start again on the machine.";
+        self.code_form(404, user, code, problem)
+    }
+
+    fn confirmation(&self, user: &User, code: &str, device: &Device) -> Response {
+        let Device { key_name, address, replaces } = device;
+        let replaced = match replaces {
+            true => alert("You have a key of this name. It stops working, wherever it is used."),
+            false => String::new(),
+        };
+        let texts =
+            [("base", self.base_path()), ("code", code), ("name", key_name), ("address", address)];
+        let html = [("replaces", &*replaced), ("account", &*self.account(user))];
+        let content = filled(CONFIRM, &texts, &html);
+        browser::page(200, self.base_path(), "Sign in a machine", &content)
+    }
+
+    /// Who is signed in, and the way out.
+    fn account(&self, user: &User) -> String {
+        filled(ACCOUNT, &[("base", self.base_path()), ("user", &user.email)], &[])
+    }
+
+    fn message(&self, status: u16, title: &str, text: &str) -> Response {
+        let content = filled("<p>{text}</p>", &[("text", text)], &[]);
+        browser::page(status, self.base_path(), title, &content)
+    }
+
+    fn to_sign_in(&self, code: Option<&str>) -> Response {
+        match code {
+            // A code has no character that would have to be escaped.
+            Some(code) => self.redirect(&format!("/auth/login?next=/auth/device%3Fcode%3D{code}")),
+            None => self.redirect("/auth/login?next=/auth/device"),
+        }
+    }
+
+    fn redirect(&self, path: &str) -> Response {
+        redirect(self.base_path(), path)
+    }
+
+    fn cookie(&self, token: &str, seconds: u64, caller: &Caller) -> String {
+        let settings = &self.surroundings.settings;
+        let is_public_secret =
+            settings.public_url.as_ref().is_some_and(|url| url.starts_with("https://"));
+        let is_secure = caller.is_secure || is_public_secret;
+        browser::set_cookie(token, seconds, self.base_path(), is_secure)
+    }
+
+    fn base_path(&self) -> &str {
+        &self.surroundings.settings.base_path
     }
 }
 
-/// An account by its name.
-fn account(name: &str) -> Who {
-    let hash = hash(name);
-    let start = hash.first_chunk::<16>().expect("a hash has 32 bytes");
-    Who::Account(u128::from_be_bytes(*start))
+/// What a form says about what was entered.
+fn alert(problem: &str) -> String {
+    match problem {
+        "" => String::new(),
+        text => filled("<p class=\"problem\" role=\"alert\">{text}</p>", &[("text", text)], &[]),
+    }
 }
 
-/// The hash of what the cookie holds.
-fn cookie_hash(head: &Head) -> Option<KeyHash> {
-    let mut cookies = head.all("cookie").flat_map(|value| value.split(';'));
-    let found = cookies.find_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    found.filter(|token| !token.is_empty()).map(hash)
+/// A value of a form, empty when there is none.
+fn value(form: &str, name: &str) -> String {
+    query_value(form, name).unwrap_or_default()
 }
 
-fn form(body: &mut Body<'_, '_>) -> Result<String, Refused> {
-    let (bytes, _reservation) = read_body(body, FORM_BYTES_MAX)?;
-    String::from_utf8(bytes).map_err(|_| Refused::With(Response::text(400, "400 bad request\n")))
-}
-
-/// A path of this server to go to; the home page for anything else.
-fn next(wanted: Option<String>) -> String {
-    let is_own = |path: &String| {
-        let rest = path.strip_prefix('/').unwrap_or("/");
-        let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        path.len() <= NEXT_BYTES_MAX && is_plain && !rest.starts_with('/')
-    };
-    wanted.filter(is_own).unwrap_or_else(|| "/".to_owned())
-}
-
-/// Text for a query.
-fn escaped(text: &str) -> String {
-    crate::remote::escaped(&percent_decoded(text, false).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_is_sent_elsewhere() {
-        for path in ["/", "/auth/device?code=A-1", "/a/b#c"] {
-            assert_eq!(next(Some(path.into())), path);
-        }
-        let elsewhere = [
-            "",
-            "auth",
-            "//evil.example",
-            "/\\evil.example",
-            "https://evil.example",
-            "/a\r\nb",
-            "/ a",
-            "/é",
-            "javascript:alert(1)",
-        ];
-        for path in elsewhere {
-            assert_eq!(next(Some(path.into())), "/", "{path}");
-        }
-        assert_eq!(next(Some(format!("/{}", "x".repeat(2000)))), "/");
+fn style() -> Response {
+    Response {
+        status: 200,
+        headers: vec![
+            ("Content-Type", "text/css; charset=utf-8".into()),
+            ("X-Content-Type-Options", "nosniff".into()),
+            ("Cache-Control", "max-age=3600".into()),
+        ],
+        payload: Payload::Bytes(STYLE.into()),
     }
 }

@@ -45,7 +45,7 @@ const BASE: Kind = (is_base, "a path like /confab, or nothing");
 const URL: Kind = (is_url, "an address like https://confab.example.org");
 
 /// All settings, in the order in which they are shown.
-pub const KEYS: [Key; 35] = [
+pub const KEYS: [Key; 33] = [
     text("listen", "listen", "address and port to listen on", |s| &mut s.listen, LISTENER),
     path("tls_cert", "tls-cert", "certificates in PEM, the server's first", |s| &mut s.tls_cert),
     path("tls_key", "tls-key", "the certificate's private key in PEM", |s| &mut s.tls_key),
@@ -165,13 +165,6 @@ pub const KEYS: [Key; 35] = [
         |s| &mut s.sign_in.per_hour,
     ),
     burst("sign_in_burst", "sign-in-burst", |s| &mut s.sign_in.burst),
-    rate(
-        "guesses_per_hour",
-        "guesses-per-hour",
-        "passwords for one account and codes of one user; 0 for no limit",
-        |s| &mut s.guesses.per_hour,
-    ),
-    burst("guesses_burst", "guesses-burst", |s| &mut s.guesses.burst),
     rate(
         "validate_per_hour",
         "validate-per-hour",

@@ -82,8 +82,6 @@ pub struct Settings {
     pub requests: Rate,
     /// Requests that sign in, of one address.
     pub sign_in: Rate,
-    /// Passwords that are tried for one account, and codes that one user tries.
-    pub guesses: Rate,
     /// Questions whether a key is valid, of one address.
     pub validate: Rate,
     /// Requests that store, of one user.
@@ -121,7 +119,6 @@ impl Default for Settings {
             bytes_per_second_min: 8 << 10,
             requests: per_second(100, 200),
             sign_in: per_second(1, 30),
-            guesses: Rate { per_hour: 360, burst: 20 },
             validate: Rate { per_hour: 1800, burst: 10 },
             sync: Rate { per_hour: 10_000, burst: 2000 },
             read: per_second(30, 60),

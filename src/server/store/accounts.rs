@@ -1,184 +1,235 @@
-//! Users: who there is, their passwords, whether they may do anything, and their browsers.
+//! Who may come in: users' passwords, whether they are disabled, and the browsers that are signed
+//! in.
+//!
+//! A sign-in ends with its time, when the user signs out, is disabled, or gets another password.
 
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{OptionalExtension, Row, Transaction};
 
-use super::{Failure, Store, User, micros, read_user, text_time};
+use super::{Store, User, micros};
 use crate::error::Result;
-use crate::server::auth::KeyHash;
+use crate::server::auth::{KeyHash, is_same};
+use crate::server::password::PasswordHash;
 
 /// How long a browser stays signed in.
-pub const BROWSER_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Browsers of a user; the one that expires first goes for one more.
-const BROWSERS_MAX: i64 = 100;
-
-/// A user and what is stored of them.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UserEntry {
-    /// Mail address or account name.
-    pub email: String,
-    /// RFC 3339.
-    pub created_at: String,
-    /// Keys that work.
-    pub keys: u64,
-    /// Sessions.
-    pub sessions: u64,
-    /// Bytes of their files as they were uploaded.
-    pub bytes: u64,
-    /// Can sign in on the page.
-    pub has_password: bool,
-    /// May not do anything.
-    pub is_disabled: bool,
-}
+pub const SIGN_IN_TIME_MAX: Duration = Duration::from_secs(14 * 24 * 3600);
+/// Browsers of a user that are signed in; the oldest is signed out for another one.
+const USER_SIGN_INS_MAX: i64 = 20;
 
 impl Store {
-    /// Makes sure that there is a user; false when there was one already.
+    /// Gives a user a password and signs them out everywhere; false when there is no such user.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn add_user(&self, email: &str, now: SystemTime) -> Result<bool> {
-        let name = email.split('@').next().unwrap_or(email);
-        self.write("add a user", |transaction| {
+    pub fn set_password(
+        &self,
+        email: &str,
+        password: &PasswordHash,
+        now: SystemTime,
+    ) -> Result<bool> {
+        self.write("store a password", |transaction| {
+            let PasswordHash { memory_kib, passes, lanes, salt, hash } = password;
+            let n_users = transaction.execute(
+                "INSERT OR REPLACE INTO passwords
+                     (user_id, memory_kib, passes, lanes, salt, hash, changed_at)
+                 SELECT id, ?, ?, ?, ?, ?, ? FROM users WHERE email = ?",
+                (memory_kib, passes, lanes, salt, hash, micros(now), email),
+            )?;
+            sign_out_all(transaction, email)?;
+            Ok(n_users > 0)
+        })
+    }
+
+    /// Shuts a user out, with their keys and their browsers; nothing of theirs is removed. False
+    /// when there is no such user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn disable_user(&self, email: &str, now: SystemTime) -> Result<bool> {
+        self.write("disable a user", |transaction| {
+            let n_users = transaction.execute(
+                "UPDATE users SET disabled_at = coalesce(disabled_at, ?) WHERE email = ?",
+                (micros(now), email),
+            )?;
+            sign_out_all(transaction, email)?;
+            Ok(n_users > 0)
+        })
+    }
+
+    /// Lets a user in again; false when there is no such user.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn enable_user(&self, email: &str) -> Result<bool> {
+        self.write("enable a user", |transaction| {
+            let n_users = transaction
+                .execute("UPDATE users SET disabled_at = NULL WHERE email = ?", [email])?;
+            Ok(n_users > 0)
+        })
+    }
+
+    /// Number and password of a user who may sign in with one.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn password(&self, email: &str) -> Result<Option<(i64, PasswordHash)>> {
+        self.read("look a password up", |connection| {
+            let found = connection
+                .prepare_cached(
+                    "SELECT user_id, memory_kib, passes, lanes, salt, hash FROM passwords
+                     JOIN users ON users.id = user_id
+                     WHERE users.email = ? AND disabled_at IS NULL",
+                )?
+                .query_row([email], |row| Ok((row.get(0)?, read_password(row)?)));
+            Ok(found.optional()?)
+        })
+    }
+
+    /// Signs a browser of a user in whose password was found to be this. False when it is not the
+    /// user's any more, or they were disabled meanwhile.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sign_in(
+        &self,
+        (user, password): (i64, &PasswordHash),
+        token: &KeyHash,
+        now: SystemTime,
+    ) -> Result<bool> {
+        self.write("sign in", |transaction| {
+            transaction.execute("DELETE FROM sign_ins WHERE expires_at <= ?", [micros(now)])?;
             let n_new = transaction.execute(
-                "INSERT INTO users (email, name, created_at) VALUES (?, ?, ?)
-                 ON CONFLICT (email) DO NOTHING",
-                (email, name, micros(now)),
+                "INSERT INTO sign_ins (hash, user_id, created_at, expires_at)
+                 SELECT ?, users.id, ?, ? FROM users JOIN passwords ON user_id = users.id
+                 WHERE users.id = ? AND disabled_at IS NULL AND passwords.hash = ?",
+                (token, micros(now), micros(now + SIGN_IN_TIME_MAX), user, &password.hash),
+            )?;
+            transaction.execute(
+                "DELETE FROM sign_ins WHERE hash IN (
+                     SELECT hash FROM sign_ins WHERE user_id = ?
+                     ORDER BY created_at DESC LIMIT -1 OFFSET ?)",
+                (user, USER_SIGN_INS_MAX),
             )?;
             Ok(n_new > 0)
         })
     }
 
-    /// All users, by address.
+    /// Whose browser has this token.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn users(&self) -> Result<Vec<UserEntry>> {
-        self.read("list users", |connection| {
-            let mut statement = connection.prepare(
-                "SELECT email, created_at,
-                     (SELECT count(*) FROM keys WHERE user_id = users.id),
-                     (SELECT count(*) FROM sessions WHERE user_id = users.id),
-                     (SELECT coalesce(sum(raw_bytes), 0) FROM files
-                      JOIN sessions ON sessions.id = session_id WHERE user_id = users.id),
-                     password IS NOT NULL, disabled_at IS NOT NULL
-                 FROM users ORDER BY email",
-            )?;
-            let unsigned = |number: i64| u64::try_from(number).unwrap_or(0);
-            let users = statement.query_map([], |row| {
-                Ok(UserEntry {
-                    email: row.get(0)?,
-                    created_at: text_time(row.get(1)?),
-                    keys: unsigned(row.get(2)?),
-                    sessions: unsigned(row.get(3)?),
-                    bytes: unsigned(row.get(4)?),
-                    has_password: row.get(5)?,
-                    is_disabled: row.get(6)?,
-                })
-            })?;
-            Ok(users.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// Forbids a user everything, or allows it again; their browsers are signed out. False when
-    /// there is no such user.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn set_disabled(&self, email: &str, is_disabled: bool, now: SystemTime) -> Result<bool> {
-        self.write("change a user", |transaction| {
-            let at = is_disabled.then(|| micros(now));
-            let n_changed = transaction
-                .execute("UPDATE users SET disabled_at = ? WHERE email = ?", (at, email))?;
-            sign_out(transaction, email)?;
-            Ok(n_changed > 0)
-        })
-    }
-
-    /// Sets what a password is checked against; the user's browsers are signed out. False when
-    /// there is no such user.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn set_password(&self, email: &str, password: &str) -> Result<bool> {
-        self.write("set a password", |transaction| {
-            let n_changed = transaction
-                .execute("UPDATE users SET password = ? WHERE email = ?", (password, email))?;
-            sign_out(transaction, email)?;
-            Ok(n_changed > 0)
-        })
-    }
-
-    /// A user and what their password is checked against, if they have one.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn password_of(&self, email: &str) -> Result<Option<(User, Option<String>)>> {
-        self.read("look a user up", |connection| {
+    pub fn signed_in(&self, token: &KeyHash, now: SystemTime) -> Result<Option<User>> {
+        self.read("look a sign-in up", |connection| {
             let found = connection
                 .prepare_cached(
-                    "SELECT id, email, name, disabled_at IS NOT NULL, password FROM users
-                     WHERE email = ?",
-                )?
-                .query_row([email], |row| Ok((read_user(row)?, row.get(4)?)));
-            Ok(found.optional()?)
-        })
-    }
-
-    /// Signs a browser in.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn add_browser(&self, user: i64, hash: &KeyHash, now: SystemTime) -> Result<()> {
-        self.write("sign a browser in", |transaction| {
-            transaction.execute("DELETE FROM browsers WHERE expires_at <= ?", [micros(now)])?;
-            transaction.execute(
-                "INSERT INTO browsers (hash, user_id, expires_at) VALUES (?, ?, ?)",
-                (hash, user, micros(now + BROWSER_TIME_MAX)),
-            )?;
-            transaction.execute(
-                "DELETE FROM browsers WHERE user_id = ?1 AND hash NOT IN (
-                     SELECT hash FROM browsers WHERE user_id = ?1
-                     ORDER BY expires_at DESC LIMIT ?2)",
-                (user, BROWSERS_MAX),
-            )?;
-            Ok(())
-        })
-    }
-
-    /// Whose browser this is.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn user_of_browser(&self, hash: &KeyHash, now: SystemTime) -> Result<Option<User>> {
-        self.read("look a browser up", |connection| {
-            let user = connection
-                .prepare_cached(
-                    "SELECT users.id, email, name, disabled_at IS NOT NULL FROM browsers
+                    "SELECT users.id, email, name, disabled_at IS NOT NULL, hash FROM sign_ins
                      JOIN users ON users.id = user_id
                      WHERE hash = ? AND expires_at > ? AND disabled_at IS NULL",
                 )?
-                .query_row((hash, micros(now)), read_user);
-            Ok(user.optional()?)
+                .query_row((token, micros(now)), |row| Ok((read_user(row)?, row.get(4)?)))
+                .optional()?;
+            let found: Option<(User, KeyHash)> = found;
+            Ok(found.filter(|(_, hash)| is_same(hash, token)).map(|(user, _)| user))
         })
     }
 
-    /// Signs a browser out.
+    /// Signs the browser with this token out, if it is in.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn remove_browser(&self, hash: &KeyHash) -> Result<()> {
-        self.write("sign a browser out", |transaction| {
-            transaction.execute("DELETE FROM browsers WHERE hash = ?", [hash])?;
+    pub fn sign_out(&self, token: &KeyHash) -> Result<()> {
+        self.write("sign out", |transaction| {
+            transaction.execute("DELETE FROM sign_ins WHERE hash = ?", [token])?;
             Ok(())
         })
     }
 }
 
-fn sign_out(transaction: &Transaction<'_>, email: &str) -> Result<(), Failure> {
+fn sign_out_all(transaction: &Transaction<'_>, email: &str) -> rusqlite::Result<()> {
     transaction.execute(
-        "DELETE FROM browsers WHERE user_id = (SELECT id FROM users WHERE email = ?)",
+        "DELETE FROM sign_ins WHERE user_id = (SELECT id FROM users WHERE email = ?)",
         [email],
     )?;
     Ok(())
+}
+
+/// From the first four columns: number, address, name, whether they are disabled.
+pub(super) fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)?, is_disabled: row.get(3)? })
+}
+
+fn read_password(row: &Row<'_>) -> rusqlite::Result<PasswordHash> {
+    Ok(PasswordHash {
+        memory_kib: row.get(1)?,
+        passes: row.get(2)?,
+        lanes: row.get(3)?,
+        salt: row.get(4)?,
+        hash: row.get(5)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HASH, NOW, with_session};
+    use super::*;
+
+    fn password(byte: u8) -> PasswordHash {
+        PasswordHash { memory_kib: 1, passes: 2, lanes: 3, salt: [byte; 16], hash: [byte; 32] }
+    }
+
+    #[test]
+    fn a_sign_in_ends_with_its_time_and_with_what_it_was_made_with() {
+        let (_folder, store, user) = with_session();
+        let (token, other) = ([1; 32], [2; 32]);
+        assert!(store.set_password("a@b", &password(5), NOW).unwrap());
+        assert!(!store.set_password("nobody", &password(5), NOW).unwrap());
+        assert_eq!(store.password("a@b").unwrap(), Some((user, password(5))));
+        assert_eq!(store.password("nobody").unwrap(), None);
+        let sign_in = |token, byte| store.sign_in((user, &password(byte)), token, NOW).unwrap();
+        assert!(!sign_in(&token, 6), "that is not the password any more");
+        assert!(sign_in(&token, 5) && sign_in(&other, 5));
+        let end = NOW + SIGN_IN_TIME_MAX;
+        let whose = |token, now| store.signed_in(token, now).unwrap().map(|user| user.id);
+        assert_eq!(whose(&token, end - Duration::from_micros(1)), Some(user));
+        assert_eq!((whose(&token, end), whose(&[3; 32], NOW)), (None, None));
+        store.sign_out(&token).unwrap();
+        assert_eq!((whose(&token, NOW), whose(&other, NOW)), (None, Some(user)));
+        assert!(store.set_password("a@b", &password(7), NOW).unwrap());
+        assert_eq!(whose(&other, NOW), None);
+    }
+
+    #[test]
+    fn a_disabled_user_is_out_and_can_be_let_in_again() {
+        let (_folder, store, user) = with_session();
+        store.set_password("a@b", &password(5), NOW).unwrap();
+        store.sign_in((user, &password(5)), &[1; 32], NOW).unwrap();
+        assert!(store.disable_user("a@b", NOW).unwrap());
+        assert!(!store.disable_user("nobody", NOW).unwrap());
+        assert!(store.user_of_key(&HASH).unwrap().unwrap().is_disabled);
+        assert_eq!(store.signed_in(&[1; 32], NOW).unwrap(), None);
+        assert_eq!(store.password("a@b").unwrap(), None);
+        assert!(!store.sign_in((user, &password(5)), &[2; 32], NOW).unwrap());
+        // The time is that of the first command.
+        store.disable_user("a@b", NOW + Duration::from_secs(9)).unwrap();
+        let entry = &store.users().unwrap()[0];
+        assert_eq!(entry.disabled_at.as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert!(entry.has_password && entry.keys == 1 && entry.sessions == 1);
+        assert!(store.enable_user("a@b").unwrap() && !store.enable_user("nobody").unwrap());
+        assert!(!store.user_of_key(&HASH).unwrap().unwrap().is_disabled);
+        assert_eq!(store.signed_in(&[1; 32], NOW).unwrap(), None, "sign in again");
+        assert!(store.password("a@b").unwrap().is_some());
+    }
+
+    #[test]
+    fn sign_ins_of_a_user_are_bounded_and_the_oldest_goes() {
+        let (_folder, store, user) = with_session();
+        store.set_password("a@b", &password(5), NOW).unwrap();
+        for number in 0..=USER_SIGN_INS_MAX as u8 {
+            let now = NOW + Duration::from_secs(number.into());
+            assert!(store.sign_in((user, &password(5)), &[number; 32], now).unwrap());
+        }
+        let is_in = |number: u8| store.signed_in(&[number; 32], NOW).unwrap().is_some();
+        assert!(!is_in(0) && (1..=USER_SIGN_INS_MAX as u8).all(is_in));
+    }
 }

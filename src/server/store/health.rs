@@ -111,19 +111,14 @@ impl Store {
         path.into()
     }
 
-    /// True when somebody could come in from elsewhere: a key or a password, of
-    /// whatever user.
+    /// True when somebody could come in from elsewhere: with a key or a password.
     ///
     /// # Errors
     /// When the database fails.
     pub fn has_keys(&self) -> Result<bool> {
         self.read("look for keys", |connection| {
-            Ok(connection.query_row(
-                "SELECT EXISTS (SELECT 1 FROM keys)
-             OR EXISTS (SELECT 1 FROM users WHERE password IS NOT NULL)",
-                [],
-                |row| row.get(0),
-            )?)
+            let query = "SELECT EXISTS (SELECT 1 FROM keys) OR EXISTS (SELECT 1 FROM passwords)";
+            Ok(connection.query_row(query, [], |row| row.get(0))?)
         })
     }
 

@@ -39,18 +39,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
-pub use self::accounts::{BROWSER_TIME_MAX, UserEntry};
-pub use self::devices::{DEVICE_TIME_MAX, NewDevice, Token};
+pub use self::accounts::SIGN_IN_TIME_MAX;
+pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
 pub use self::index::{Reindexed, UsageEntry};
 pub use self::merge::{Found, QUIET_TIME};
 pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
-pub use self::upkeep::{KeyEntry, Report};
+pub use self::upkeep::{KeyEntry, Report, UserEntry};
 pub use self::wake::Wake;
-use super::auth::KeyHash;
+use super::auth::{KeyHash, is_same};
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, private_folder};
 
@@ -86,7 +86,7 @@ pub struct Store {
     pub(crate) wake: Wake,
 }
 
-/// A user whose key was presented.
+/// A user who has shown who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Number of the user.
@@ -95,7 +95,7 @@ pub struct User {
     pub email: String,
     /// Display name.
     pub name: String,
-    /// May not do anything.
+    /// They may not come in any more.
     pub is_disabled: bool,
 }
 
@@ -159,29 +159,28 @@ impl Store {
                  ON CONFLICT (email) DO NOTHING",
                 (email, name, micros(now)),
             )?;
-            transaction.execute(
-                "INSERT INTO keys (user_id, name, hash, created_at)
-                 SELECT id, ?, ?, ? FROM users WHERE email = ?
-                 ON CONFLICT (user_id, name)
-                 DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
-                (key_name, hash, micros(now), email),
-            )?;
-            Ok(())
+            let user =
+                transaction
+                    .query_row("SELECT id FROM users WHERE email = ?", [email], |row| row.get(0))?;
+            Ok(put_key(transaction, user, key_name, hash, now)?)
         })
     }
 
-    /// Whose key this is. It is found by the SHA-256 of what was presented: how long that takes
-    /// says nothing about any key.
+    /// Whose key this is, be they disabled or not.
     ///
     /// # Errors
     /// When the database fails.
     pub fn user_of_key(&self, hash: &KeyHash) -> Result<Option<User>> {
         self.read("look a key up", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT users.id, users.email, users.name, users.disabled_at IS NOT NULL FROM keys
-                 JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
+                "SELECT users.id, users.email, users.name, disabled_at IS NOT NULL, keys.hash
+                 FROM keys JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
             )?;
-            Ok(statement.query_row([hash], read_user).optional()?)
+            let found = statement
+                .query_row([hash], |row| Ok((accounts::read_user(row)?, row.get(4)?)))
+                .optional()?;
+            let found: Option<(User, KeyHash)> = found;
+            Ok(found.filter(|(_, stored)| is_same(stored, hash)).map(|(user, _)| user))
         })
     }
 
@@ -270,9 +269,21 @@ impl Store {
     }
 }
 
-/// Number, address, name, and whether the user is disabled.
-fn read_user(row: &Row<'_>) -> rusqlite::Result<User> {
-    Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)?, is_disabled: row.get(3)? })
+/// Stores a key of a user; one of the same name stops working.
+fn put_key(
+    transaction: &Transaction<'_>,
+    user: i64,
+    name: &str,
+    hash: &KeyHash,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO keys (user_id, name, hash, created_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (user_id, name)
+         DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
+        (user, name, hash, micros(now)),
+    )?;
+    Ok(())
 }
 
 fn transacted<T>(

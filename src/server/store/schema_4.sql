@@ -1,23 +1,35 @@
--- A password is stored as Argon2id makes it; who has none cannot sign in. Who is disabled cannot do
--- anything.
-ALTER TABLE users ADD COLUMN password TEXT;
+-- A user who may not come in any more keeps their keys and sessions.
 ALTER TABLE users ADD COLUMN disabled_at INTEGER;
 
--- Browsers that are signed in, by the hash of what their cookie holds.
-CREATE TABLE browsers (
+-- Argon2id, each hash with the parameters that it was made with.
+CREATE TABLE passwords (
+    user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    memory_kib INTEGER NOT NULL,
+    passes INTEGER NOT NULL,
+    lanes INTEGER NOT NULL,
+    salt BLOB NOT NULL,
+    hash BLOB NOT NULL,
+    changed_at INTEGER NOT NULL
+) STRICT;
+
+-- Browsers that are signed in. The token itself, which their cookie holds, is not stored. They are
+-- a few for each user: an index would be larger than what it spares.
+CREATE TABLE sign_ins (
     hash BLOB PRIMARY KEY,
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Programs that wait for a user to confirm them, by the hashes of both codes. `user_id` is who has
--- confirmed, `is_denied` that somebody has refused.
-CREATE TABLE devices (
+-- Machines that wait for somebody to confirm them, a thousand at most. Neither code is stored.
+-- `answer` is 0 as long as nobody has said anything, 1 when `user_id` has confirmed, 2 when they
+-- have denied.
+CREATE TABLE device_codes (
     hash BLOB PRIMARY KEY,
-    user_code_hash BLOB NOT NULL UNIQUE,
+    user_code_hash BLOB NOT NULL,
     key_name TEXT NOT NULL,
     address TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
-    user_id INTEGER REFERENCES users (id) ON DELETE CASCADE,
-    is_denied INTEGER NOT NULL DEFAULT 0
+    answer INTEGER NOT NULL,
+    user_id INTEGER REFERENCES users (id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;

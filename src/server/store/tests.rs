@@ -10,7 +10,7 @@ use crate::github::Link;
 use crate::server::lines::Lines;
 use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX, LinkEntry, LinkRequest};
 
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Folder {
@@ -27,11 +27,11 @@ impl Drop for Folder {
     }
 }
 
-const NOW: SystemTime = UNIX_EPOCH;
-const HASH: KeyHash = [7; 32];
+pub(super) const NOW: SystemTime = UNIX_EPOCH;
+pub(super) const HASH: KeyHash = [7; 32];
 
 /// A store with one user and one session.
-fn with_session() -> (Folder, Store, i64) {
+pub(super) fn with_session() -> (Folder, Store, i64) {
     let folder = Folder::new();
     let store = Store::open(&folder.0).unwrap();
     store.create_key("a@b", "k", &HASH, NOW).unwrap();
@@ -79,7 +79,7 @@ fn whole(store: &Store, user: i64) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn execute(store: &Store, sql: &str) {
+pub(super) fn execute(store: &Store, sql: &str) {
     lock(&store.writer).execute_batch(sql).unwrap();
 }
 

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{FILE_NAME, Failure, Store, blocks, connect, index, migrate, text_time};
+use super::{FILE_NAME, Failure, Store, blocks, connect, index, micros, migrate, text_time};
 use crate::error::{Context, Error, Result};
 use crate::files::{move_new, private_file, private_folder, remove_if_present};
 use crate::server::events::event;
@@ -36,6 +37,25 @@ pub struct KeyEntry {
     pub name: String,
     /// RFC 3339.
     pub created_at: String,
+}
+
+/// A user and what is stored of them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UserEntry {
+    /// Mail address or account name.
+    pub email: String,
+    /// RFC 3339.
+    pub created_at: String,
+    /// Keys that work.
+    pub keys: u64,
+    /// Sessions.
+    pub sessions: u64,
+    /// Bytes of their files as they were uploaded.
+    pub bytes: u64,
+    /// They can sign in with a password.
+    pub has_password: bool,
+    /// RFC 3339; since when they may not come in any more.
+    pub disabled_at: Option<String>,
 }
 
 impl Store {
@@ -154,6 +174,52 @@ impl Store {
                 (name, user),
             )?;
             Ok(n_gone > 0)
+        })
+    }
+
+    /// Makes sure that there is a user; false when there was one already.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn add_user(&self, email: &str, now: SystemTime) -> Result<bool> {
+        let name = email.split('@').next().unwrap_or(email);
+        self.write("add a user", |transaction| {
+            let n_new = transaction.execute(
+                "INSERT INTO users (email, name, created_at) VALUES (?, ?, ?)
+                 ON CONFLICT (email) DO NOTHING",
+                (email, name, micros(now)),
+            )?;
+            Ok(n_new > 0)
+        })
+    }
+
+    /// All users, by address.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn users(&self) -> Result<Vec<UserEntry>> {
+        self.read("list users", |connection| {
+            let mut statement = connection.prepare(
+                "SELECT email, created_at,
+                     (SELECT count(*) FROM keys WHERE user_id = users.id),
+                     (SELECT count(*) FROM sessions WHERE user_id = users.id),
+                     (SELECT coalesce(sum(raw_bytes), 0) FROM files
+                      JOIN sessions ON sessions.id = session_id WHERE user_id = users.id),
+                     EXISTS (SELECT 1 FROM passwords WHERE user_id = users.id), disabled_at
+                 FROM users ORDER BY email",
+            )?;
+            let users = statement.query_map([], |row| {
+                Ok(UserEntry {
+                    email: row.get(0)?,
+                    created_at: text_time(row.get(1)?),
+                    keys: unsigned(row.get(2)?),
+                    sessions: unsigned(row.get(3)?),
+                    bytes: unsigned(row.get(4)?),
+                    has_password: row.get(5)?,
+                    disabled_at: row.get::<_, Option<i64>>(6)?.map(text_time),
+                })
+            })?;
+            Ok(users.collect::<rusqlite::Result<_>>()?)
         })
     }
 }
