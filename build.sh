@@ -15,9 +15,9 @@ help() {
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
-./build.sh dist         static programs for x86_64 and aarch64, sums, bills of materials, self-check:
-                        target/dist; name one of the two for it alone; as root, --install first
-                        installs what is missing on Debian
+./build.sh dist         static programs for x86_64 and aarch64, with sums, bills of materials and a
+                        self-check: target/dist; name one of the two for it alone; as root,
+                        --install first installs what is missing on Debian
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
 ./build.sh fuzz SECONDS redaction against any input, other inputs every time
 TEXT

@@ -107,8 +107,9 @@ dist_cargo() {
     flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$PWD=/confab"
     shift 2
     # Made small where that costs hardly any speed: 0.7 MB of the client.
-    local settings=(CARGO_PROFILE_RELEASE_OPT_LEVEL=s SOURCE_DATE_EPOCH="$(date_of_source)" "CC_${target//-/_}=$gcc"
-        "CFLAGS_${target//-/_}=$cflags" "CARGO_TARGET_${upper}_UNKNOWN_LINUX_MUSL_LINKER=$gcc")
+    local settings=(CARGO_PROFILE_RELEASE_OPT_LEVEL=s SOURCE_DATE_EPOCH="$(date_of_source)"
+        "CC_${target//-/_}=$gcc" "CFLAGS_${target//-/_}=$cflags"
+        "CARGO_TARGET_${upper}_UNKNOWN_LINUX_MUSL_LINKER=$gcc")
     if [ "$(way_to "$arch")" = source ]; then
         cargo=/usr/bin/cargo
         flags+=" -Clink-self-contained=no -Lnative=$PWD/target/unwinder/$arch"

@@ -2,10 +2,11 @@
 # `cargo tree --prefix depth --no-dedupe --format '{p} | {l}'`: "0confab v0.1.0 (/path) | MIT".
 # Set with -v: program, target, timestamp, further (lines of "name|version|license|purl").
 function text(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\"" }
-function component(kind, name, version, license, purl, checksum, indent,    s) {
+function component(kind, name, version, license, purl, checksum, indent, s) {
     # Cargo allowed "/" for OR; the form of licences does not.
     gsub(/\//, " OR ", license)
-    s = indent "{\n" indent "  \"type\": " text(kind) ",\n" indent "  \"bom-ref\": " text(purl) ",\n"
+    s = indent "{\n" indent "  \"type\": " text(kind) ",\n"
+    s = s indent "  \"bom-ref\": " text(purl) ",\n"
     s = s indent "  \"name\": " text(name) ",\n" indent "  \"version\": " text(version) ",\n"
     if (checksum != "")
         s = s indent "  \"hashes\": [{ \"alg\": \"SHA-256\", \"content\": " text(checksum) " }],\n"
@@ -30,7 +31,7 @@ FILENAME ~ /Cargo\.lock$/ {
     version = substr(words[2], 2)
     ref = "pkg:cargo/" name "@" version
     at[depth] = ref
-    if (depth == 0) { root = ref; root_name = name; root_version = version; root_license = halves[2] }
+    if (depth == 0) { root = ref; root_version = version; root_license = halves[2] }
     if (!(ref in seen)) {
         seen[ref] = 1
         order[++n] = ref
