@@ -5,6 +5,7 @@ cd "$(dirname "$0")"
 
 RUST_MINIMUM=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 RELEASE=target/release
+. tests/dist/dist.sh
 
 help() {
     cat <<'TEXT'
@@ -14,6 +15,9 @@ help() {
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
+./build.sh dist         static programs for x86_64 and aarch64, with sums, bills of materials and a
+                        self-check: target/dist; name one of the two for it alone; as root,
+                        --install first installs what is missing on Debian
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
 ./build.sh fuzz SECONDS redaction and the server against any input, other inputs every time
 ./build.sh crash [N]    kill -9 of the server N times under load, 200 unless told otherwise
@@ -106,6 +110,7 @@ everything() {
     step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
     step "tests" cargo test --locked --features server --no-fail-fast
     step "instructions" instructions
+    step "size and crates of the client" small
     step "documentation" env RUSTDOCFLAGS="-D warnings" \
         cargo doc --locked --no-deps --features server
     say "all of it: ok, $((SECONDS - start)) s"
@@ -116,6 +121,7 @@ case "${1-}" in
     test) prepare; prepare_lints; everything ;;
     install) shift; prepare; build; "$RELEASE/confab" install "$@" ;;
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
+    dist) shift; prepare; dist "$@" ;;
     bench) prepare; cargo bench --locked --features server ;;
     chaos) prepare; cargo test --locked --release --features server --test chaos -- \
         --rounds "${2:-200}" ;;

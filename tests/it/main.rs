@@ -10,6 +10,7 @@ mod contract;
 mod corpus;
 mod daemon;
 mod delivery;
+mod dist;
 mod exclude;
 mod files;
 mod filter;
