@@ -71,7 +71,7 @@ impl Head {
     /// # Errors
     /// [`Refusal`] as soon as the bytes cannot become a request that we serve.
     pub fn parse(bytes: &[u8], bytes_max: usize) -> Result<Option<(Head, usize)>, Refusal> {
-        // Some readers let a line end without CR, and some do not: nothing is read past such an end.
+        // Some readers let a line end without CR, others do not: nothing is read past such an end.
         let bare_newline = bare_newline(bytes);
         let bytes = &bytes[..bare_newline.unwrap_or(bytes.len())];
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];

@@ -76,6 +76,10 @@ pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry}
 use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Error, Result};
+use crate::sys::listener::queue;
+
+/// Connections that may wait to be accepted: all daemons of a team may come back at once.
+const QUEUE_MAX: u16 = 4096;
 
 /// What only a binary may know.
 #[derive(Debug, Clone, Copy)]
@@ -187,7 +191,9 @@ impl Server {
 /// # Errors
 /// When that is not possible.
 pub fn bind(listen: &str) -> Result<TcpListener> {
-    TcpListener::bind(listen).map_err(|error| {
+    let listening = TcpListener::bind(listen)
+        .and_then(|listener| queue(&listener, QUEUE_MAX).map(|()| listener));
+    listening.map_err(|error| {
         Error::new(format!("listen on {listen}"))
             .caused_by(error)
             .with_hint("`--listen 127.0.0.1:0` takes a free port")

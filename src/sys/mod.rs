@@ -10,6 +10,7 @@
 pub mod daemon;
 pub mod inotify;
 pub mod input;
+pub mod listener;
 pub mod lock;
 pub mod memory;
 pub mod process;

@@ -160,10 +160,16 @@ fn pass<T>(channel: &Receiver<T>, time: Duration) {
     while !left().is_zero() && channel.recv_timeout(left()).is_ok() {}
 }
 
-/// What a kill has left behind is put in order when the server starts: it is killed then, too.
+/// What a kill has left behind is put in order when the server starts: it is killed then, too, and
+/// so is what works on all of the database.
 fn kill_while_starting(data: &Path, address: &str, random: &mut Rng) {
     for _ in 0..random.u8(..3) {
-        let mut command = command(&["serve", "--listen", address], data);
+        let words: &[&str] = match random.u8(..4) {
+            0 => &["reindex"],
+            1 => &["vacuum"],
+            _ => &["serve", "--listen", address],
+        };
+        let mut command = command(words, data);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let (_sender, nothing) = channel::<()>();
         pass(&nothing, MOMENT_MAX.mul_f64(random.f64()));

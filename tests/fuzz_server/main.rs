@@ -2,8 +2,8 @@
 //! always the same, `./build.sh fuzz SECONDS` a long one that is not.
 //!
 //! `http` takes bytes for requests as a connection does, `chunk` a body through the real handler
-//! into a database. Inputs are the recorded exchanges, mutated. A failure is made small and printed;
-//! `--seed N` repeats it, `--only NAME` runs one of the two.
+//! into a database. Inputs are the recorded exchanges, mutated. A failure is made small and
+//! printed; `--seed N` repeats it, `--only NAME` runs one of the two.
 
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
@@ -34,14 +34,18 @@ const PEAK_KIB_MAX: u64 = 256 << 10;
 /// Panics of any thread so far.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
+/// Checks what must hold of an input, under choices that follow from a seed; says how much there
+/// was to check, or what is wrong.
+type Check = Box<dyn FnMut(&[u8], u64) -> Result<usize, String>>;
+/// Starts a target.
+type Start = fn() -> Target;
+
 /// Something that is given inputs.
 struct Target {
     name: &'static str,
     /// Makes an input.
     input: fn(&Corpus, &mut Rng) -> Vec<u8>,
-    /// Checks what must hold, under choices that follow from a seed; says how much there was to
-    /// check, or what is wrong.
-    check: Box<dyn FnMut(&[u8], u64) -> Result<usize, String>>,
+    check: Check,
     /// What the counted things are called.
     counted: &'static str,
 }
@@ -63,11 +67,11 @@ fn main() {
     }));
     let corpus = Corpus::read();
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
-    let targets: [(&str, fn() -> Target); 2] = [("http", http::target), ("chunk", chunk::target)];
+    let targets: [(&str, Start); 2] = [("http", http::target), ("chunk", chunk::target)];
     let n_failed: u64 = targets
         .into_iter()
         .filter(|(name, _)| wanted(name))
-        .map(|(_, target)| run(&mut target(), &corpus, &options))
+        .map(|(_, start)| run(&mut start(), &corpus, &options))
         .sum();
     let peak = peak_kib();
     println!("fuzz: peak memory {peak} KiB");

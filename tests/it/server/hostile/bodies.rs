@@ -1,4 +1,4 @@
-//! Bodies that claim to be more than they are, and names and lines that are not what they should be.
+//! Bodies that claim to be more than they are; names and lines that are not what they should be.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::server::upkeep::run;
 /// What a body that is refused may cost: what it may be long, compressed or not, and some room.
 const REFUSED_KIB_MAX: u64 = 40 << 10;
 /// What a body may cost that is as long as it may be and made of the shortest lines.
-const SHORT_LINES_KIB_MAX: u64 = 80 << 10;
+const SHORT_LINES_KIB_MAX: u64 = 48 << 10;
 const CHUNK: &str = "/api/v1/sync/chunk";
 
 #[test]
