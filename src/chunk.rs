@@ -387,8 +387,8 @@ fn escape(text: &str, out: &mut Vec<u8>) {
 }
 
 /// How many bytes at the beginning of a text stand for themselves in JSON. Looks at eight of them
-/// at once: a byte's highest bit is set in what is searched for where the byte is wanted, and may be
-/// wrong only behind the first that is.
+/// at once: a byte's highest bit is set in what is searched for where the byte is wanted, and may
+/// be wrong only behind the first that is.
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;

@@ -20,19 +20,21 @@ const BY_SERVER: &str = "server.test";
 const LINE: &str = "{\"type\":\"user\",\"uuid\":\"1\",\"message\":{\"content\":\"hello\"}}\n";
 
 #[test]
-#[ignore = "needs what `./build.sh dist` builds, and a network of its own"]
 fn x86_64() {
     delivers_from_an_empty_root("x86_64");
 }
 
 #[test]
-#[ignore = "needs what `./build.sh dist` builds, and a network of its own"]
 fn aarch64() {
     delivers_from_an_empty_root("aarch64");
 }
 
 fn delivers_from_an_empty_root(arch: &str) {
-    let root = Root::new(arch);
+    let Some(dist) = std::env::var_os("CONFAB_DIST") else {
+        eprintln!("skipped: `./build.sh dist` runs this with what it has built");
+        return;
+    };
+    let root = Root::new(Path::new(&dist), arch);
     let name_server = UdpSocket::bind("127.0.0.1:53").expect("port 53 is ours");
     thread::spawn(move || answer_names(&name_server));
     let key = root.finishes("confab-server", &["key", "create", "--data", "/data"]);
@@ -74,14 +76,13 @@ impl Drop for Server {
 }
 
 impl Root {
-    fn new(arch: &str) -> Root {
+    fn new(dist: &Path, arch: &str) -> Root {
         let sandbox = Sandbox::new(&format!("dist-{arch}"));
-        let dist = std::env::var_os("CONFAB_DIST").expect("CONFAB_DIST names what was built");
         let copy = |from: &Path, to: &str| {
             fs::copy(from, sandbox.root().join(to)).expect("a program is copied");
         };
         for program in ["confab", "confab-server"] {
-            copy(&Path::new(&dist).join(format!("{program}-{arch}")), program);
+            copy(&dist.join(format!("{program}-{arch}")), program);
         }
         let runner: &[&str] = if arch == std::env::consts::ARCH {
             &[]

@@ -181,15 +181,7 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Option<Response> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        let mut stream = connect(&self.address).ok()?;
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(body).ok()?;
-        Response::read(&mut stream, method == "HEAD")
+        request_at(&self.address, method, path, headers, body)
     }
 
     /// Sends JSON with a key.
@@ -260,6 +252,25 @@ impl Server {
         assert_eq!(response.status, 200, "{}", response.text());
         response.text()
     }
+}
+
+/// Asks whoever listens at an address; `None` when it is gone before it has answered.
+pub fn request_at(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Response> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    let mut stream = connect(address).ok()?;
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body).ok()?;
+    Response::read(&mut stream, method == "HEAD")
 }
 
 fn connect(address: &str) -> std::io::Result<TcpStream> {
