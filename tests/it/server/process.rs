@@ -309,6 +309,38 @@ pub fn command(arguments: &[&str], data: &Path) -> Command {
     command
 }
 
+/// A server on a disk of so many megabytes, its key, and where the disk is seen from here; `None`
+/// where nothing can be mounted.
+pub fn small_disk(folder: &Folder, megabytes: usize) -> Option<(Server, String, PathBuf)> {
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let within = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", script, "sh"]).arg(&folder.0);
+        command
+    };
+    let mount = format!("mount -t tmpfs -o size={megabytes}m none \"$1\"");
+    if !within(&mount).output().is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let program = env!("CARGO_BIN_EXE_confab-server");
+    // The key is told through a file that can be read from outside.
+    let script = format!(
+        "{mount} && {program} key create --data \"$1/d\" >\"$1/key\" &&
+         exec {program} serve --listen 127.0.0.1:0 --host x --data \"$1/d\" --log-file \"$1/log\" \
+             --requests-per-hour 0 --sync-per-hour 0 --read-per-hour 0"
+    );
+    let server = Server::spawn(within(&script), false);
+    let inside = server.root().join(folder.0.strip_prefix("/").unwrap());
+    let key = std::fs::read_to_string(inside.join("key")).unwrap().trim().to_owned();
+    Some((server, key, inside))
+}
+
+/// Takes all the space that there is on a disk.
+pub fn take_all(path: &Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+}
+
 /// Makes a key of a user.
 pub fn create_key(data: &Path, user: &str) -> String {
     let output = command(&["key", "create", "--user", user], data).output().unwrap();
