@@ -94,7 +94,7 @@ dist_build() {
     dist_cargo "$arch" "$cflags" build --release --locked --target "$target" --bin "$program" "$@"
     cp "target/$target/release/$program" "$out"
     assert_static "$out"
-    [ "$program" != confab ] || fits "$out" "static-$arch-$(way_to "$arch")"
+    [ "$program" != confab ] || fits "$out" "static-$arch"
     write_sbom "$arch" "$program" "$@" >"$out.cdx.json"
 }
 
@@ -200,8 +200,8 @@ self_check() {
             continue
         }
         # shellcheck disable=SC2016
-        CONFAB_DIST="$PWD/$DIST" unshare --map-root-user --mount --net sh -c \
-            'ip link set lo up && exec "$@"' sh \
-            cargo test -q --locked --offline --features server --test it -- "dist::$arch"
+        CONFAB_DIST="$PWD/$DIST" CONFAB_DIST_ARCH=$arch \
+            unshare --map-root-user --mount --net sh -c 'ip link set lo up && exec "$@"' sh \
+            cargo test -q --locked --offline --features server --test it dist::
     done
 }
