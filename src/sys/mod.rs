@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 pub mod daemon;
+pub mod inotify;
 pub mod input;
 pub mod listener;
 pub mod lock;

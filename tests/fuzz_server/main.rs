@@ -34,17 +34,19 @@ const PEAK_KIB_MAX: u64 = 256 << 10;
 /// Panics of any thread so far.
 static PANICS: AtomicU64 = AtomicU64::new(0);
 
-/// Checks what must hold of an input, under choices that follow from a seed; says how much there
-/// was to check, or what is wrong.
+/// Says how much there was to check of an input, or what is wrong.
 type Check = Box<dyn FnMut(&[u8], u64) -> Result<usize, String>>;
-/// Starts a target.
-type Start = fn() -> Target;
+
+/// A target by name, and what makes it.
+type Named = (&'static str, fn() -> Target);
 
 /// Something that is given inputs.
 struct Target {
     name: &'static str,
     /// Makes an input.
     input: fn(&Corpus, &mut Rng) -> Vec<u8>,
+    /// Checks what must hold, under choices that follow from a seed; says how much there was to
+    /// check, or what is wrong.
     check: Check,
     /// What the counted things are called.
     counted: &'static str,
@@ -67,11 +69,11 @@ fn main() {
     }));
     let corpus = Corpus::read();
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
-    let targets: [(&str, Start); 2] = [("http", http::target), ("chunk", chunk::target)];
+    let targets: [Named; 2] = [("http", http::target), ("chunk", chunk::target)];
     let n_failed: u64 = targets
         .into_iter()
         .filter(|(name, _)| wanted(name))
-        .map(|(_, start)| run(&mut start(), &corpus, &options))
+        .map(|(_, target)| run(&mut target(), &corpus, &options))
         .sum();
     let peak = peak_kib();
     println!("fuzz: peak memory {peak} KiB");
