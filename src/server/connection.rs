@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::gate::Gate;
 use super::http::{Framing, Head, Payload, Pieces, Refusal, Response};
 use super::http::{chunk_size, is_header, is_plain};
 use super::limits::Limits;
@@ -37,6 +38,8 @@ pub struct Surroundings {
     pub metrics: Metrics,
     /// Bytes of bodies in memory.
     pub bodies_bytes: AtomicUsize,
+    /// Lets few large bodies be unpacked and stored at once.
+    pub large_bodies: Gate,
 }
 
 impl Surroundings {
@@ -46,6 +49,7 @@ impl Surroundings {
             monotonic,
             limits: Limits::new(&settings),
             metrics: Metrics::default(),
+            large_bodies: Gate::new(settings.large_bodies_max),
             settings,
             bodies_bytes: AtomicUsize::new(0),
         }

@@ -62,6 +62,8 @@ pub struct Settings {
     pub head_bytes_max: u64,
     /// Bytes of bodies that are in memory at once, over all connections.
     pub bodies_bytes_max: u64,
+    /// Large bodies that are unpacked and stored at once; others wait as they came.
+    pub large_bodies_max: u64,
     /// Bytes of a body that nobody wants, read only so that the answer arrives.
     pub unwanted_bytes_max: u64,
     /// From a connection's or a head's first byte to the head's last.
@@ -109,6 +111,7 @@ impl Default for Settings {
             address_connections_max: 128,
             head_bytes_max: 16 << 10,
             bodies_bytes_max: 512 << 20,
+            large_bodies_max: 3,
             unwanted_bytes_max: 32 << 20,
             head_seconds_max: 10,
             request_seconds_max: 60,
