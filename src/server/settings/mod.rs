@@ -111,7 +111,7 @@ impl Default for Settings {
             address_connections_max: 128,
             head_bytes_max: 16 << 10,
             bodies_bytes_max: 512 << 20,
-            large_bodies_max: 3,
+            large_bodies_max: 2,
             unwanted_bytes_max: 32 << 20,
             head_seconds_max: 10,
             request_seconds_max: 60,
