@@ -4,7 +4,7 @@
 //! closed; what follows would be taken for the next request.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::gate::Gate;
@@ -40,6 +40,8 @@ pub struct Surroundings {
     pub bodies_bytes: AtomicUsize,
     /// Lets few large bodies be unpacked and stored at once.
     pub large_bodies: Gate,
+    /// Answers that go on as long as somebody listens.
+    pub streams: AtomicU64,
 }
 
 impl Surroundings {
@@ -50,6 +52,7 @@ impl Surroundings {
             limits: Limits::new(&settings),
             metrics: Metrics::default(),
             large_bodies: Gate::new(settings.large_bodies_max),
+            streams: AtomicU64::new(0),
             settings,
             bodies_bytes: AtomicUsize::new(0),
         }

@@ -173,6 +173,7 @@ impl Server {
     /// When the database fails.
     pub fn stop(self) -> Result<()> {
         let time_max = self.shared.surroundings.settings.stop_seconds_max;
+        self.shared.store().arrivals.stop();
         let left = self.shared.end(Duration::from_secs(time_max));
         if left > 0 {
             log::warn!("{left} requests were cut off");

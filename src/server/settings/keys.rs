@@ -45,7 +45,7 @@ const BASE: Kind = (is_base, "a path like /confab, or nothing");
 const URL: Kind = (is_url, "an address like https://confab.example.org");
 
 /// All settings, in the order in which they are shown.
-pub const KEYS: [Key; 34] = [
+pub const KEYS: [Key; 35] = [
     text("listen", "listen", "address and port to listen on", |s| &mut s.listen, LISTENER),
     path("tls_cert", "tls-cert", "certificates in PEM, the server's first", |s| &mut s.tls_cert),
     path("tls_key", "tls-key", "the certificate's private key in PEM", |s| &mut s.tls_key),
@@ -92,6 +92,13 @@ pub const KEYS: [Key; 34] = [
         "connections at once from one address",
         |s| &mut s.address_connections_max,
         (1, 65_536),
+    ),
+    number(
+        "streams_max",
+        "streams-max",
+        "pages at once that are told what is new",
+        |s| &mut s.streams_max,
+        (0, 65_536),
     ),
     number(
         "head_bytes_max",

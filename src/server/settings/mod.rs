@@ -58,6 +58,8 @@ pub struct Settings {
     pub connections_max: u64,
     /// Connections at once from one address.
     pub address_connections_max: u64,
+    /// Answers at once that go on as long as somebody listens.
+    pub streams_max: u64,
     /// Bytes of a request line and its headers.
     pub head_bytes_max: u64,
     /// Bytes of bodies that are in memory at once, over all connections.
@@ -109,6 +111,7 @@ impl Default for Settings {
             database_bytes_max: 0,
             connections_max: 512,
             address_connections_max: 128,
+            streams_max: 256,
             head_bytes_max: 16 << 10,
             bodies_bytes_max: 512 << 20,
             large_bodies_max: 2,

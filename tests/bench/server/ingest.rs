@@ -81,7 +81,7 @@ fn tell(runs: &[Run], n_clients: usize, bytes: usize) {
     println!("  peak memory {} MB", megabytes(peak));
 }
 
-/// Every recorded session once, in a daemon's small requests: when it has just arrived, and at rest.
+/// Every recorded session once, in small requests: when it has just arrived, and at rest.
 fn on_disk(lines: &[Vec<u8>]) {
     let (folder, server, key) = started();
     let total: usize = lines.iter().map(Vec::len).sum();
