@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `files` | lines are appended and read |
 //! | `sessions`, `links` | what else is known of a session |
+//! | `shares` | who else may read it |
 //! | `blocks` | lines at rest in the database |
 //! | `index` | a row per line |
 //! | `merge`, `base` | small blocks become large ones, copies refer to their originals |
@@ -31,6 +32,7 @@ mod links;
 mod merge;
 mod removal;
 mod sessions;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -51,6 +53,7 @@ pub use self::health::{Sizes, Trouble};
 pub use self::index::{Reindexed, UsageEntry};
 pub use self::merge::{Found, QUIET_TIME};
 pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
+pub use self::shares::{Share, Shared, With};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
 pub use self::wake::Wake;
 use super::auth::{KeyHash, is_same};
@@ -67,11 +70,12 @@ const READERS_MAX: usize = 8;
 const PAGE_BYTES: i64 = 8192;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// What goes wrong within a transaction.
