@@ -223,6 +223,13 @@ pub(super) fn is_shared(
         .query_row((session, reader), |row| row.get(0))
 }
 
+/// True when others share something with a reader.
+pub(super) fn has_any(connection: &Connection, reader: i64) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM shares WHERE user_id = ?1 OR id = -?1)")?
+        .query_row([reader], |row| row.get(0))
+}
+
 fn read_share(row: &Row<'_>) -> rusqlite::Result<Share> {
     Ok(Share {
         id: row.get(0)?,
