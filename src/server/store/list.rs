@@ -53,9 +53,9 @@ impl fmt::Display for Cursor {
 }
 
 impl Store {
-    /// The sessions that a reader may read and a filter lets through, the most recently synced first, from behind a
-    /// cursor on, and the cursor for those behind them. Of a filter that lets little through, a
-    /// page may be empty and have one behind it.
+    /// The sessions that a reader may read and a filter lets through, the most recently synced
+    /// first, from behind a cursor on, and the cursor for those behind them. Of a filter that lets
+    /// little through, a page may be empty and have one behind it.
     ///
     /// # Errors
     /// When the database fails.
