@@ -400,14 +400,8 @@ mod tests {
                 r#"{"structuredPatch":[{"lines":[" a","+b","-c","+d"]},{"lines":["-e"]}]}"#,
                 Some((2, 2)),
             ),
-            (
-                r#"{"type":"create","content":"a\nb\n","structuredPatch":[]}"#,
-                Some((2, 0)),
-            ),
-            (
-                r#"{"type":"update","content":"a\nb\n","structuredPatch":[]}"#,
-                None,
-            ),
+            (r#"{"type":"create","content":"a\nb\n","structuredPatch":[]}"#, Some((2, 0))),
+            (r#"{"type":"update","content":"a\nb\n","structuredPatch":[]}"#, None),
             (r#"{"structuredPatch":[1,{"lines":[1]}]}"#, None),
             (r#""text""#, None),
         ];

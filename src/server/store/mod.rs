@@ -10,6 +10,7 @@
 //! | `files` | lines are appended and read |
 //! | `sessions`, `links` | what else is known of a session |
 //! | `list`, `outline` | sessions in a list, and the way through one |
+//! | `figures`, `lineage` | what a session took, and what it is to others |
 //! | `blocks` | lines at rest in the database |
 //! | `index`, `rows` | a row per line |
 //! | `words`, `search` | which lines hold which words, and the best of them |
@@ -24,9 +25,11 @@ mod accounts;
 mod base;
 mod blocks;
 mod devices;
+mod figures;
 mod files;
 mod health;
 mod index;
+mod lineage;
 mod links;
 mod list;
 mod merge;
@@ -50,6 +53,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 pub use self::accounts::SIGN_IN_TIME_MAX;
 pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
+pub use self::figures::By;
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
 pub use self::index::{Reindexed, UsageEntry};
