@@ -110,7 +110,8 @@ impl Server {
     ///
     /// # Errors
     /// When the listener is not on loopback and nobody has a key or password; when certificate,
-    /// key or prices cannot be used; when the metrics cannot be listened for, or no thread can be started.
+    /// key or prices cannot be used; when the metrics cannot be listened for, or no thread can
+    /// be started.
     pub fn start(
         listener: TcpListener,
         store: Store,

@@ -35,10 +35,9 @@ fn complaints(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<
     if !fits {
         wrong.push(format!("{at}: {value} is not of type {}", schema["type"]));
     }
-    if let (Some(allowed), false) = (schema["enum"].as_array(), value.is_null()) {
-        if !allowed.contains(value) {
-            wrong.push(format!("{at}: {value} is none of {allowed:?}"));
-        }
+    let allowed = schema["enum"].as_array().filter(|_| !value.is_null());
+    if let Some(allowed) = allowed.filter(|allowed| !allowed.contains(value)) {
+        wrong.push(format!("{at}: {value} is none of {allowed:?}"));
     }
     if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
         for (index, value) in values.iter().enumerate() {
@@ -89,6 +88,16 @@ fn what_is_not_as_described_is_found() {
     }
 }
 
+/// What is asked of every session.
+const OF_SESSION: [&str; 6] = [
+    "/api/v1/sessions/{id}",
+    "/api/v1/sessions/{id}/files",
+    "/api/v1/sessions/{id}/events",
+    "/api/v1/sessions/{id}/outline",
+    "/api/v1/sessions/{id}/github-links",
+    "/api/v1/sessions/{id}/condensed-transcript",
+];
+
 #[test]
 fn every_answer_is_as_described() {
     let (world, scratch) = (World::new(), Folder::new());
@@ -112,16 +121,7 @@ fn every_answer_is_as_described() {
     sessions.dedup();
     let mut add = |template, path: String| answers.entry(template).or_default().push(path);
     for id in sessions {
-        for part in ["", "/files", "/events", "/outline", "/condensed-transcript", "/github-links"]
-        {
-            let template = match part {
-                "" => "/api/v1/sessions/{id}",
-                "/files" => "/api/v1/sessions/{id}/files",
-                "/events" => "/api/v1/sessions/{id}/events",
-                "/outline" => "/api/v1/sessions/{id}/outline",
-                "/github-links" => "/api/v1/sessions/{id}/github-links",
-                _ => "/api/v1/sessions/{id}/condensed-transcript",
-            };
+        for template in OF_SESSION {
             add(template, template.replace("{id}", id));
         }
     }

@@ -137,7 +137,8 @@ fn prices_can_be_replaced() {
     let prices = folder.0.with_extension("prices");
     let table = r#"{"claude": {"input": 1e6, "output": 0, "cache_read": 0, "cache_creation": 0}}"#;
     std::fs::write(&prices, table).unwrap();
-    let server = Server::start_with(&folder.0, &["--host", "x", "--prices", prices.to_str().unwrap()]);
+    let server =
+        Server::start_with(&folder.0, &["--host", "x", "--prices", prices.to_str().unwrap()]);
     let session = server.session(&key, "a");
     let line = answer(0, "2026-11-20T10:00:00Z", text()).to_string();
     assert_eq!(server.append(&key, &session, 1, &[&line]).status, 200);
@@ -180,5 +181,21 @@ fn recorded_sessions_know_their_relatives() {
         }
     }
     related.sort_unstable();
-    assert_eq!(related, [""]);
+    let expected = [
+        "11111111 forked_by 96ae1ed6",
+        "2eae9a74 continues 55555555",
+        "419fa413 continues 55555555",
+        "419fa413 continues ab07f547",
+        "419fa413 forked_by dfa4d450",
+        "55555555 continued_by 2eae9a74",
+        "55555555 continued_by 419fa413",
+        "55555555 forked_by ab07f547",
+        "55555555 forked_by dfa4d450",
+        "96ae1ed6 fork_of 11111111",
+        "ab07f547 continued_by 419fa413",
+        "ab07f547 fork_of 55555555",
+        "dfa4d450 fork_of 419fa413",
+        "dfa4d450 fork_of 55555555",
+    ];
+    assert_eq!(related, expected);
 }

@@ -85,9 +85,8 @@ fn an_outline_has_prompts_errors_and_compactions() {
     assert_eq!(outline, expected);
 }
 
-#[test]
-fn a_list_is_filtered_and_tells_what_a_session_is() {
-    let world = World::new();
+/// Sessions a, b, c and d, of different surroundings.
+fn list_of_four(world: &World) {
     let git = |url: &str, branch: &str| json!({"repo_url": url, "branch": branch});
     let sessions = [
         (
@@ -116,6 +115,12 @@ fn a_list_is_filtered_and_tells_what_a_session_is() {
         assert_eq!(world.server.request("PATCH", &path, &headers, body.as_bytes()).status, 200);
     }
     world.indexed();
+}
+
+#[test]
+fn a_list_is_filtered_and_tells_what_a_session_is() {
+    let world = World::new();
+    list_of_four(&world);
     let listed = |query: &str| -> String {
         let answer = world.get(&format!("/sessions?q={}", escaped(query)));
         let rows = answer["sessions"].as_array().unwrap().iter();

@@ -238,9 +238,7 @@ fn words_of_a_deleted_session_are_nowhere_any_more() {
     let holding = || {
         let files = std::fs::read_dir(&world.folder.0).unwrap();
         let files = files.map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
-        files
-            .filter(|bytes| memchr::memmem::find(bytes, b"quxneedleoftheindex").is_some())
-            .count()
+        files.filter(|bytes| memchr::memmem::find(bytes, b"quxneedleoftheindex").is_some()).count()
     };
     assert_eq!(world.hits("quxneedleoftheindex", 20), ["gone.jsonl:1"]);
     assert!(holding() > 0);
