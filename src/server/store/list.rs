@@ -37,7 +37,12 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    const START: Cursor = Cursor { last_sync_at: i64::MAX, row: i64::MAX };
+    pub(super) const START: Cursor = Cursor { last_sync_at: i64::MAX, row: i64::MAX };
+
+    /// Number of the session.
+    pub(super) fn row(&self) -> i64 {
+        self.row
+    }
 
     /// Reads what [`Cursor`] writes; `None` for everything else.
     pub fn parse(text: &str) -> Option<Cursor> {
