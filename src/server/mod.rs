@@ -26,6 +26,7 @@
 //! | `lines` | lines joined and compressed |
 //! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
+//! | `web` | the page of sessions: markup, style and modules |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
 
@@ -56,6 +57,7 @@ mod store;
 pub mod stream;
 mod tls;
 mod transfer;
+mod web;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -126,7 +128,7 @@ impl Server {
         let surroundings = Arc::new(Surroundings::new(settings, world.monotonic));
         let store = Arc::new(store);
         let background = Background::start(&store, world.now)?;
-        let api = Api::new(store, world, Arc::clone(&surroundings));
+        let api = Api::new(store, world, Arc::clone(&surroundings), address.ip().is_loopback());
         let ids = RequestIds::new(world.random)?;
         let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
         let mut server = Server { address, metrics: None, shared, background };

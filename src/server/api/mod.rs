@@ -8,9 +8,11 @@
 
 mod device;
 mod links;
+mod owner;
 mod pages;
 mod sessions;
 mod sync;
+mod web;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +30,7 @@ use crate::server::limits::{Kind, Who};
 use crate::server::password::Passwords;
 use crate::server::serve::too_many;
 use crate::server::store::{Store, Trouble, User};
+use crate::server::web::{Page, Web};
 use crate::wire::{Capabilities, ErrorBody, Identity};
 
 /// Where the health is told.
@@ -46,6 +49,9 @@ pub struct Api {
     /// When the database was last looked at, and what was wrong with it.
     health: Mutex<Option<(Instant, Option<Trouble>)>>,
     passwords: Passwords,
+    web: Web,
+    /// Other machines cannot reach it.
+    is_local: bool,
 }
 
 /// What a path names.
@@ -72,6 +78,8 @@ enum Route {
     SignOut,
     Device,
     Style,
+    Shell(Page),
+    Asset(String, String),
 }
 
 /// Why a request is not answered as asked; becomes a [`Response`].
@@ -85,10 +93,15 @@ enum Refused {
 type Answer = Result<Response, Refused>;
 
 impl Api {
-    /// An API on a database.
-    pub fn new(store: Arc<Store>, world: World, surroundings: Arc<Surroundings>) -> Api {
+    /// An API on a database; `is_local` when it is asked on loopback alone.
+    pub fn new(
+        store: Arc<Store>,
+        world: World,
+        surroundings: Arc<Surroundings>,
+        is_local: bool,
+    ) -> Api {
         let (health, passwords) = (Mutex::default(), Passwords::default());
-        Api { store, world, surroundings, health, passwords }
+        Api { store, world, surroundings, health, passwords, web: Web::new(), is_local }
     }
 
     /// The database.
@@ -139,6 +152,8 @@ impl Api {
             Route::Capabilities => return Ok(capabilities()),
             Route::DeviceCode => return self.device_code(body, caller),
             Route::DeviceToken => return self.device_token(body),
+            Route::Shell(page) => return self.shell(*page, head, caller),
+            Route::Asset(version, name) => return Ok(self.asset(version, name, head)),
             route if route.is_page() => return self.page(route, head, body, caller),
             _ => {}
         }
@@ -209,13 +224,19 @@ impl Api {
         }
     }
 
-    /// Who asks, by a key or else by the cookie of a browser.
+    /// Who asks, by a key, by the cookie of a browser, or else by being the only one who can.
     fn user(&self, head: &Head, caller: &Caller) -> Result<User, Refused> {
-        if head.header("authorization").is_none()
-            && let Some(user) = self.browser_user(head)?
-        {
-            let is_allowed = head.method == "GET" || browser::is_own(head, caller);
-            return is_allowed.then_some(user).ok_or_else(|| refuse(403, "Not from our own page"));
+        if head.header("authorization").is_none() {
+            let is_own = browser::is_own(head, caller);
+            if let Some(user) = self.browser_user(head)? {
+                let is_allowed = head.method == "GET" || is_own;
+                let refused = || refuse(403, "Not from our own page");
+                return is_allowed.then_some(user).ok_or_else(refused);
+            }
+            // No cookie says that it is our page that asks: it must be seen, even for reading.
+            if is_own && let Some(user) = self.owner(head, caller)? {
+                return Ok(user);
+            }
         }
         let text = |status, text| Refused::With(Response::text(status, text));
         let key = bearer(head.header("authorization")).map_err(|why| text(401, why))?;
@@ -264,6 +285,11 @@ impl Route {
             Route::SignOut => "/auth/logout",
             Route::Device => "/auth/device",
             Route::Style => "/assets/account.css",
+            Route::Shell(Page::List) => "/",
+            Route::Shell(Page::Session) => "/sessions/{id}",
+            Route::Shell(Page::Stats) => "/stats",
+            Route::Shell(Page::Status) => "/status",
+            Route::Asset(..) => "/assets/{version}/{name}",
         }
     }
 
@@ -278,7 +304,8 @@ impl Route {
 
     /// True for what people see.
     fn is_page(&self) -> bool {
-        matches!(self, Route::SignIn | Route::SignOut | Route::Device | Route::Style)
+        use Route::{Asset, Device, Shell, SignIn, SignOut, Style};
+        matches!(self, SignIn | SignOut | Device | Style | Shell(_) | Asset(..))
     }
 
     fn methods(&self) -> &'static [&'static str] {
@@ -308,6 +335,11 @@ fn route(path: &str) -> Option<Route> {
         ["auth", "device", "code"] => return Some(Route::DeviceCode),
         ["auth", "device", "token"] => return Some(Route::DeviceToken),
         ["assets", "account.css"] => return Some(Route::Style),
+        [""] => return Some(Route::Shell(Page::List)),
+        ["stats"] => return Some(Route::Shell(Page::Stats)),
+        ["status"] => return Some(Route::Shell(Page::Status)),
+        ["sessions", id] if !id.is_empty() => return Some(Route::Shell(Page::Session)),
+        ["assets", version, name] => return Some(Route::Asset(version.into(), name.into())),
         _ => return None,
     };
     match *rest {
@@ -418,7 +450,8 @@ mod tests {
         assert_eq!(route("/api/v1/sessions/x/summary"), Some(Route::Summary("x".into())));
         let by_external_id = Some(Route::ByExternalId("files".into()));
         assert_eq!(route("/api/v1/sessions/by-external-id/files"), by_external_id);
-        let nowhere = ["/", "", "*", "//api/v1/version", "/api/v1/version/", "/api/v1/sessions/"];
+        let nowhere =
+            ["", "*", "/sessions/", "//api/v1/version", "/api/v1/version/", "/api/v1/sessions/"];
         for path in nowhere {
             assert_eq!(route(path), None, "{path}");
         }
