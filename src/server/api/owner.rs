@@ -102,6 +102,7 @@ fn is_loopback(address: &str) -> bool {
 mod tests {
     use super::*;
 
+    const NONE: [u32; 0] = [];
     const TABLE: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:2253 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1
@@ -117,9 +118,9 @@ mod tests {
         let accounts = |port| accounts_of(TABLE, port).collect::<Vec<_>>();
         assert_eq!(accounts(0x9c40), [1000]);
         assert_eq!(accounts(0x9c41), [1001]);
-        assert_eq!(accounts(0x9c42), [], "not open any more");
-        assert_eq!(accounts(0x9c43), [], "not loopback");
-        assert_eq!(accounts(0x9c44), []);
+        assert_eq!(accounts(0x9c42), NONE, "not open any more");
+        assert_eq!(accounts(0x9c43), NONE, "not loopback");
+        assert_eq!(accounts(0x9c44), NONE);
         for address in ["00000000000000000000000001000000", "0000000000000000FFFF00000100007F"] {
             let table = format!(" 0: {address}:9C40 {address}:2253 01 0:0 00:0 0 1000 0 1 1\n");
             assert_eq!(accounts_of(&table, 0x9c40).collect::<Vec<_>>(), [1000]);

@@ -23,7 +23,7 @@ export function read(line, raw) {
 const text = (value) => (typeof value === "string" ? value : "");
 
 /// A message's content as a list of blocks that are objects.
-function blocksOf(content) {
+export function blocksOf(content) {
   if (typeof content === "string") return [{ type: "text", text: content }];
   return Array.isArray(content) ? content.filter((block) => typeof block === "object" && block !== null) : [];
 }

@@ -1,7 +1,7 @@
 // Which page is shown, and the keys that work on all of them.
 
-import { BASE, get } from "./api.js";
-import { button, el, flat, shown } from "./dom.js";
+import { BASE } from "./api.js";
+import { button, el } from "./dom.js";
 
 const KEYS = [
   ["/", "Search"],
@@ -136,6 +136,3 @@ function help() {
 document.getElementById("help").addEventListener("click", help);
 history.scrollRestoration = "manual";
 show();
-get("/auth/validate")
-  .then(({ email }) => document.getElementById("user").replaceChildren(...shown(flat(email ?? "", 80))))
-  .catch(() => {});

@@ -3,7 +3,7 @@
 import { terminal } from "./ansi.js";
 import { drawn, hunks } from "./diff.js";
 import { button, el, flat, shown } from "./dom.js";
-import { joined, word } from "./events.js";
+import { blocksOf, joined, word } from "./events.js";
 import { bytes, plural } from "./format.js";
 import { markdown } from "./markdown.js";
 
@@ -67,7 +67,7 @@ export function asked(name, input) {
 
 /// What a call returned, with what it asked for where that is only seen in what came of it.
 export function returned(name, input, result) {
-  const said = result ? joined(result.blocks).replace(/^<tool_use_error>([\s\S]*)<\/tool_use_error>/, "$1") : "";
+  let said = result ? joined(result.blocks).replace(/^<tool_use_error>([\s\S]*)<\/tool_use_error>/, "$1") : "";
   const nodes = result ? result.blocks.filter((block) => block.type === "image").map((block) => image(block.source)) : [];
   if (result?.is_error) nodes.push(el("pre", { class: "output failed", tabindex: "0" }, long(said, terminal)));
   switch (name) {
@@ -87,6 +87,8 @@ export function returned(name, input, result) {
       break;
     case "Task":
     case "Agent":
+      // What the agent said, without what the harness adds for the model that reads it.
+      said = joined(blocksOf(result?.noted?.content)) || said;
       if (said && !result.is_error) nodes.push(el("div", { class: "answer" }, long(said, (text) => markdown(text))));
       break;
     default:

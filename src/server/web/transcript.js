@@ -262,6 +262,10 @@ export class Transcript {
     chunk.node.replaceChildren(...rows.nodes);
     chunk.node.classList.add("drawn");
     this.sized.observe(chunk.node);
+    if (!this.isMarked) {
+      this.isMarked = true;
+      performance.mark("confab-drawn");
+    }
     if (!this.isMeasured && chunk.events.length >= CHUNK_LINES) {
       this.isMeasured = true;
       const each = Math.max(6, chunk.node.offsetHeight / chunk.events.length);
