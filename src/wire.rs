@@ -25,13 +25,30 @@
 //! | `GET /sessions/{id}/files/download?file_name=NAME` | | the lines, each with a newline |
 //! | `GET /sessions/{id}/condensed-transcript[?max_chars=N]` | | [`CondensedAnswer`] |
 //!
+//! The embedded backend answers more, also described in its `/openapi.json`; others say 404:
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /sessions/{id}/events[?file=NAME][&from=LINE][&limit=N]` | [`EventsAnswer`] |
+//! | `GET /sessions/{id}/outline[?file=NAME]` | [`OutlineAnswer`] |
+//! | `GET /search?q=QUERY[&limit=N][&cursor=CURSOR]` | [`SearchAnswer`] |
+//! | `GET /stats?by=KEY[&after=TIME][&before=TIME][&q=QUERY]` | [`StatsAnswer`] |
+//! | `GET /status` | [`StatusAnswer`] |
+//!
 //! Deliberately absent: behaviour. The client streams a [`ChunkRequest`] by hand (`chunk`), so that
 //! memory does not grow with a request; the type says what it must look like.
+
+mod finding;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use self::finding::{
+    EventEntry, EventsAnswer, Figures, Hit, MachineEntry, ModelTokens, OutlineAnswer, Relation,
+    Relative, SearchAnswer, SnippetPart, StatsAnswer, StatsRow, StatusAnswer, ToolFigures,
+};
 
 /// The only provider that this client serves.
 pub const PROVIDER: &str = "claude-code";
@@ -64,6 +81,8 @@ pub const REMOTE_NAME_BYTES_MAX: usize = 256;
 pub const REMOTE_URL_BYTES_MAX: usize = 2048;
 /// Chunks that a backend keeps of one file.
 pub const FILE_CHUNKS_MAX: u64 = 30_000;
+/// A session of which something arrived within so many seconds is live.
+pub const LIVE_SECONDS: u64 = 120;
 /// The highest line number.
 pub const LINE_NUMBER_MAX: u64 = 99_999_999;
 
@@ -529,6 +548,24 @@ pub struct SessionEntry {
     pub total_files: u64,
     /// How many lines they have.
     pub total_lines: u64,
+    /// Last folder of the repository or, without one, of the working directory. From here on, the
+    /// embedded backend alone tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Branch of the repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// The model that answered last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// As `total_lines`.
+    pub lines: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Something arrived within [`LIVE_SECONDS`].
+    pub live: bool,
+    /// Tokens of all kinds. Each message of the API counts once, in the session that had it first.
+    pub tokens: u64,
 }
 
 /// Answer of `GET /sessions/{id}`. Times are RFC 3339.
@@ -572,6 +609,22 @@ pub struct SessionDetail {
     pub is_owner: bool,
     /// Who uploaded it.
     pub owner_email: String,
+    /// As in [`SessionEntry`]. From here on, the embedded backend alone tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// As in [`SessionEntry`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// As in [`SessionEntry`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// As in [`SessionEntry`].
+    pub live: bool,
+    /// What it took and did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
+    /// Sessions that share lines with it.
+    pub lineage: Vec<Relative>,
 }
 
 /// The body of most errors.

@@ -25,6 +25,7 @@
 //! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
+//! | `search` | lines as words, and queries |
 //! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
 //! | `web` | the page of sessions: markup, style and modules |
@@ -52,6 +53,7 @@ mod log_file;
 mod metrics;
 mod password;
 mod ranges;
+mod search;
 mod serve;
 pub mod service;
 pub mod settings;

@@ -7,10 +7,13 @@
 //! our own pages. Sessions of others answer as those that do not exist.
 
 mod device;
+mod events;
 mod links;
 mod owner;
 mod pages;
+mod search;
 mod sessions;
+mod stats;
 mod streams;
 mod sync;
 mod web;
@@ -26,7 +29,7 @@ use crate::server::auth::{bearer, hash};
 use crate::server::browser;
 use crate::server::caller::Caller;
 use crate::server::connection::{Body, BodyError, Reservation, Surroundings};
-use crate::server::http::{Head, Response, percent_decoded};
+use crate::server::http::{Head, Payload, Response, percent_decoded, query_value};
 use crate::server::limits::{Kind, Who};
 use crate::server::password::Passwords;
 use crate::server::serve::too_many;
@@ -71,10 +74,16 @@ enum Route {
     Links(String),
     Download(String),
     Condensed(String),
+    Events(String),
+    Outline(String),
     ByExternalId(String),
     Summary(String),
     Stream,
     LineStream(String),
+    Search,
+    Stats,
+    Status,
+    OpenApi,
     DeviceCode,
     DeviceToken,
     SignIn,
@@ -153,6 +162,7 @@ impl Api {
             Route::Health => return Ok(self.health()),
             Route::Version => return Ok(version()),
             Route::Capabilities => return Ok(capabilities()),
+            Route::OpenApi => return Ok(openapi()),
             Route::DeviceCode => return self.device_code(body, caller),
             Route::DeviceToken => return self.device_token(body),
             Route::Shell(page) => return self.shell(*page, head, caller),
@@ -183,10 +193,15 @@ impl Api {
             Route::Links(id) => self.link(&user, id, body),
             Route::Download(id) => self.download(&user, id, head),
             Route::Condensed(id) => self.condensed(&user, id, head),
+            Route::Events(id) => self.events(&user, id, head),
+            Route::Outline(id) => self.outline(&user, id, head),
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
             Route::Stream => self.stream(&user, head),
             Route::LineStream(id) => self.line_stream(&user, id, head),
+            Route::Search => self.search(&user, head),
+            Route::Stats => self.stats(&user, head),
+            Route::Status => self.status(&user),
             _ => unreachable!("public routes are answered above"),
         };
         // It is this user's: no browser keeps it beyond their sign-in.
@@ -200,23 +215,9 @@ impl Api {
         taken.map_err(|wait| Refused::With(too_many(wait)))
     }
 
-    /// Whether the database can be read and written. Those who ask at the same time wait for one
-    /// look at it.
+    /// Whether the database can be read and written.
     fn health(&self) -> Response {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (self.world.monotonic)();
-        let known = health.filter(|(at, _)| now.saturating_duration_since(*at) < HEALTH_TIME_MAX);
-        let trouble = match known {
-            Some((_, trouble)) => trouble,
-            None => self.store.probe().err().map(|error| {
-                log::error!("the database is not healthy: {error}");
-                Trouble::of(&error)
-            }),
-        };
-        if known.is_none() {
-            *health = Some(((self.world.monotonic)(), trouble));
-        }
-        match trouble {
+        match self.trouble() {
             None => Response::json(200, &json!({"status": "ok"})),
             Some(trouble) => {
                 let why = match trouble {
@@ -227,6 +228,22 @@ impl Api {
                 Response::json(503, &json!({"status": "failing", "error": why}))
             }
         }
+    }
+
+    /// What is wrong with the database. Those who ask at the same time wait for one look at it.
+    fn trouble(&self) -> Option<Trouble> {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.world.monotonic)();
+        let known = health.filter(|(at, _)| now.saturating_duration_since(*at) < HEALTH_TIME_MAX);
+        if let Some((_, trouble)) = known {
+            return trouble;
+        }
+        let trouble = self.store.probe().err().map(|error| {
+            log::error!("the database is not healthy: {error}");
+            Trouble::of(&error)
+        });
+        *health = Some(((self.world.monotonic)(), trouble));
+        trouble
     }
 
     /// Who asks, by a key, by the cookie of a browser, or else by being the only one who can.
@@ -282,6 +299,12 @@ impl Route {
             Route::Links(_) => "/api/v1/sessions/{id}/github-links",
             Route::Download(_) => "/api/v1/sessions/{id}/files/download",
             Route::Condensed(_) => "/api/v1/sessions/{id}/condensed-transcript",
+            Route::Events(_) => "/api/v1/sessions/{id}/events",
+            Route::Outline(_) => "/api/v1/sessions/{id}/outline",
+            Route::Search => "/api/v1/search",
+            Route::Stats => "/api/v1/stats",
+            Route::Status => "/api/v1/status",
+            Route::OpenApi => "/api/v1/openapi.json",
             Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
             Route::Summary(_) => "/api/v1/sessions/{id}/summary",
             Route::Stream => "/api/v1/stream",
@@ -364,6 +387,12 @@ fn route(path: &str) -> Option<Route> {
         ["sessions", id] if !id.is_empty() => Some(Route::Session(id.into())),
         ["sessions", id, "files"] => Some(Route::Files(id.into())),
         ["sessions", id, "files", "download"] => Some(Route::Download(id.into())),
+        ["sessions", id, "events"] => Some(Route::Events(id.into())),
+        ["sessions", id, "outline"] => Some(Route::Outline(id.into())),
+        ["search"] => Some(Route::Search),
+        ["stats"] => Some(Route::Stats),
+        ["status"] => Some(Route::Status),
+        ["openapi.json"] => Some(Route::OpenApi),
         ["sessions", id, "condensed-transcript"] => Some(Route::Condensed(id.into())),
         ["sessions", id, "github-links"] => Some(Route::Links(id.into())),
         ["stream"] => Some(Route::Stream),
@@ -382,6 +411,23 @@ fn capabilities() -> Response {
     let all =
         Capabilities { workflow_files: true, workflow_journal: true, opencode_subagents: true };
     Response::json(200, &all)
+}
+
+fn openapi() -> Response {
+    let text = include_str!("../openapi.json");
+    let headers = vec![("Content-Type", "application/json".into())];
+    Response { status: 200, headers, payload: Payload::Bytes(text.into()) }
+}
+
+/// How many of something a request wants.
+fn limit_of(head: &Head, default: usize, max: usize) -> Result<usize, Refused> {
+    match query_value(&head.query, "limit") {
+        None => Ok(default),
+        Some(text) => match text.parse::<usize>() {
+            Ok(limit @ 1..) => Ok(limit.min(max)),
+            _ => Err(refuse(400, "limit must be a positive integer")),
+        },
+    }
 }
 
 fn validated(user: User) -> Response {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Answer, Api, INVALID_BODY, Refused};
-use super::{check_length, read_body, refuse, session_not_found};
+use super::{check_length, limit_of, read_body, refuse, session_not_found};
 use crate::server::condensed::Condensed;
 use crate::server::connection::Body;
 use crate::server::http::{Head, Payload, Response, query_value};
@@ -18,21 +18,16 @@ use crate::wire::{
 };
 
 /// Sessions of a list when the request names no limit.
-const LIST_DEFAULT: u32 = 100;
+const LIST_DEFAULT: usize = 100;
 /// Files of agents that a condensed transcript takes in, as in the existing backend.
 const CONDENSED_AGENTS_MAX: usize = 200;
 /// Sessions of a list.
-const LIST_MAX: u32 = 1000;
+const LIST_MAX: usize = 1000;
 
 impl Api {
     pub(super) fn sessions(&self, user: &User, head: &Head) -> Answer {
-        let limit = match query_value(&head.query, "limit") {
-            None => LIST_DEFAULT,
-            Some(text) => match text.parse::<u32>() {
-                Ok(limit @ 1..) => limit.min(LIST_MAX),
-                _ => return Err(refuse(400, "limit must be a positive integer")),
-            },
-        };
+        let limit = limit_of(head, LIST_DEFAULT, LIST_MAX)?;
+        let filter = self.session_filter(head)?;
         let after = match query_value(&head.query, "cursor") {
             None => None,
             Some(text) => {
@@ -42,7 +37,7 @@ impl Api {
         };
         let (sessions, next) = self
             .store
-            .sessions(user.id, after, limit)
+            .sessions(user.id, &filter, after, limit, (self.world.now)())
             .map_err(|error| Refused::Failed("Failed to list sessions", error))?;
         let next_cursor = next.map(|cursor| cursor.to_string());
         Ok(Response::json(200, &SessionsAnswer { sessions, next_cursor }))
@@ -53,7 +48,8 @@ impl Api {
             .store
             .session(user.id, id)
             .map_err(|error| Refused::Failed("Failed to get session", error))?;
-        Ok(Response::json(200, &detail.ok_or_else(session_not_found)?))
+        let detail = detail.ok_or_else(session_not_found)?;
+        Ok(Response::json(200, &self.with_figures(user, detail)?))
     }
 
     pub(super) fn delete_session(&self, user: &User, id: &str) -> Answer {

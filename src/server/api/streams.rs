@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -45,6 +45,7 @@ impl Drop for Place {
 struct Stream {
     store: Arc<Store>,
     monotonic: fn() -> Instant,
+    now: fn() -> SystemTime,
     user: i64,
     ends_at: Instant,
     /// Arrivals that were heard.
@@ -87,7 +88,7 @@ impl Api {
         let mut due = match since {
             Some(since) => self
                 .store
-                .sessions_since(user.id, since, SESSIONS_MAX)
+                .sessions_since(user.id, since, SESSIONS_MAX, (self.world.now)())
                 .map_err(|error| Refused::Failed("Failed to list sessions", error))?,
             None => Vec::new(),
         };
@@ -146,6 +147,7 @@ impl Api {
         Ok(Stream {
             store: Arc::clone(&self.store),
             monotonic: self.world.monotonic,
+            now: self.world.now,
             user: user.id,
             ends_at: (self.world.monotonic)() + STREAM_TIME_MAX,
             heard: self.store.arrivals.count(),
@@ -189,7 +191,7 @@ impl Stream {
             if told.contains(&session) {
                 continue;
             }
-            match self.store.session_entry(self.user, &session)? {
+            match self.store.session_entry(self.user, &session, (self.now)())? {
                 Some(entry) => add_session(&mut text, &entry),
                 None if kind == ArrivalKind::Gone => add_gone(&mut text, &session),
                 None => {}

@@ -4,17 +4,17 @@
 //! nothing is indexed twice or left out, wherever a step is cut off. Several may be at it at once:
 //! a step counts only when the position is still what it was.
 //!
-//! Whatever else is to be kept per line belongs into [`store_rows`] and [`forget_rows`]: it is
-//! written and made anew with the rows then.
+//! What is kept of a line is written by `rows`.
 
 use std::collections::HashSet;
 
-use rusqlite::types::{ToSql, ToSqlOutput, Value};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension};
 
+use super::rows::{self, Owner};
 use super::{Failure, Store, blocks, sessions};
 use crate::error::Result;
-use crate::server::events::{Event, Id, Usage, event};
+use crate::server::events::{Event, event};
+use crate::server::search::{LineWords, Words};
 
 /// Lines of a step, whose rows take about 5 ms to write: so long an append waits at most.
 const STEP_LINES_MAX: usize = 512;
@@ -57,7 +57,7 @@ pub struct UsageEntry {
 
 /// A file and how far it is indexed.
 struct Position {
-    session: String,
+    owner: Owner,
     indexed_line: i64,
     last_line: i64,
 }
@@ -66,7 +66,7 @@ struct Position {
 struct Batch {
     file: i64,
     position: Position,
-    events: Vec<Event>,
+    lines: Vec<(Event, LineWords)>,
     /// Of the lines.
     n_bytes: usize,
 }
@@ -93,7 +93,7 @@ impl Store {
             }
             match self.batch(file, STEP_LINES_MAX - n_lines) {
                 Ok(Some(batch)) => {
-                    n_lines += batch.events.len();
+                    n_lines += batch.lines.len();
                     n_bytes += batch.n_bytes;
                     batches.push(batch);
                 }
@@ -114,20 +114,21 @@ impl Store {
     fn batch(&self, file: i64, lines_max: usize) -> Result<Option<Batch>> {
         self.read("read lines to index", |connection| {
             let Some(position) = position(connection, file)? else { return Ok(None) };
-            let (events, n_bytes) = next_events(connection, file, &position, lines_max)?;
-            Ok((!events.is_empty()).then_some(Batch { file, position, events, n_bytes }))
+            let (lines, n_bytes) = next_lines(connection, file, &position, lines_max)?;
+            Ok((!lines.is_empty()).then_some(Batch { file, position, lines, n_bytes }))
         })
     }
 
     /// Writes rows, in one transaction, except where somebody else was faster.
     fn store_batches(&self, batches: &[Batch]) -> Result<()> {
         self.write_later("index lines", |transaction| {
-            for Batch { file, position, events, .. } in batches {
+            for Batch { file, position, lines, .. } in batches {
                 let is_same = self::position(transaction, *file)?.is_some_and(|now| {
-                    now.session == position.session && now.indexed_line == position.indexed_line
+                    now.owner == position.owner && now.indexed_line == position.indexed_line
                 });
                 if is_same {
-                    store_rows(transaction, *file, position.indexed_line + 1, events)?;
+                    let first_line = position.indexed_line + 1;
+                    rows::store(transaction, *file, &position.owner, first_line, lines)?;
                 }
             }
             Ok(())
@@ -209,7 +210,7 @@ impl Store {
     pub fn rows_from(&self, file: i64, line: i64, limit: usize) -> Result<Vec<(i64, Event)>> {
         self.read("read rows", |connection| {
             let mut rows = Vec::new();
-            each_row(connection, file, line, limit.min(ROWS_MAX), &mut |line, event| {
+            rows::each(connection, file, line, limit.min(ROWS_MAX), &mut |line, event| {
                 rows.push((line, event));
                 Ok(())
             })?;
@@ -218,7 +219,7 @@ impl Store {
     }
 
     /// The tokens of a user by day and model, or those of one session. A message that forks repeat
-    /// counts once.
+    /// counts once, in the session that had it first.
     ///
     /// # Errors
     /// When the database fails.
@@ -232,18 +233,12 @@ impl Store {
                 },
             };
             let mut statement = connection.prepare_cached(
-                "SELECT day, model, count(*), sum(input), sum(output), sum(cache_read),
-                     sum(cache_creation)
-                 FROM (
-                     SELECT min(timestamp) / 86400000000 AS day, usages.model AS model,
-                         max(input) AS input,
-                         max(output) AS output, max(cache_read) AS cache_read,
-                         max(cache_creation) AS cache_creation
-                     FROM sessions JOIN files ON session_id = sessions.id
-                     JOIN usages ON file_id = files.id
-                     WHERE user_id = ?1 AND (?2 IS NULL OR sessions.id = ?2)
-                     GROUP BY message_id)
-                 GROUP BY day, model ORDER BY day, model",
+                "SELECT timestamp / 86400000000 AS day, usages.model, count(*), sum(input),
+                     sum(output), sum(cache_read), sum(cache_creation)
+                 FROM sessions JOIN files ON session_id = sessions.id
+                 JOIN usages ON file_id = files.id
+                 WHERE sessions.user_id = ?1 AND (?2 IS NULL OR sessions.id = ?2) AND NOT is_copy
+                 GROUP BY day, usages.model ORDER BY day, usages.model",
             )?;
             let entries = statement.query_map((user, session), |row| {
                 Ok(UsageEntry {
@@ -261,208 +256,41 @@ impl Store {
     }
 }
 
-/// Hands over the rows of a file from a line on.
-pub(super) fn each_row(
-    connection: &Connection,
-    file: i64,
-    line: i64,
-    limit: usize,
-    act: &mut dyn FnMut(i64, Event) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut statement = connection.prepare_cached(
-        "SELECT line, type, role, uuid, parent_uuid, timestamp, is_error FROM messages
-         WHERE file_id = ? AND line >= ? ORDER BY line LIMIT ?",
-    )?;
-    let mut tools = connection.prepare_cached(
-        "SELECT name FROM tool_uses WHERE file_id = ? AND line = ? ORDER BY position",
-    )?;
-    let mut rows = statement.query((file, line, i64::try_from(limit)?))?;
-    while let Some(row) = rows.next()? {
-        let (line, mut event) = read_row(row)?;
-        event.tools =
-            tools.query_map((file, line), |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-        act(line, event)?;
-    }
-    Ok(())
-}
-
-/// Whether the tokens of a message are stored, at least as many.
-pub(super) fn has_usage(
-    connection: &Connection,
-    file: i64,
-    usage: &Usage,
-) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM usages WHERE file_id = ? AND message_id = ?
-                 AND input >= ? AND output >= ? AND cache_read >= ? AND cache_creation >= ?)",
-        )?
-        .query_row(
-            (
-                file,
-                &usage.message_id,
-                usage.input,
-                usage.output,
-                usage.cache_read,
-                usage.cache_creation,
-            ),
-            |row| row.get(0),
-        )
-}
-
 fn position(connection: &Connection, file: i64) -> rusqlite::Result<Option<Position>> {
     connection
         .prepare_cached(
-            "SELECT sessions.uuid, indexed_line, last_line FROM files
+            "SELECT sessions.uuid, external_id, user_id, indexed_line, last_line FROM files
              JOIN sessions ON sessions.id = session_id WHERE files.id = ?",
         )?
         .query_row([file], |row| {
-            let (session, indexed_line) = (row.get(0)?, row.get(1)?);
-            Ok(Position { session, indexed_line, last_line: row.get(2)? })
+            let (session, external_id) = (row.get(0)?, row.get(1)?);
+            let owner = Owner { session, external_id, user: row.get(2)? };
+            Ok(Position { owner, indexed_line: row.get(3)?, last_line: row.get(4)? })
         })
         .optional()
 }
 
-/// What the next lines tell, and their bytes.
-fn next_events(
+/// What the next lines tell, with their words, and their bytes.
+fn next_lines(
     connection: &Connection,
     file: i64,
     position: &Position,
     lines_max: usize,
-) -> Result<(Vec<Event>, usize), Failure> {
-    let (mut events, mut n_bytes) = (Vec::new(), 0);
+) -> Result<(Vec<(Event, LineWords)>, usize), Failure> {
+    let (mut told, mut n_bytes, mut words) = (Vec::new(), 0, Words::default());
     let mut line = position.indexed_line + 1;
-    while line <= position.last_line && events.len() < lines_max && n_bytes < STEP_BYTES_MAX {
+    while line <= position.last_line && told.len() < lines_max && n_bytes < STEP_BYTES_MAX {
         let (block, base) = blocks::block_with(connection, file, line)?;
         let text = block.text_from(line, &base)?;
         let lines = text.split_inclusive(|byte| *byte == b'\n');
-        for bytes in lines.take(lines_max - events.len()) {
-            events.push(event(&String::from_utf8_lossy(bytes.trim_ascii_end())));
+        for bytes in lines.take(lines_max - told.len()) {
+            let text = String::from_utf8_lossy(bytes.trim_ascii_end());
+            let event = event(&text);
+            let words = words.of_line(&text, &event, position.owner.user);
+            told.push((event, words));
             n_bytes += bytes.len();
             line += 1;
         }
     }
-    Ok((events, n_bytes))
-}
-
-/// Writes the rows of lines from `first_line` on in place of what is there, and the new position.
-fn store_rows(
-    transaction: &Transaction<'_>,
-    file: i64,
-    first_line: i64,
-    events: &[Event],
-) -> Result<(), Failure> {
-    let last_line = first_line + i64::try_from(events.len())? - 1;
-    forget_rows(transaction, file, first_line, last_line)?;
-    let mut message = transaction.prepare_cached(
-        "INSERT INTO messages (file_id, line, type, role, uuid, parent_uuid, timestamp, is_error)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    let mut tool = transaction.prepare_cached(
-        "INSERT INTO tool_uses (file_id, line, position, name) VALUES (?, ?, ?, ?)",
-    )?;
-    for (line, event) in (first_line..).zip(events) {
-        message.execute((
-            file,
-            line,
-            &event.kind,
-            &event.role,
-            &event.uuid,
-            &event.parent,
-            event.timestamp,
-            event.is_error,
-        ))?;
-        for (position, name) in (0_i64..).zip(&event.tools) {
-            tool.execute((file, line, position, name))?;
-        }
-        if let Some(usage) = &event.usage {
-            store_usage(transaction, file, line, event.timestamp, usage)?;
-        }
-    }
-    transaction
-        .prepare_cached("UPDATE files SET indexed_line = ? WHERE id = ?")?
-        .execute((last_line, file))?;
-    Ok(())
-}
-
-/// Makes room for rows, where the lines were indexed before.
-fn forget_rows(
-    transaction: &Transaction<'_>,
-    file: i64,
-    first_line: i64,
-    last_line: i64,
-) -> rusqlite::Result<()> {
-    for table in ["messages", "tool_uses"] {
-        transaction
-            .prepare_cached(&format!(
-                "DELETE FROM {table} WHERE file_id = ? AND line BETWEEN ? AND ?"
-            ))?
-            .execute((file, first_line, last_line))?;
-    }
-    if first_line == 1 {
-        transaction.prepare_cached("DELETE FROM usages WHERE file_id = ?")?.execute([file])?;
-    }
-    Ok(())
-}
-
-fn store_usage(
-    transaction: &Transaction<'_>,
-    file: i64,
-    line: i64,
-    timestamp: Option<i64>,
-    usage: &Usage,
-) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO usages (file_id, message_id, line, timestamp, model, input, output,
-                 cache_read, cache_creation)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (file_id, message_id) DO UPDATE SET
-                 input = max(input, excluded.input),
-                 output = max(output, excluded.output),
-                 cache_read = max(cache_read, excluded.cache_read),
-                 cache_creation = max(cache_creation, excluded.cache_creation)",
-        )?
-        .execute((
-            file,
-            &usage.message_id,
-            line,
-            timestamp,
-            &usage.model,
-            usage.input,
-            usage.output,
-            usage.cache_read,
-            usage.cache_creation,
-        ))?;
-    Ok(())
-}
-
-fn read_row(row: &Row<'_>) -> rusqlite::Result<(i64, Event)> {
-    let event = Event {
-        kind: row.get(1)?,
-        role: row.get(2)?,
-        uuid: id(row.get(3)?),
-        parent: id(row.get(4)?),
-        timestamp: row.get(5)?,
-        is_error: row.get(6)?,
-        ..Event::default()
-    };
-    Ok((row.get(0)?, event))
-}
-
-fn id(value: Value) -> Option<Id> {
-    match value {
-        Value::Blob(bytes) => bytes.try_into().ok().map(Id::Uuid),
-        Value::Text(text) => Some(Id::Text(text)),
-        _ => None,
-    }
-}
-
-impl ToSql for Id {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self {
-            Id::Uuid(bytes) => ToSqlOutput::from(bytes.as_slice()),
-            Id::Text(text) => ToSqlOutput::from(text.as_str()),
-        })
-    }
+    Ok((told, n_bytes))
 }

@@ -9,8 +9,10 @@
 //! |---|---|
 //! | `files` | lines are appended and read |
 //! | `sessions`, `links` | what else is known of a session |
+//! | `list`, `outline` | sessions in a list, and the way through one |
 //! | `blocks` | lines at rest in the database |
-//! | `index` | a row per line |
+//! | `index`, `rows` | a row per line |
+//! | `words`, `search` | which lines hold which words, and the best of them |
 //! | `merge`, `base` | small blocks become large ones, copies refer to their originals |
 //! | `wal` | the write-ahead log stays small |
 //! | `removal`, `upkeep` | removing, checking, copying |
@@ -28,14 +30,19 @@ mod files;
 mod health;
 mod index;
 mod links;
+mod list;
 mod merge;
+mod outline;
 mod removal;
+mod rows;
+mod search;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 mod wake;
 mod wal;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -49,8 +56,11 @@ pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
 pub use self::index::{Reindexed, UsageEntry};
+pub use self::list::Cursor;
 pub use self::merge::{Found, QUIET_TIME};
-pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
+pub use self::outline::Place;
+pub use self::search::{Asked, SearchCursor};
+pub use self::sessions::{Changed, Opening, SessionEvent, SessionUpdate, Stored};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
 pub use self::wake::Wake;
 use super::auth::{KeyHash, is_same};
@@ -67,11 +77,12 @@ const READERS_MAX: usize = 8;
 const PAGE_BYTES: i64 = 8192;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
+    include_str!("schema_5.sql"),
 ];
 
 /// What goes wrong within a transaction.

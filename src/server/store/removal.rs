@@ -1,7 +1,8 @@
 //! Removing so that nothing is left in the data folder.
 //!
 //! Blocks of other sessions that refer to lines of a removed one are encoded anew before: they lose
-//! nothing, and keep nothing of it. Every connection overwrites with zeros what it deletes
+//! nothing, and keep nothing of it. The index of words is written anew without those of the removed
+//! one, since what FTS5 removes stays in its pages. Every connection overwrites with zeros what it deletes
 //! (`secure_delete`); what is left then are older copies in the write-ahead log, which is emptied
 //! after each removal.
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::{ArrivalKind, BUSY_TIMEOUT, Failure, Store, lock, merge, sessions};
+use super::{ArrivalKind, BUSY_TIMEOUT, Failure, Store, lock, merge, sessions, words};
 use crate::error::{Context, Error, Result};
 
 /// How long upkeep waits for the transactions of other processes.
@@ -65,10 +66,16 @@ impl Store {
                     still_used = Some(id);
                     return Ok(false);
                 }
+                words::forget_session(transaction, id)?;
                 transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
                 Ok(true)
             })?;
-            let Some(id) = still_used else { return Ok(removed) };
+            let Some(id) = still_used else {
+                if removed {
+                    self.purge_words()?;
+                }
+                return Ok(removed);
+            };
             // New ones may come to it meanwhile, but hardly as fast as these go.
             for _ in 0..RELEASES_MAX {
                 if !merge::release_one(self, id)? {
@@ -86,9 +93,16 @@ impl Store {
     pub fn remove_user(&self, email: &str) -> Result<bool> {
         // Blocks refer to those of the same user alone: all of them go together.
         let n_gone = self.write("remove a user", |transaction| {
+            let mut sessions = transaction.prepare(
+                "SELECT sessions.id FROM sessions JOIN users ON users.id = user_id WHERE email = ?",
+            )?;
+            for session in sessions.query_map([email], |row| row.get(0))? {
+                words::forget_session(transaction, session?)?;
+            }
             Ok(transaction.execute("DELETE FROM users WHERE email = ?", [email])?)
         })?;
         if n_gone > 0 {
+            self.purge_words()?;
             self.empty_log()?;
         }
         Ok(n_gone > 0)

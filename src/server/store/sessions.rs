@@ -1,23 +1,14 @@
 //! Sessions: opening, what is known of them, their ends.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Arrival, ArrivalKind, Failure, Store, files, line_number, micros, text_time};
+use super::{Arrival, ArrivalKind, Failure, Store, files, micros, text_time};
 use crate::error::Result;
-use crate::wire::{FilePosition, GitInfo, SessionDetail, SessionEntry};
-
-/// What a list shows of sessions, and their rows.
-const ENTRIES: &str = "SELECT uuid, external_id, provider, summary, first_user_message, cwd,
-         hostname, username, first_seen, last_sync_at, last_message_at,
-         (SELECT count(*) FROM files WHERE session_id = sessions.id),
-         (SELECT coalesce(sum(last_line), 0) FROM files WHERE session_id = sessions.id),
-         id
-     FROM sessions";
+use crate::wire::{FilePosition, GitInfo, SessionDetail};
 
 /// A session to open, validated.
 #[derive(Debug, Default)]
@@ -71,29 +62,6 @@ pub enum Changed {
     Done,
     /// The user has no such session; whether others have one, nobody is told.
     NoSession,
-}
-
-/// Where a list of sessions goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor {
-    last_sync_at: i64,
-    row: i64,
-}
-
-impl Cursor {
-    const START: Cursor = Cursor { last_sync_at: i64::MAX, row: i64::MAX };
-
-    /// Reads what [`Cursor`] writes; `None` for everything else.
-    pub fn parse(text: &str) -> Option<Cursor> {
-        let (last_sync_at, row) = text.split_once('-')?;
-        Some(Cursor { last_sync_at: last_sync_at.parse().ok()?, row: row.parse().ok()? })
-    }
-}
-
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.last_sync_at, self.row)
-    }
 }
 
 /// What is known of a session beyond what its owner is told.
@@ -239,68 +207,6 @@ impl Store {
         })
     }
 
-    /// A user's sessions, the most recently synced first, from behind a cursor on, and the cursor
-    /// for those behind them.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn sessions(
-        &self,
-        user: i64,
-        after: Option<Cursor>,
-        limit: u32,
-    ) -> Result<(Vec<SessionEntry>, Option<Cursor>)> {
-        let Cursor { last_sync_at, row } = after.unwrap_or(Cursor::START);
-        self.read("list sessions", |connection| {
-            let mut statement = connection.prepare_cached(&format!(
-                "{ENTRIES} WHERE user_id = ?1 AND (last_sync_at, id) < (?2, ?3)
-                     ORDER BY last_sync_at DESC, id DESC LIMIT ?4"
-            ))?;
-            let mut end = None;
-            let entries = statement.query_map((user, last_sync_at, row, limit), |row| {
-                end = Some(Cursor { last_sync_at: row.get(9)?, row: row.get(13)? });
-                read_entry(row)
-            })?;
-            let entries: Vec<SessionEntry> = entries.collect::<rusqlite::Result<_>>()?;
-            let is_full = entries.len() == limit as usize;
-            Ok((entries, end.filter(|_| is_full)))
-        })
-    }
-
-    /// What a list shows of one of a user's sessions; `None` when there is no such session.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn session_entry(&self, user: i64, session: &str) -> Result<Option<SessionEntry>> {
-        self.read("read a session", |connection| {
-            let entry = connection
-                .prepare_cached(&format!("{ENTRIES} WHERE user_id = ? AND uuid = ?"))?
-                .query_row((user, session), read_entry);
-            Ok(entry.optional()?)
-        })
-    }
-
-    /// What a list shows of a user's sessions that were synced after `since`, the longest ago
-    /// first, so many at most.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn sessions_since(
-        &self,
-        user: i64,
-        since: SystemTime,
-        limit: u32,
-    ) -> Result<Vec<SessionEntry>> {
-        self.read("list sessions", |connection| {
-            let mut statement = connection.prepare_cached(&format!(
-                "{ENTRIES} WHERE user_id = ?1 AND last_sync_at > ?2
-                 ORDER BY last_sync_at, id LIMIT ?3"
-            ))?;
-            let entries = statement.query_map((user, micros(since), limit), read_entry)?;
-            Ok(entries.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
     /// Tells those who watch.
     pub(super) fn tell(&self, user: i64, session: &str, kind: ArrivalKind) {
         self.arrivals.add(Arrival { user, session: session.to_owned(), kind });
@@ -362,7 +268,7 @@ impl Store {
         })
     }
 
-    /// Everything about a user's session but its lines.
+    /// Everything about a user's session but its lines and figures.
     ///
     /// # Errors
     /// When the database fails.
@@ -440,26 +346,8 @@ fn git_text(git_info: Option<&GitInfo>) -> serde_json::Result<Option<String>> {
     git_info.map(serde_json::to_string).transpose()
 }
 
-fn filled(text: String) -> Option<String> {
+pub(super) fn filled(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-fn read_entry(row: &Row<'_>) -> rusqlite::Result<SessionEntry> {
-    Ok(SessionEntry {
-        id: row.get(0)?,
-        external_id: row.get(1)?,
-        provider: row.get(2)?,
-        summary: row.get(3)?,
-        first_user_message: row.get(4)?,
-        cwd: filled(row.get(5)?),
-        hostname: filled(row.get(6)?),
-        username: filled(row.get(7)?),
-        first_seen: text_time(row.get(8)?),
-        last_sync_at: text_time(row.get(9)?),
-        last_message_at: row.get::<_, Option<i64>>(10)?.map(text_time),
-        total_files: line_number(row.get(11)?),
-        total_lines: line_number(row.get(12)?),
-    })
 }
 
 /// All but the files.
@@ -481,5 +369,6 @@ fn read_detail(row: &Row<'_>) -> rusqlite::Result<SessionDetail> {
         username: filled(row.get(11)?),
         is_owner: true,
         owner_email: row.get(12)?,
+        ..SessionDetail::default()
     })
 }

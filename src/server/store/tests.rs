@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::github::Link;
 use crate::server::lines::Lines;
+use crate::server::search::SessionFilter;
 use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX, LinkEntry, LinkRequest};
 
 pub(super) struct Folder(PathBuf);
@@ -176,7 +177,11 @@ fn what_chunks_say_of_a_session() {
         ..SessionUpdate::default()
     };
     append_with(&store, user, 2, &["b"], second);
-    let entry = store.sessions(user, None, 10).unwrap().0.remove(0);
+    let entry = store
+        .sessions(user, &SessionFilter::default(), None, 10, SystemTime::now())
+        .unwrap()
+        .0
+        .remove(0);
     assert_eq!(entry.summary.as_deref(), Some("one"));
     assert_eq!(entry.first_user_message.as_deref(), Some("hello"));
     assert_eq!(entry.last_message_at.as_deref(), Some("1970-01-01T00:00:20Z"));
@@ -186,7 +191,11 @@ fn what_chunks_say_of_a_session() {
         ..SessionUpdate::default()
     };
     append_with(&store, user, 3, &["c"], cleared);
-    let entry = store.sessions(user, None, 10).unwrap().0.remove(0);
+    let entry = store
+        .sessions(user, &SessionFilter::default(), None, 10, SystemTime::now())
+        .unwrap()
+        .0
+        .remove(0);
     assert_eq!(entry.summary.as_deref(), Some(""));
     assert_eq!(entry.last_message_at.as_deref(), Some("1970-01-01T00:00:30Z"));
     assert_eq!((entry.total_files, entry.total_lines), (1, 3));
