@@ -64,6 +64,7 @@ fn search(browser: &Browser) {
     upload_tools(&stage);
     let mut tab = Tab::new(browser, &stage.origin());
     tab.open("/");
+    tab.wait("document.querySelectorAll('a.session').length === 2");
     tab.press("/");
     tab.wait("document.activeElement.id === 'search'");
     tab.type_text("part_301");
@@ -74,8 +75,8 @@ fn search(browser: &Browser) {
     tab.wait("location.hash === '#L301' && document.querySelector('.here')");
     let place = "(() => { const box = document.querySelector('.here').getBoundingClientRect(); return box.top >= 0 && box.top < innerHeight / 2; })()";
     tab.wait(place);
-    tab.open("/?q=project%3Aproject%20tool%3ABash");
-    tab.wait("document.querySelectorAll('a.session').length > 0");
+    tab.open("/?q=project%3Ar%20tool%3ABash%20cat");
+    tab.wait("document.querySelector('a.hit')");
     tab.check();
     tab.open("/?q=after%3Anonsense");
     tab.wait("!document.querySelector('.problem').hidden");

@@ -7,6 +7,8 @@ import { ago, brief, bytes, day, moment, plural } from "./format.js";
 const ROWS = 60;
 const HITS = 30;
 const TYPING_PAUSE = 160;
+// Filters that are for lines alone.
+const LINE_FILTER = /(?:^|\s)-?(?:tool|role):/;
 const LIVE_TIME = 2 * 60 * 1000;
 
 /// Shows the list; returns what ends that.
@@ -23,7 +25,9 @@ class ListPage {
     this.box = box;
     this.rows = new Map();
     this.ends = [];
-    this.round = 0;
+    // What the stream told before the list was there.
+    this.early = [];
+    this.isLoaded = false;
   }
 
   open() {
@@ -46,17 +50,9 @@ class ListPage {
     const clock = setInterval(() => this.tick(), 20000);
     this.ends.push(() => clearInterval(clock));
     this.load();
-    let wasOpen = false;
-    const end = follow(
-      () => address("/stream"),
-      { session: (entry) => this.arrived(entry) },
-      (isOpen) => {
-        // What happened while nobody listened.
-        if (isOpen && wasOpen === null && !this.query) this.refresh();
-        wasOpen = isOpen ? true : null;
-      },
-    );
-    this.ends.push(end);
+    // From the newest that is known on: nothing is missed between the list and the stream.
+    this.newest = new Date(Date.now() - LIVE_TIME).toISOString();
+    this.ends.push(follow(() => address("/stream", { since: this.newest }), { session: (entry) => this.arrived(entry), gone: ({ id }) => this.gone(id) }));
   }
 
   close() {
@@ -80,14 +76,20 @@ class ListPage {
     const { query } = this;
     this.cursor = null;
     this.main.setAttribute("aria-busy", "true");
-    const lines = query ? get("/search", { q: query, limit: HITS }, signal) : null;
-    lines?.catch(() => {});
+    const isForLines = LINE_FILTER.test(query);
+    const [sessions, lines] = await Promise.allSettled([
+      isForLines ? { sessions: [] } : get("/sessions", { q: query, limit: ROWS }, signal),
+      query ? get("/search", { q: query, limit: HITS }, signal) : null,
+    ]);
     try {
-      const answer = await get("/sessions", { q: query, limit: ROWS }, signal);
+      if (sessions.reason ?? lines.reason) throw sessions.reason ?? lines.reason;
+      const answer = sessions.value;
       this.rows.clear();
       this.list.replaceChildren();
       this.add(answer);
-      const found = lines ? await lines : null;
+      this.isLoaded = true;
+      for (const entry of this.early.splice(0)) this.arrived(entry);
+      const found = lines.value ?? null;
       this.showHits(found, query);
       this.tell(null);
       if (!answer.sessions.length && !found?.hits.length) this.list.append(nothing(query));
@@ -118,15 +120,14 @@ class ListPage {
     this.isLoading = false;
   }
 
-  /// What changed while the connection was broken: the first page again.
-  async refresh() {
-    try {
-      const { sessions } = await get("/sessions", { limit: ROWS });
-      if (this.query || this.isClosed) return;
-      for (const entry of sessions.reverse()) this.arrived(entry);
-    } catch {
-      // The stream says again when it is open.
-    }
+  /// A session was deleted.
+  gone(id) {
+    const known = this.rows.get(id);
+    if (!known) return;
+    const section = known.node.closest("section");
+    known.node.remove();
+    this.rows.delete(id);
+    if (section && !section.querySelector("li")) section.remove();
   }
 
   add({ sessions, next_cursor }) {
@@ -153,6 +154,12 @@ class ListPage {
 
   /// A session has changed: in its row, or in a new one at the top.
   arrived(entry) {
+    if (entry.last_sync_at > this.newest) this.newest = entry.last_sync_at;
+    if (!this.isLoaded) {
+      // The list comes, and this on top of it.
+      this.early.push(entry);
+      return;
+    }
     const known = this.rows.get(entry.id);
     if (known) {
       fill(known.link, entry);

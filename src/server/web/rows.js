@@ -47,7 +47,7 @@ export class Rows {
     const [first, last] = [events[0].line, events.at(-1).line];
     const name = `${plural(events.length, "further line")}`;
     const kinds = [...new Set(events.map((event) => event.label))].slice(0, 4).join(", ");
-    const fold = el("details", { class: "others" }, el("summary", {}, el("span", {}, name), el("span", { class: "hint" }, flat(kinds))));
+    const fold = el("details", { class: "others" }, el("summary", {}, el("span", {}, name), " ", el("span", { class: "hint" }, flat(kinds))));
     const open = () => {
       if (fold.childElementCount > 1) return;
       for (const event of events) fold.append(this.other(event));
@@ -229,7 +229,7 @@ function rawNode(raw) {
 
 /// A fold whose content is made when it is opened.
 function folded(name, hint, content, kind = "") {
-  const fold = el("details", { class: `fold ${kind}` }, el("summary", {}, name, hint ? el("span", { class: "hint" }, hint) : null));
+  const fold = el("details", { class: `fold ${kind}` }, el("summary", {}, name, " ", hint ? el("span", { class: "hint" }, hint) : null));
   fold.addEventListener("toggle", () => fold.open && fold.childElementCount === 1 && fold.append(el("div", { class: "text" }, content())));
   return fold;
 }

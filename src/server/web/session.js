@@ -5,11 +5,13 @@ import { actions } from "./dialogs.js";
 import { announce, button, el, flat, shown } from "./dom.js";
 import { joined, read, word } from "./events.js";
 import { ago, brief, count, duration, moment, money, plural } from "./format.js";
-import { Transcript } from "./transcript.js";
+import { CHUNK_LINES, Transcript } from "./transcript.js";
 
 // Pixels from the end within which the reader is taken along.
 const END_NEAR = 120;
-const FIRST_LINES = 120;
+// Pixels from the top within which the line that was gone to is the one that is read.
+const MARKED_NEAR = 60;
+const FIRST_LINES = 3 * CHUNK_LINES;
 const AGENT_PROMPTS_MAX = 50;
 
 /// Shows a session; returns what ends that.
@@ -36,7 +38,7 @@ class SessionPage {
   async open() {
     this.main.replaceChildren(el("p", { class: "loading" }, "Loading…"));
     // Both are asked for at once: what is shown first waits for neither.
-    const from = Math.max(1, this.line - ((this.line - 1) % 60));
+    const from = Math.max(1, this.line - ((this.line - 1) % CHUNK_LINES));
     const parameters = { file: this.wanted, from, limit: FIRST_LINES };
     const path = `/sessions/${encodeURIComponent(this.id)}`;
     const first = get(`${path}/events`, parameters);
@@ -82,7 +84,7 @@ class SessionPage {
       { class: "jumps", role: "group", "aria-label": "Jump" },
       button("↑ Prompt", () => this.prompt(-1), { title: "Previous prompt (k)", id: "previous" }),
       button("↓ Prompt", () => this.prompt(1), { title: "Next prompt (j)", id: "next" }),
-      (this.errors = button("Error", () => this.jump(this.marks?.errors, 1), { title: "Next error (e)", hidden: true })),
+      (this.errors = button("Error", () => this.error(), { title: "Next error (e)", hidden: true })),
       button("Start", () => this.goTo(1), { title: "First line (g)" }),
       button("End", () => this.toEnd(), { title: "Last line (G)" }),
     );
@@ -230,17 +232,23 @@ class SessionPage {
 
   /// Goes to the next or previous prompt.
   prompt(direction) {
-    this.jump(this.marks?.prompts ?? this.drawnPrompts(), direction);
+    this.jump(this.known("prompts", ".is-prompt"), direction);
   }
 
-  /// Those that are drawn, as long as the server does not know all.
-  drawnPrompts() {
-    return [...this.host.querySelectorAll(":scope > .chunk > .row.is-prompt")].map((row) => Number(row.dataset.line));
+  /// Lines that the server has marked, and those that are drawn: its index may be behind.
+  known(name, kind) {
+    const rows = this.host.querySelectorAll(`:scope > .chunk > .row${kind}`);
+    const drawn = [...rows].map((row) => Number(row.dataset.line));
+    return [...new Set([...(this.marks?.[name] ?? []), ...drawn])].sort((a, b) => a - b);
+  }
+
+  error() {
+    this.jump(this.known("errors", ":has(.failed, .problem)"), 1);
   }
 
   jump(lines, direction) {
     if (!lines?.length) return;
-    const here = this.jumped && Math.abs(scrollY - this.jumpedAt) < 4 ? this.jumped : this.current();
+    const here = this.marked() ?? this.current();
     const next = direction > 0 ? lines.find((line) => line > here) : lines.findLast((line) => line < here);
     if (next === undefined) {
       announce(direction > 0 ? "This was the last one" : "This was the first one");
@@ -248,10 +256,15 @@ class SessionPage {
     }
     announce(`Line ${next}, ${lines.indexOf(next) + 1} of ${lines.length}`);
     this.line = next;
-    this.goTo(next).then(() => {
-      this.jumped = next;
-      this.jumpedAt = scrollY;
-    });
+    this.goTo(next);
+  }
+
+  /// The line that was gone to, as long as it is at the top.
+  marked() {
+    const marked = this.host.querySelector(".here");
+    const distance = marked ? marked.getBoundingClientRect().top - this.topOfView() : Infinity;
+    if (Math.abs(distance) > MARKED_NEAR) return null;
+    return Number(marked.dataset.line ?? marked.closest(".row").dataset.line);
   }
 
   async outline() {
@@ -335,7 +348,7 @@ class SessionPage {
     const acts = {
       j: () => this.prompt(1),
       k: () => this.prompt(-1),
-      e: () => this.jump(this.marks?.errors, 1),
+      e: () => this.error(),
       g: () => scrollTo({ top: 0, behavior: "instant" }),
       G: () => this.toEnd(),
     };

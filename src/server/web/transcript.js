@@ -9,10 +9,12 @@ import { plural } from "./format.js";
 import { Rows } from "./rows.js";
 
 // Lines of a chunk, and of a request.
-const CHUNK_LINES = 60;
+export const CHUNK_LINES = 40;
 const REQUEST_LINES_MAX = 480;
 // Drawn chunks that are kept although they are far away.
 const FAR_CHUNKS_MAX = 12;
+// Milliseconds of a frame that go into drawing.
+const FRAME_SHARE = 6;
 // Pixels around the view within which everything is drawn.
 const MARGIN = 1600;
 const LINE_HEIGHT_GUESS = 40;
@@ -34,6 +36,8 @@ export class Transcript {
     this.results = new Map();
     this.agents = new Set();
     this.far = new Set();
+    // Chunks that are read and wait to be drawn.
+    this.due = new Set();
     this.abort = new AbortController();
     this.seen = new IntersectionObserver((entries) => this.look(entries), { rootMargin: `${MARGIN}px 0px` });
     this.sized = new ResizeObserver((entries) => this.page.resized(entries));
@@ -71,6 +75,7 @@ export class Transcript {
   /// Forgets everything.
   close() {
     this.abort.abort();
+    cancelAnimationFrame(this.drawing);
     this.seen.disconnect();
     this.sized.disconnect();
     for (const agent of this.agents) agent.close();
@@ -90,7 +95,7 @@ export class Transcript {
     for (const chunk of this.chunks) {
       if (!chunk.near) continue;
       if (chunk.state === "empty") this.load(chunk);
-      else if (chunk.state === "read") this.draw(chunk);
+      else if (chunk.state === "read") this.drawSoon(chunk);
     }
     this.forget();
   }
@@ -129,6 +134,7 @@ export class Transcript {
       }
     } catch (error) {
       if (error.name === "AbortError") return;
+      if (!error.isAnswer) throw error;
       for (const chunk of wanted) if (chunk.state === "loading") this.fail(chunk, error);
     }
   }
@@ -139,7 +145,10 @@ export class Transcript {
     const limit = Math.min(to - from + 1, REQUEST_LINES_MAX);
     const first = this.first?.from === from ? this.first.answer : null;
     this.first = null;
-    const answer = await (first ?? this.ask(from, limit));
+    const answer = await (first ?? this.ask(from, limit)).catch((error) => {
+      error.isAnswer = true;
+      throw error;
+    });
     for (const { line, raw } of answer.events) {
       const chunk = this.chunkOf(line);
       if (chunk.state === "loading") chunk.events.push(read(line, raw));
@@ -171,12 +180,31 @@ export class Transcript {
   arrived(chunk) {
     chunk.state = "read";
     this.note(chunk.events);
-    this.page.keep(() => {
-      if (chunk.near || chunk.isWanted) this.draw(chunk);
-    });
+    // What is waited for is drawn at once, the rest without holding up a frame.
+    if (chunk.isWanted || (chunk.near && !this.isMarked)) this.page.keep(() => this.draw(chunk));
+    else if (chunk.near) this.drawSoon(chunk);
     chunk.ready?.();
     // It may have grown meanwhile.
     if (chunk.state !== "empty") this.complete(chunk);
+  }
+
+  /// Draws chunks one after the other, as many in a frame as fit.
+  drawSoon(chunk) {
+    this.due.add(chunk);
+    this.drawing ||= requestAnimationFrame(() => this.drawDue());
+  }
+
+  drawDue() {
+    this.drawing = 0;
+    const end = performance.now() + FRAME_SHARE;
+    this.page.keep(() => {
+      for (const chunk of this.due) {
+        this.due.delete(chunk);
+        if (chunk.state === "read" && chunk.near) this.draw(chunk);
+        if (performance.now() > end) break;
+      }
+    });
+    if (this.due.size) this.drawing = requestAnimationFrame(() => this.drawDue());
   }
 
   /// Fetches what a chunk lacks at its end.
