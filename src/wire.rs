@@ -566,6 +566,12 @@ pub struct SessionEntry {
     pub live: bool,
     /// Tokens of all kinds. Each message of the API counts once, in the session that had it first.
     pub tokens: u64,
+    /// Its owner has put it aside.
+    #[serde(default)]
+    pub archived: bool,
+    /// Whose it is, where somebody else has shared it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_by: Option<String>,
 }
 
 /// Answer of `GET /sessions/{id}`. Times are RFC 3339.

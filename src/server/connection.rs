@@ -25,6 +25,9 @@ const PIECE_BYTES: usize = 256 << 10;
 /// How much of a head is read at once.
 const HEAD_PIECE_BYTES: usize = 16 << 10;
 
+/// Streams that read the database at once; each needs about a hundred microseconds.
+const STREAM_READERS_MAX: u64 = 2;
+
 /// What all connections share.
 #[derive(Debug)]
 pub struct Surroundings {
@@ -42,6 +45,8 @@ pub struct Surroundings {
     pub large_bodies: Gate,
     /// Answers that go on as long as somebody listens.
     pub streams: AtomicU64,
+    /// Lets few of them read the database at once: an append wakes all.
+    pub stream_readers: Gate,
 }
 
 impl Surroundings {
@@ -53,6 +58,7 @@ impl Surroundings {
             metrics: Metrics::default(),
             large_bodies: Gate::new(settings.large_bodies_max),
             streams: AtomicU64::new(0),
+            stream_readers: Gate::new(STREAM_READERS_MAX),
             settings,
             bodies_bytes: AtomicUsize::new(0),
         }
@@ -161,6 +167,8 @@ impl<'a> Connection<'a> {
             }
             Payload::Endless(pieces) if with_body => {
                 self.write(&first).context(what)?;
+                // It may take long, and the next request is far away.
+                self.buffer.shrink_to_fit();
                 self.send_chunks(pieces)
             }
             _ => self.write(&first).context(what).map(|()| 0),

@@ -13,6 +13,7 @@ mod owner;
 mod pages;
 mod search;
 mod sessions;
+mod shares;
 mod stats;
 mod streams;
 mod sync;
@@ -80,6 +81,10 @@ enum Route {
     Summary(String),
     Stream,
     LineStream(String),
+    Shares(String),
+    Share(String, String),
+    Archive(String),
+    Export(String),
     Search,
     Stats,
     Status,
@@ -176,7 +181,10 @@ impl Api {
         if matches!(route, Route::Validate) {
             self.take(Kind::Validate, Who::at(caller.address))?;
         }
-        let user = self.user(head, caller)?;
+        let user = match query_value(&head.query, "share") {
+            Some(token) => self.guest(&token, route, head)?,
+            None => self.user(head, caller)?,
+        };
         if let Some(kind) = route.kind() {
             self.take(kind, Who::User(user.id))?;
         }
@@ -199,6 +207,11 @@ impl Api {
             Route::Summary(id) => self.summary(&user, id, body),
             Route::Stream => self.stream(&user, head),
             Route::LineStream(id) => self.line_stream(&user, id, head),
+            Route::Shares(id) if head.method == "GET" => self.shares(&user, id),
+            Route::Shares(id) => self.share(&user, id, body),
+            Route::Share(id, share) => self.unshare(&user, id, share),
+            Route::Archive(id) => self.archive(&user, id, body),
+            Route::Export(id) => self.export(&user, id, head),
             Route::Search => self.search(&user, head),
             Route::Stats => self.stats(&user, head),
             Route::Status => self.status(&user),
@@ -273,6 +286,16 @@ impl Api {
         Ok(user)
     }
 
+    /// Who holds a link, and may ask this.
+    fn guest(&self, token: &str, route: &Route, head: &Head) -> Result<User, Refused> {
+        let guest = self
+            .store
+            .guest(&hash(token), (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to look the link up", error))?;
+        let guest = guest.filter(|_| route.is_for_guests() && head.method == "GET");
+        guest.ok_or_else(|| refuse(404, "The link leads nowhere, or no more"))
+    }
+
     /// Whose browser this is.
     fn browser_user(&self, head: &Head) -> Result<Option<User>, Refused> {
         let Some(token) = browser::token(head) else { return Ok(None) };
@@ -309,6 +332,10 @@ impl Route {
             Route::Summary(_) => "/api/v1/sessions/{id}/summary",
             Route::Stream => "/api/v1/stream",
             Route::LineStream(_) => "/api/v1/sessions/{id}/stream",
+            Route::Shares(_) => "/api/v1/sessions/{id}/shares",
+            Route::Share(..) => "/api/v1/sessions/{id}/shares/{share}",
+            Route::Archive(_) => "/api/v1/sessions/{id}/archive",
+            Route::Export(_) => "/api/v1/sessions/{id}/export",
             Route::DeviceCode => "/auth/device/code",
             Route::DeviceToken => "/auth/device/token",
             Route::SignIn => "/auth/login",
@@ -317,6 +344,7 @@ impl Route {
             Route::Style => "/assets/account.css",
             Route::Shell(Page::List) => "/",
             Route::Shell(Page::Session) => "/sessions/{id}",
+            Route::Shell(Page::Shared) => "/s/{token}",
             Route::Shell(Page::Stats) => "/stats",
             Route::Shell(Page::Status) => "/status",
             Route::Asset(..) => "/assets/{version}/{name}",
@@ -328,9 +356,25 @@ impl Route {
         match self {
             Route::Init | Route::Chunk | Route::Event => Some(Kind::Sync),
             Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
-            Route::Stream | Route::LineStream(_) => Some(Kind::Read),
+            Route::Stream | Route::LineStream(_) | Route::Export(_) => Some(Kind::Read),
             _ => None,
         }
+    }
+
+    /// True for what may be asked with a link.
+    fn is_for_guests(&self) -> bool {
+        matches!(
+            self,
+            Route::Sessions
+                | Route::Session(_)
+                | Route::Files(_)
+                | Route::Download(_)
+                | Route::Condensed(_)
+                | Route::Events(_)
+                | Route::Outline(_)
+                | Route::Export(_)
+                | Route::LineStream(_)
+        )
     }
 
     /// True for what people see.
@@ -343,7 +387,9 @@ impl Route {
         match self {
             Route::Init | Route::Chunk | Route::Event => &["POST"],
             Route::DeviceCode | Route::DeviceToken | Route::SignOut => &["POST"],
-            Route::Links(_) | Route::SignIn | Route::Device => &["GET", "POST"],
+            Route::Archive(_) => &["POST"],
+            Route::Share(..) => &["DELETE"],
+            Route::Links(_) | Route::Shares(_) | Route::SignIn | Route::Device => &["GET", "POST"],
             Route::Summary(_) => &["PATCH"],
             Route::Session(_) => &["GET", "DELETE"],
             _ => &["GET"],
@@ -367,6 +413,7 @@ fn route(path: &str) -> Option<Route> {
         ["auth", "device", "token"] => return Some(Route::DeviceToken),
         ["assets", "account.css"] => return Some(Route::Style),
         [""] => return Some(Route::Shell(Page::List)),
+        ["s", token] if !token.is_empty() => return Some(Route::Shell(Page::Shared)),
         ["stats"] => return Some(Route::Shell(Page::Stats)),
         ["status"] => return Some(Route::Shell(Page::Status)),
         ["sessions", id] if !id.is_empty() => return Some(Route::Shell(Page::Session)),
@@ -397,6 +444,10 @@ fn route(path: &str) -> Option<Route> {
         ["sessions", id, "github-links"] => Some(Route::Links(id.into())),
         ["stream"] => Some(Route::Stream),
         ["sessions", id, "stream"] => Some(Route::LineStream(id.into())),
+        ["sessions", id, "shares"] => Some(Route::Shares(id.into())),
+        ["sessions", id, "shares", share] => Some(Route::Share(id.into(), share.into())),
+        ["sessions", id, "archive"] => Some(Route::Archive(id.into())),
+        ["sessions", id, "export"] => Some(Route::Export(id.into())),
         ["sessions", id, "summary"] => Some(Route::Summary(id.into())),
         _ => None,
     }

@@ -71,13 +71,18 @@ impl Api {
     pub(super) fn download(&self, user: &User, id: &str, head: &Head) -> Answer {
         let name = query_value(&head.query, "file_name").filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| refuse(400, "Missing file_name query parameter"))?;
+        self.download_file(user, id, &name, head)
+    }
+
+    /// A file, or the part of it that is wanted.
+    pub(super) fn download_file(&self, user: &User, id: &str, name: &str, head: &Head) -> Answer {
         let download = self
             .store
-            .download(user.id, id, &name)
+            .download(user.id, id, name)
             .map_err(|error| Refused::Failed("Failed to read file", error))?
             .ok_or_else(session_not_found)?
             .ok_or_else(|| refuse(404, "File not found"))?;
-        let disposition = format!("attachment; filename=\"{}\"", harmless_name(&name));
+        let disposition = format!("attachment; filename=\"{}\"", harmless_name(name));
         let mut headers = vec![
             ("Content-Type", "text/plain; charset=utf-8".into()),
             ("Content-Disposition", disposition),
@@ -223,7 +228,7 @@ fn repository(url: &str) -> Option<String> {
 }
 
 /// A name that fits between quotes in a header and is one file in any folder.
-fn harmless_name(name: &str) -> String {
+pub(super) fn harmless_name(name: &str) -> String {
     let harmless = |c: char| matches!(c, ' '..='~') && !matches!(c, '/' | '\\' | '"');
     name.chars().map(|c| if harmless(c) { c } else { '_' }).collect()
 }

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::de::IgnoredAny;
 use serde_json::json;
 
+use super::events::raw;
 use super::sessions::transcript_of;
 use super::{Answer, Api, Refused, refuse, session_not_found};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::connection::Surroundings;
+use crate::server::gate::Pass;
 use crate::server::http::{Head, Payload, Pieces, Response, query_value};
 use crate::server::store::{Arrival, ArrivalKind, Heard, Store, User};
 use crate::time::parse_rfc3339;
@@ -29,6 +30,8 @@ const SESSIONS_INTERVAL: Duration = Duration::from_millis(50);
 const STREAM_TIME_MAX: Duration = Duration::from_secs(10 * 60);
 /// Sessions that are told at once to who comes back.
 const SESSIONS_MAX: u32 = 1000;
+/// Until it is a stream's turn to read the database.
+const READ_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a browser waits before it comes again.
 const RETRY_MS: u64 = 500;
 
@@ -44,13 +47,13 @@ impl Drop for Place {
 /// What all streams have.
 struct Stream {
     store: Arc<Store>,
-    monotonic: fn() -> Instant,
     now: fn() -> SystemTime,
+    monotonic: fn() -> Instant,
     user: i64,
     ends_at: Instant,
     /// Arrivals that were heard.
     heard: u64,
-    _place: Place,
+    place: Place,
 }
 
 /// What a stream waited for.
@@ -146,12 +149,12 @@ impl Api {
         }
         Ok(Stream {
             store: Arc::clone(&self.store),
-            monotonic: self.world.monotonic,
             now: self.world.now,
+            monotonic: self.world.monotonic,
             user: user.id,
             ends_at: (self.world.monotonic)() + STREAM_TIME_MAX,
             heard: self.store.arrivals.count(),
-            _place: place,
+            place,
         })
     }
 }
@@ -170,6 +173,12 @@ impl Stream {
         }
     }
 
+    /// Leave to read the database.
+    fn reading(surroundings: &Surroundings) -> Result<Pass<'_>> {
+        let pass = surroundings.stream_readers.enter(READ_TIME_MAX);
+        pass.ok_or_else(|| Error::new("read what is new: others read all the time"))
+    }
+
     /// The sessions that have changed meanwhile, each once.
     fn next_sessions(&mut self) -> Result<Option<Vec<u8>>> {
         let user = self.user;
@@ -185,6 +194,8 @@ impl Stream {
             news.extend(more);
             self.heard = heard;
         }
+        let surroundings = Arc::clone(&self.place.0);
+        let _reading = Stream::reading(&surroundings)?;
         let mut told = Vec::new();
         let mut text = String::new();
         for Arrival { session, kind, .. } in news.into_iter().rev() {
@@ -205,6 +216,8 @@ impl Stream {
 impl LineStream {
     fn next(&mut self) -> Result<Option<Vec<u8>>> {
         let LineStream { stream, session, file_name, .. } = self;
+        let surroundings = Arc::clone(&stream.place.0);
+        let reading = Stream::reading(&surroundings)?;
         let Some(download) = stream.store.download(stream.user, session, file_name)? else {
             // It is deleted, or not theirs any more.
             return Ok(None);
@@ -217,6 +230,7 @@ impl LineStream {
             self.line = next;
             return Ok(Some(text));
         }
+        drop(reading);
         let news = match stream.wait(|arrival| arrival.session == *session) {
             Waited::Over => return Ok(None),
             Waited::Nothing => return Ok(Some(heartbeat())),
@@ -234,6 +248,7 @@ impl LineStream {
             .iter()
             .any(|arrival| matches!(&arrival.kind, ArrivalKind::Lines(of) if of != file_name));
         if has_others {
+            let _reading = Stream::reading(&surroundings)?;
             let files = stream.store.files(stream.user, session)?.unwrap_or_default();
             for file in files.iter().filter(|file| file.file_name != *file_name) {
                 if is_of_news(&file.file_name) {
@@ -298,20 +313,13 @@ fn json_text(value: &impl serde::Serialize) -> String {
 /// Lines as events, the first with this number.
 fn told_lines(lines: &[u8], first: i64) -> Vec<u8> {
     let mut text = String::with_capacity(lines.len() + lines.len() / 8);
-    let lines = String::from_utf8_lossy(lines);
-    for (index, line) in lines.split_terminator('\n').enumerate() {
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
+    for (index, line) in lines.split(|byte| *byte == b'\n').enumerate() {
         let number = first + index as i64;
-        let data = format!("{{\"line\":{number},\"raw\":{}}}", raw(line));
+        // What would end a line of a stream is white space in JSON.
+        let raw = raw(line).get().replace('\r', " ");
+        let data = format!("{{\"line\":{number},\"raw\":{raw}}}");
         add_event(&mut text, "line", Some(&number.to_string()), &data);
     }
     text.into_bytes()
-}
-
-/// A line as a JSON value: itself, or a string where it is none. What would end a line of a stream
-/// is white space in JSON.
-fn raw(line: &str) -> String {
-    match serde_json::from_str::<IgnoredAny>(line) {
-        Ok(_) => line.replace('\r', " "),
-        Err(_) => serde_json::Value::from(line).to_string(),
-    }
 }

@@ -10,8 +10,11 @@
 //! Names become paths by [`crate::files::place`], which leads nowhere else. One block of lines is
 //! in memory at a time. Nothing is replaced.
 
+mod exporter;
 mod html;
+mod markdown;
 
+pub use self::exporter::{Exporter, Format};
 pub use self::html::escaped;
 
 use std::fs;
@@ -99,9 +102,13 @@ fn export_session(
         let path = below.join("files").join(place(&file.file_name));
         let Some(download) = opened(store, session, file)? else { continue };
         written(folder, &path, |out| {
-            each_block(store, download, &mut |_, text| {
-                out.write_all(text).context(|| "write".into())
-            })
+            let mut line = 1;
+            while line <= download.last_line {
+                let (text, next) = block(store, download, line)?;
+                out.write_all(&text).context(|| "write".into())?;
+                line = next;
+            }
+            Ok(())
         })?;
         exported.files += 1;
         exported.bytes += download.bytes;
@@ -119,49 +126,27 @@ fn page(
     detail: &SessionDetail,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let what = || "write".into();
-    html::begin(out, detail).context(what)?;
-    // The conversation comes before what its helpers said.
-    let (main, others): (Vec<&FileEntry>, Vec<&FileEntry>) =
-        detail.files.iter().partition(|file| file.file_type == crate::wire::TYPE_TRANSCRIPT);
-    for (index, file) in main.into_iter().chain(others).enumerate() {
-        let Some(download) = opened(store, session, file)? else { continue };
-        html::begin_file(out, index, file).context(what)?;
-        let mut fold = html::Fold::default();
-        each_block(store, download, &mut |first, text| {
-            let lines = text.split_inclusive(|byte| *byte == b'\n');
-            (first..).zip(lines).try_for_each(|(number, line)| {
-                html::line(out, &mut fold, (index, number), line.trim_ascii_end()).context(what)
-            })
-        })?;
-        html::end_file(out, fold).context(what)?;
+    let mut exporter = Exporter::new(session.user, detail.clone(), Format::Html);
+    while let Some(piece) = exporter.next(store)? {
+        out.write_all(&piece).context(|| "write".into())?;
     }
-    html::end(out).context(what)
+    Ok(())
 }
 
 fn opened(store: &Store, session: &Stored, file: &FileEntry) -> Result<Option<Download>> {
     Ok(store.download(session.user, &session.id, &file.file_name)?.flatten())
 }
 
-/// Hands over the lines of a file, one block at a time, with the number of the first.
-fn each_block(
-    store: &Store,
-    download: Download,
-    act: &mut dyn FnMut(i64, &[u8]) -> Result<()>,
-) -> Result<()> {
-    let mut line = 1;
-    while line <= download.last_line {
-        let (text, next) = store.lines_from(download.file, line)?;
-        // Lines may have come since the file was opened, in the same block.
+/// The lines of a block of a file from `line` on, and the number of the line behind them.
+fn block(store: &Store, download: Download, line: i64) -> Result<(Vec<u8>, i64)> {
+    let (mut text, next) = store.lines_from(download.file, line)?;
+    // Lines may have come since the file was opened, in the same block.
+    if next > download.last_line + 1 {
         let wanted = usize::try_from(download.last_line + 1 - line).unwrap_or(0);
-        let end = match next <= download.last_line + 1 {
-            true => text.len(),
-            false => memchr::memchr_iter(b'\n', &text).nth(wanted - 1).map_or(0, |at| at + 1),
-        };
-        act(line, &text[..end])?;
-        line = next;
+        let end = memchr::memchr_iter(b'\n', &text).nth(wanted - 1).map_or(0, |at| at + 1);
+        text.truncate(end);
     }
-    Ok(())
+    Ok((text, next))
 }
 
 /// Writes a new file below the folder.

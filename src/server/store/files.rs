@@ -97,31 +97,31 @@ impl Store {
         Ok(appended)
     }
 
-    /// The files of a user's session; `None` when there is no such session.
+    /// The files of a session that a reader may read; `None` when there is none.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn files(&self, user: i64, session: &str) -> Result<Option<Vec<FileEntry>>> {
+    pub fn files(&self, reader: i64, session: &str) -> Result<Option<Vec<FileEntry>>> {
         self.read("list files", |connection| {
-            let Some((session, _)) = sessions::owned(connection, user, session)? else {
+            let Some(session) = sessions::readable(connection, reader, session)? else {
                 return Ok(None);
             };
             Ok(Some(entries(connection, session)?))
         })
     }
 
-    /// Opens a file of a user's session. The outer `None` means no session, the inner one no file.
+    /// Opens a file of a session that a reader may read. The outer `None` means no session, the inner one no file.
     ///
     /// # Errors
     /// When the database fails.
     pub fn download(
         &self,
-        user: i64,
+        reader: i64,
         session: &str,
         name: &str,
     ) -> Result<Option<Option<Download>>> {
         self.read("open a file", |connection| {
-            let Some((session, _)) = sessions::owned(connection, user, session)? else {
+            let Some(session) = sessions::readable(connection, reader, session)? else {
                 return Ok(None);
             };
             let file = connection

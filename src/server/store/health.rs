@@ -54,10 +54,12 @@ impl Trouble {
                     _ => {}
                 }
             }
-            if let Some(error) = error.downcast_ref::<io::Error>()
-                && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            {
-                return Trouble::Full;
+            match error.downcast_ref().map(io::Error::kind) {
+                Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                    return Trouble::Full;
+                }
+                Some(io::ErrorKind::ResourceBusy) => return Trouble::Busy,
+                _ => {}
             }
             cause = error.source();
         }
@@ -234,6 +236,8 @@ mod tests {
         assert_eq!(Trouble::of(&Error::new("database or disk is full")), Trouble::Other);
         let full = Error::new("x").caused_by(io::Error::from(io::ErrorKind::StorageFull));
         assert_eq!(Trouble::of(&Error::new("y").caused_by(full)), Trouble::Full);
+        let error = Error::new("append lines").caused_by(super::super::wal::full());
+        assert_eq!(Trouble::of(&error), Trouble::Busy);
     }
 
     #[test]

@@ -61,13 +61,13 @@ impl Store {
         })
     }
 
-    /// The links of a user's session, the oldest first; `None` when there is no such session.
+    /// The links of a session that a reader may read, the oldest first; `None` when there is none.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn links(&self, user: i64, session: &str) -> Result<Option<Vec<LinkEntry>>> {
+    pub fn links(&self, reader: i64, session: &str) -> Result<Option<Vec<LinkEntry>>> {
         self.read("list links", |connection| {
-            let Some((id, _)) = sessions::owned(connection, user, session)? else {
+            let Some(id) = sessions::readable(connection, reader, session)? else {
                 return Ok(None);
             };
             let mut statement = connection.prepare_cached(&format!(

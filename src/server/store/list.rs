@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::{Connection, Row};
 
 use super::sessions::{self, filled};
-use super::{Failure, Store, line_number, micros, text_time};
+use super::{Failure, Store, line_number, micros, shares, text_time};
 use crate::error::Result;
 use crate::server::search::{SessionFacts, SessionFilter};
 use crate::wire::{LIVE_SECONDS, MachineEntry, SessionEntry};
@@ -26,7 +26,8 @@ const COLUMNS: &str = "uuid, external_id, provider, summary, first_user_message,
     coalesce(sessions.model, (
         SELECT usages.model FROM files JOIN usages ON file_id = files.id
         WHERE session_id = sessions.id AND usages.model <> '<synthetic>'
-        ORDER BY usages.timestamp DESC LIMIT 1))";
+        ORDER BY usages.timestamp DESC LIMIT 1)),
+    archived_at IS NOT NULL, user_id, (SELECT email FROM users WHERE users.id = user_id)";
 
 /// Where a list of sessions goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl fmt::Display for Cursor {
 }
 
 impl Store {
-    /// A user's sessions that a filter lets through, the most recently synced first, from behind a
+    /// The sessions that a reader may read and a filter lets through, the most recently synced first, from behind a
     /// cursor on, and the cursor for those behind them. Of a filter that lets little through, a
     /// page may be empty and have one behind it.
     ///
@@ -60,7 +61,7 @@ impl Store {
     /// When the database fails.
     pub fn sessions(
         &self,
-        user: i64,
+        reader: i64,
         filter: &SessionFilter,
         after: Option<Cursor>,
         limit: usize,
@@ -72,7 +73,7 @@ impl Store {
             let mut read = connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM sessions WHERE id = ?"))?;
             let mut is_over = true;
-            each(connection, user, filter.wants_models(), cursor, &mut |at, facts| {
+            each(connection, reader, filter.wants_models(), cursor, &mut |at, facts| {
                 if entries.len() == limit || looked_at == LOOKED_AT_MAX {
                     is_over = false;
                     return Ok(false);
@@ -80,7 +81,7 @@ impl Store {
                 looked_at += 1;
                 cursor = at;
                 if filter.matches(facts) {
-                    entries.push(read.query_row([at.row], |row| read_entry(row, now))?);
+                    entries.push(read.query_row([at.row], |row| read_entry(row, reader, now))?);
                 }
                 Ok(true)
             })?;
@@ -88,29 +89,29 @@ impl Store {
         })
     }
 
-    /// One session as it is in the list; `None` when the user has no such session.
+    /// One session as it is in the list of who may read it; `None` when there is none.
     ///
     /// # Errors
     /// When the database fails.
     pub fn session_entry(
         &self,
-        user: i64,
+        reader: i64,
         session: &str,
         now: SystemTime,
     ) -> Result<Option<SessionEntry>> {
         self.read("read a session", |connection| {
-            let Some((id, _)) = sessions::owned(connection, user, session)? else {
+            let Some(id) = sessions::readable(connection, reader, session)? else {
                 return Ok(None);
             };
             let entry = connection
                 .prepare_cached(&format!("SELECT {COLUMNS} FROM sessions WHERE id = ?"))?
-                .query_row([id], |row| read_entry(row, now))?;
+                .query_row([id], |row| read_entry(row, reader, now))?;
             Ok(Some(entry))
         })
     }
 
-    /// What a list shows of a user's sessions that were synced after `since`, the longest ago
-    /// first, so many at most.
+    /// A user's own sessions that were synced after `since`, the longest ago first, so many at
+    /// most.
     ///
     /// # Errors
     /// When the database fails.
@@ -126,8 +127,8 @@ impl Store {
                 "SELECT {COLUMNS} FROM sessions WHERE user_id = ?1 AND last_sync_at > ?2
                  ORDER BY last_sync_at, id LIMIT ?3"
             ))?;
-            let entries =
-                statement.query_map((user, micros(since), limit), |row| read_entry(row, now))?;
+            let entries = statement
+                .query_map((user, micros(since), limit), |row| read_entry(row, user, now))?;
             Ok(entries.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -181,21 +182,29 @@ pub(super) fn live_since(now: SystemTime) -> i64 {
     micros(now - Duration::from_secs(LIVE_SECONDS))
 }
 
-/// Hands over what filters go by, of each session of a user from behind a cursor on, until `act`
-/// says no.
+/// Hands over what filters go by, of each session that a reader may read, from behind a cursor on,
+/// until `act` says no.
 pub(super) fn each(
     connection: &Connection,
-    user: i64,
+    reader: i64,
     with_models: bool,
     after: Cursor,
     act: &mut dyn FnMut(Cursor, &SessionFacts) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
+    // With what is shared, all of it has to be sorted first: that is for those who need it.
+    let whose = match shares::has_any(connection, reader)? {
+        false => "user_id = ?1",
+        true => {
+            "(user_id = ?1 OR sessions.id IN (
+                 SELECT session_id FROM shares WHERE shares.user_id = ?1 OR shares.id = -?1))"
+        }
+    };
     let mut statement = connection.prepare_cached(&format!(
-        "{} WHERE user_id = ?1 AND (last_sync_at, sessions.id) < (?2, ?3)
+        "{} WHERE {whose} AND (last_sync_at, sessions.id) < (?2, ?3)
          ORDER BY last_sync_at DESC, sessions.id DESC",
         facts_query(with_models)
     ))?;
-    let mut rows = statement.query((user, after.last_sync_at, after.row))?;
+    let mut rows = statement.query((reader, after.last_sync_at, after.row))?;
     while let Some(row) = rows.next()? {
         let (last_sync_at, id) = (row.get(1)?, row.get(0)?);
         let facts = read_facts(row)?;
@@ -252,7 +261,7 @@ fn read_facts(row: &Row<'_>) -> rusqlite::Result<SessionFacts> {
     })
 }
 
-fn read_entry(row: &Row<'_>, now: SystemTime) -> rusqlite::Result<SessionEntry> {
+fn read_entry(row: &Row<'_>, reader: i64, now: SystemTime) -> rusqlite::Result<SessionEntry> {
     let last_sync_at: i64 = row.get(9)?;
     let total_lines = line_number(row.get(12)?);
     Ok(SessionEntry {
@@ -276,5 +285,11 @@ fn read_entry(row: &Row<'_>, now: SystemTime) -> rusqlite::Result<SessionEntry> 
         bytes: line_number(row.get(13)?),
         live: last_sync_at >= live_since(now),
         tokens: line_number(row.get(14)?),
+        archived: row.get(18)?,
+        // Who holds a link is told whose it is by whoever gave it to them.
+        shared_by: match row.get::<_, i64>(19)? == reader || reader < 0 {
+            true => None,
+            false => row.get(20)?,
+        },
     })
 }

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `files` | lines are appended and read |
 //! | `sessions`, `links` | what else is known of a session |
+//! | `shares` | who else may read it |
 //! | `list`, `outline` | sessions in a list, and the way through one |
 //! | `blocks` | lines at rest in the database |
 //! | `index`, `rows` | a row per line |
@@ -37,6 +38,7 @@ mod removal;
 mod rows;
 mod search;
 mod sessions;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -61,6 +63,7 @@ pub use self::merge::{Found, QUIET_TIME};
 pub use self::outline::Place;
 pub use self::search::{Asked, SearchCursor};
 pub use self::sessions::{Changed, Opening, SessionEvent, SessionUpdate, Stored};
+pub use self::shares::{Share, Shared, With};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
 pub use self::wake::Wake;
 use super::auth::{KeyHash, is_same};
@@ -77,12 +80,13 @@ const READERS_MAX: usize = 8;
 const PAGE_BYTES: i64 = 8192;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
+    include_str!("schema_6.sql"),
 ];
 
 /// What goes wrong within a transaction.

@@ -22,19 +22,19 @@ pub struct Place {
 }
 
 impl Store {
-    /// A file of a user's session: the named one, or the main transcript. The outer `None` means no
+    /// A file of a session that a reader may read: the named one, or the main transcript. The outer `None` means no
     /// session, the inner one no file.
     ///
     /// # Errors
     /// When the database fails.
     pub fn place(
         &self,
-        user: i64,
+        reader: i64,
         session: &str,
         name: Option<&str>,
     ) -> Result<Option<Option<Place>>> {
         self.read("look a file up", |connection| {
-            let Some((session, _)) = sessions::owned(connection, user, session)? else {
+            let Some(session) = sessions::readable(connection, reader, session)? else {
                 return Ok(None);
             };
             let place = connection

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Arrival, ArrivalKind, Failure, Store, files, micros, text_time};
+use super::{Arrival, ArrivalKind, Failure, Store, files, micros, shares, text_time};
 use crate::error::Result;
 use crate::wire::{FilePosition, GitInfo, SessionDetail};
 
@@ -268,21 +268,22 @@ impl Store {
         })
     }
 
-    /// Everything about a user's session but its lines and figures.
+    /// Everything about a session that a reader may read, but its lines and figures.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn session(&self, user: i64, session: &str) -> Result<Option<SessionDetail>> {
+    pub fn session(&self, reader: i64, session: &str) -> Result<Option<SessionDetail>> {
         self.read("read a session", |connection| {
-            let Some((id, _)) = owned(connection, user, session)? else {
+            let Some(id) = readable(connection, reader, session)? else {
                 return Ok(None);
             };
             let mut statement = connection.prepare_cached(
                 "SELECT uuid, external_id, provider, summary, first_user_message, first_seen, cwd,
-                     transcript_path, git_info, last_sync_at, hostname, username, users.email
+                     transcript_path, git_info, last_sync_at, hostname, username, users.email,
+                     user_id
                  FROM sessions JOIN users ON users.id = user_id WHERE sessions.id = ?",
             )?;
-            let mut detail = statement.query_row([id], read_detail)?;
+            let mut detail = statement.query_row([id], |row| read_detail(row, reader))?;
             detail.files = files::entries(connection, id)?;
             Ok(Some(detail))
         })
@@ -308,6 +309,17 @@ pub(super) fn owned(
 ) -> rusqlite::Result<Option<(i64, String)>> {
     let session = found(connection, session)?;
     Ok(session.filter(|(_, owner, _)| *owner == user).map(|(id, _, provider)| (id, provider)))
+}
+
+/// Row of a session that a reader may read: their own, or one that is shared with them.
+pub(super) fn readable(
+    connection: &Connection,
+    reader: i64,
+    session: &str,
+) -> rusqlite::Result<Option<i64>> {
+    let Some((id, owner, _)) = found(connection, session)? else { return Ok(None) };
+    let may_read = owner == reader || shares::is_shared(connection, reader, id)?;
+    Ok(may_read.then_some(id))
 }
 
 /// Applies what a chunk says.
@@ -351,8 +363,10 @@ pub(super) fn filled(text: String) -> Option<String> {
 }
 
 /// All but the files.
-fn read_detail(row: &Row<'_>) -> rusqlite::Result<SessionDetail> {
+fn read_detail(row: &Row<'_>, reader: i64) -> rusqlite::Result<SessionDetail> {
     let git_info: Option<String> = row.get(8)?;
+    // Who holds a link is told whose it is by whoever gave it to them.
+    let owner_email = if reader > 0 { row.get(12)? } else { String::new() };
     Ok(SessionDetail {
         id: row.get(0)?,
         external_id: row.get(1)?,
@@ -367,8 +381,8 @@ fn read_detail(row: &Row<'_>) -> rusqlite::Result<SessionDetail> {
         files: Vec::new(),
         hostname: filled(row.get(10)?),
         username: filled(row.get(11)?),
-        is_owner: true,
-        owner_email: row.get(12)?,
+        is_owner: row.get::<_, i64>(13)? == reader,
+        owner_email,
         ..SessionDetail::default()
     })
 }

@@ -6,6 +6,7 @@
 //! moment; and while one of them reads on and on, the log grows up to a limit, at which appends are
 //! refused until it is done: clients send them again.
 
+use std::io;
 use std::time::Duration;
 
 use super::{BUSY_TIMEOUT, PAGE_BYTES, Store, lock};
@@ -21,6 +22,12 @@ const CROWDED_BYTES: i64 = 64 << 20;
 const CROWDED_TIME_MAX: Duration = Duration::from_millis(100);
 /// The largest log.
 pub const FULL_BYTES: u64 = 1 << 30;
+
+/// The log cannot be begun anew now; later it can.
+pub fn full() -> Error {
+    let cause = io::Error::new(io::ErrorKind::ResourceBusy, "somebody reads all the time");
+    Error::new("the write-ahead log is full").caused_by(cause)
+}
 
 impl Store {
     /// Moves the log into the database as far as readers allow.
@@ -44,7 +51,7 @@ impl Store {
         self.begin_log_anew()?;
         match self.log_bytes() < FULL_BYTES {
             true => Ok(()),
-            false => Err(Error::new("the write-ahead log is full: somebody reads all the time")),
+            false => Err(full()),
         }
     }
 

@@ -6,6 +6,7 @@ mod load;
 #[path = "../../it/server/process.rs"]
 #[allow(unused)]
 mod process;
+mod streams;
 
 use std::fs;
 use std::path::Path;
@@ -20,6 +21,7 @@ const RUNS: usize = 3;
 pub fn run(lines: &[Vec<u8>]) {
     idle();
     ingest::run(lines);
+    streams::run();
     growth::run();
 }
 
@@ -30,7 +32,7 @@ fn idle() {
     let pid = server.pid();
     let private = proc_number(pid, "smaps_rollup", "Private_Dirty:")
         + proc_number(pid, "smaps_rollup", "Private_Clean:");
-    let resident = proc_number(pid, "status", "VmRSS:");
+    let resident = resident(pid);
     println!("idle server");
     println!("  resident {} MB, private {}", megabytes(resident), megabytes(private));
 }
@@ -41,6 +43,11 @@ fn started() -> (Folder, Server, String) {
     let key = create_key(&folder.0, "bench@x");
     let server = Server::start(&folder.0);
     (folder, server, key)
+}
+
+/// Memory that a process has now, in KiB.
+fn resident(pid: u32) -> u64 {
+    proc_number(pid, "status", "VmRSS:")
 }
 
 /// Bytes of all files in a folder.

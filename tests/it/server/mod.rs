@@ -10,6 +10,7 @@ pub mod process;
 mod removal;
 mod rest;
 mod service;
+mod shares;
 mod storage;
 mod streams;
 mod transfer;
