@@ -1,6 +1,7 @@
 //! The page of sessions, for whoever is signed in, or needs not be.
 
-use super::{Answer, Api};
+use super::{Answer, Api, Refused};
+use crate::server::auth::hash;
 use crate::server::browser::redirect;
 use crate::server::caller::Caller;
 use crate::server::http::{Head, Response};
@@ -9,6 +10,9 @@ use crate::server::web::Page;
 impl Api {
     /// The page that loads everything else. It holds nothing of anybody's sessions.
     pub(super) fn shell(&self, page: Page, head: &Head, caller: &Caller) -> Answer {
+        if page == Page::Shared {
+            return self.shared(head);
+        }
         let signed_in = self.browser_user(head)?;
         let is_signed_in = signed_in.is_some();
         let user = match signed_in {
@@ -25,6 +29,21 @@ impl Api {
             return Ok(redirect(base_path, &format!("/auth/login?next={next}")));
         };
         Ok(self.web.shell(base_path, page, &user.email, is_signed_in))
+    }
+
+    /// The page for whoever has a link, which is the whole path. It asks with it for the rest.
+    fn shared(&self, head: &Head) -> Answer {
+        let token = head.path.rsplit('/').next().unwrap_or_default();
+        let guest = self
+            .store
+            .guest(&hash(token), (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to look the link up", error))?;
+        if guest.is_none() {
+            let text = "The link leads nowhere, or no more. Whoever sent it can make another one.";
+            return Ok(self.message(404, "Nothing here", text));
+        }
+        let base_path = &self.surroundings.settings.base_path;
+        Ok(self.web.shell(base_path, Page::Shared, "", false))
     }
 
     /// A part of the page.

@@ -3,6 +3,8 @@
 /// Path of the page's root, without a slash at its end: modules lie in `assets/VERSION/` below it.
 export const BASE = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 const API = `${BASE}/api/v1`;
+/// What a link brought along that lets its reader read one session; null for users.
+export const SHARE = /^\/s\/([^/]+)$/.exec(location.pathname.slice(BASE.length))?.[1] ?? null;
 
 /// What the server said instead of what was asked for.
 export class Refusal extends Error {
@@ -14,7 +16,7 @@ export class Refusal extends Error {
 
 /// An address of the API; parameters that are null or empty are left out.
 export function address(path, parameters = {}) {
-  const query = new URLSearchParams();
+  const query = new URLSearchParams(SHARE ? { share: SHARE } : {});
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== null && value !== undefined && value !== "") query.set(name, value);
   }
@@ -32,7 +34,7 @@ async function ask(method, url, body, signal) {
   const options = { method, headers, signal, credentials: "same-origin" };
   if (body && method !== "DELETE") options.body = JSON.stringify(body);
   const answer = await fetch(url, options);
-  if (answer.status === 401) signIn();
+  if (answer.status === 401 && !SHARE) signIn();
   const text = await answer.text();
   if (!answer.ok) throw new Refusal(answer.status, said(text));
   return text ? JSON.parse(text) : null;

@@ -1,6 +1,6 @@
 // What can be done with a session: shared, exported, put away, deleted.
 
-import { BASE, address, get, send } from "./api.js";
+import { BASE, SHARE, address, get, send } from "./api.js";
 import { announce, button, el, flat, shown } from "./dom.js";
 import { moment } from "./format.js";
 
@@ -18,7 +18,7 @@ const DAYS = [
 
 /// The buttons of a session's page. Whoever only shares in it can export it.
 export function actions(session) {
-  const isOwn = !session.shared_by;
+  const isOwn = !session.shared_by && !SHARE;
   const bar = el("div", { class: "actions", role: "group", "aria-label": "Session" });
   if (isOwn) bar.append(button("Share…", () => share(session), { id: "share" }));
   bar.append(button("Export…", () => exported(session), { id: "export" }));

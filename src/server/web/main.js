@@ -1,6 +1,6 @@
 // Which page is shown, and the keys that work on all of them.
 
-import { BASE } from "./api.js";
+import { BASE, SHARE } from "./api.js";
 import { button, el } from "./dom.js";
 
 const KEYS = [
@@ -35,8 +35,8 @@ async function show(isBack = false) {
   shownPath = here;
   main.className = "";
   const session = /^\/sessions\/([^/]+)$/.exec(path);
-  const [module, open] = session
-    ? [import("./session.js"), ({ sessionPage }) => sessionPage(main, session[1], query, location.hash)]
+  const [module, open] = session || SHARE
+    ? [import("./session.js"), ({ sessionPage }) => sessionPage(main, session?.[1] ?? null, query, location.hash)]
     : path === "/stats"
       ? [import("./stats.js"), ({ statsPage }) => statsPage(main, query)]
       : path === "/status"
@@ -46,7 +46,7 @@ async function show(isBack = false) {
   await module.then((module) => shownPath === here && (page = open(module)));
   if (shownPath !== here) return;
   if (path !== "/") box.value = "";
-  main.classList.add(session ? "is-session" : path === "/" ? "is-list" : "is-figures");
+  main.classList.add(session || SHARE ? "is-session" : path === "/" ? "is-list" : "is-figures");
   for (const link of document.querySelectorAll(".site nav a")) {
     if (link.getAttribute("href") === BASE + path) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -97,7 +97,7 @@ document.addEventListener("keydown", (event) => {
   const isTyping = event.target.matches?.("input, textarea, select");
   if (event.key === "Escape") return escape(event, isTyping);
   if (isTyping) return;
-  if (event.key === "/") {
+  if (event.key === "/" && !SHARE) {
     event.preventDefault();
     box.focus();
     box.select();
@@ -119,7 +119,7 @@ function escape(event, isTyping) {
     page.search("");
   } else if (history.state === "in") {
     history.back();
-  } else {
+  } else if (!SHARE) {
     go(`${BASE}/`);
   }
   event.preventDefault();
@@ -134,5 +134,6 @@ function help() {
 }
 
 document.getElementById("help").addEventListener("click", help);
+document.body.classList.toggle("is-guest", SHARE !== null);
 history.scrollRestoration = "manual";
 show();

@@ -81,6 +81,8 @@ pub enum Page {
     List,
     /// One session.
     Session,
+    /// One session, for whoever has a link to it.
+    Shared,
     /// Tokens, cost, tools.
     Stats,
     /// The server and the machines.
@@ -104,7 +106,10 @@ impl Web {
 
     /// The page that loads everything else, for a user; with a way out where they have come in.
     pub fn shell(&self, base_path: &str, page: Page, user: &str, is_signed_in: bool) -> Response {
-        let modules: &[&str] = if page == Page::Session { &SESSION_MODULES } else { &LIST_MODULES };
+        let modules: &[&str] = match page {
+            Page::Session | Page::Shared => &SESSION_MODULES,
+            _ => &LIST_MODULES,
+        };
         let texts = [("base", base_path), ("version", self.version.as_str()), ("user", user)];
         let link = |module: &&str| {
             let link = "<link rel=\"modulepreload\" href=\"{base}/assets/{version}/{module}\">\n";

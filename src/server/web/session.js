@@ -1,6 +1,6 @@
 // A session, read from its first line to the one that is being written.
 
-import { BASE, Refusal, address, follow, get } from "./api.js";
+import { BASE, Refusal, SHARE, address, follow, get } from "./api.js";
 import { actions } from "./dialogs.js";
 import { announce, button, el, flat, shown } from "./dom.js";
 import { joined, read, word } from "./events.js";
@@ -14,9 +14,9 @@ const MARKED_NEAR = 60;
 const FIRST_LINES = 3 * CHUNK_LINES;
 const AGENT_PROMPTS_MAX = 50;
 
-/// Shows a session; returns what ends that.
+/// Shows a session, or the one that a link leads to; returns what ends that.
 export function sessionPage(main, id, query, hash) {
-  const page = new SessionPage(main, decodeURIComponent(id), query.get("file"), hash);
+  const page = new SessionPage(main, id === null ? null : decodeURIComponent(id), query.get("file"), hash);
   page.open();
   return page;
 }
@@ -37,6 +37,7 @@ class SessionPage {
 
   async open() {
     this.main.replaceChildren(el("p", { class: "loading" }, "Loading…"));
+    if (this.id === null && !(await this.find())) return;
     // Both are asked for at once: what is shown first waits for neither.
     const from = Math.max(1, this.line - ((this.line - 1) % CHUNK_LINES));
     const parameters = { file: this.wanted, from, limit: FIRST_LINES };
@@ -61,6 +62,19 @@ class SessionPage {
     if (this.line) this.goTo(this.line);
     this.live();
     this.outline();
+  }
+
+  /// The session that a link leads to; false when there is none.
+  async find() {
+    try {
+      const { sessions } = await get("/sessions");
+      this.id = sessions[0]?.id ?? null;
+      if (this.id === null) throw new Refusal(404, "");
+      return !this.isClosed;
+    } catch (error) {
+      if (!this.isClosed) this.main.replaceChildren(missing(error));
+      return false;
+    }
   }
 
   close() {
@@ -111,7 +125,8 @@ class SessionPage {
   /// The address of a line.
   href(file, line) {
     const query = file && file !== mainFile(this.session)?.file_name ? `?file=${encodeURIComponent(file)}` : "";
-    return `${BASE}/sessions/${encodeURIComponent(this.id)}${query}${line ? `#L${line}` : ""}`;
+    const path = SHARE ? `/s/${SHARE}` : `/sessions/${encodeURIComponent(this.id)}`;
+    return `${BASE}${path}${query}${line ? `#L${line}` : ""}`;
   }
 
   /// Changes what is drawn, and leaves what the reader looks at where it is.
@@ -395,7 +410,7 @@ function figures(session) {
 }
 
 function lineage(session) {
-  if (!session.lineage?.length) return null;
+  if (!session.lineage?.length || SHARE) return null;
   const items = session.lineage.map((other) => el("li", {}, `${other.relation.replaceAll("_", " ")} `, el("a", { href: `${BASE}/sessions/${encodeURIComponent(other.session_id)}`, "data-in": true }, shown(flat(other.title || other.external_id, 120)))));
   return el("ul", { class: "figures", "aria-label": "Related sessions" }, items);
 }
