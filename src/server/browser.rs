@@ -16,7 +16,7 @@ use super::http::{Head, Payload, Response};
 /// Holds the token of a signed in browser.
 const COOKIE: &str = "confab_session";
 /// Where a browser begins that wants nothing else.
-pub const START: &str = "/auth/device";
+pub const START: &str = "/";
 /// Bytes of a path that a browser is sent on to.
 const PATH_BYTES_MAX: usize = 2048;
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
@@ -114,6 +114,7 @@ mod tests {
     fn caller(is_secure: bool) -> Caller {
         Caller {
             address: "127.0.0.1".parse().unwrap(),
+            port: 0,
             is_secure,
             authority: "box.lan:8787".into(),
             request_id: String::new(),

@@ -29,6 +29,7 @@
 //! | `search` | lines as words, and queries |
 //! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
+//! | `web` | the page of sessions: markup, style and modules |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
 
@@ -62,6 +63,7 @@ mod store;
 pub mod stream;
 mod tls;
 mod transfer;
+mod web;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -135,7 +137,8 @@ impl Server {
         let surroundings = Arc::new(Surroundings::new(settings, world.monotonic));
         let store = Arc::new(store);
         let background = Background::start(&store, world.now)?;
-        let api = Api::new(store, world, Arc::clone(&surroundings), prices);
+        let is_local = address.ip().is_loopback();
+        let api = Api::new(store, world, Arc::clone(&surroundings), prices, is_local);
         let ids = RequestIds::new(world.random)?;
         let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
         let mut server = Server { address, metrics: None, shared, background };

@@ -4,7 +4,7 @@
 //! Order at the door: a head that is one, a name that is ours, a path behind the base path, and not
 //! too often. Only then anybody looks at what is asked for.
 
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,7 @@ pub fn serve(socket: &TcpStream, id: u64, peer: IpAddr, shared: &Shared) {
         Ok(tls) => tls,
         Err(error) => return log::error!("start TLS: {error}"),
     };
+    let peer = SocketAddr::new(peer, socket.peer_addr().map_or(0, |peer| peer.port()));
     let surroundings = &*shared.surroundings;
     let stream = Stream::new(socket, tls, surroundings.monotonic, &surroundings.metrics.traffic);
     let mut connection = Connection::new(stream, surroundings);
@@ -85,7 +86,12 @@ enum After {
     Linger,
 }
 
-fn serve_request(connection: &mut Connection<'_>, id: u64, peer: IpAddr, shared: &Shared) -> After {
+fn serve_request(
+    connection: &mut Connection<'_>,
+    id: u64,
+    peer: SocketAddr,
+    shared: &Shared,
+) -> After {
     let start = connection.now();
     let settings = &shared.surroundings.settings;
     let seconds = |count| start + Duration::from_secs(count);
@@ -94,7 +100,9 @@ fn serve_request(connection: &mut Connection<'_>, id: u64, peer: IpAddr, shared:
         Err(None) => return After::Close,
         Err(Some(refusal)) => return refuse(connection, refusal, start, shared),
     };
-    let caller = shared.names.caller(&head, peer, connection.is_secure(), || shared.ids.next());
+    let is_secure = connection.is_secure();
+    let mut caller = shared.names.caller(&head, peer.ip(), is_secure, || shared.ids.next());
+    caller.port = peer.port();
     let at_door = door(&mut head, &caller, start, shared);
     let mut body = Body::new(connection, &head, seconds(settings.request_seconds_max));
     let (response, route) = match at_door {

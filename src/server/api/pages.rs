@@ -226,7 +226,7 @@ impl Api {
         filled(ACCOUNT, &[("base", self.base_path()), ("user", &user.email)], &[])
     }
 
-    fn message(&self, status: u16, title: &str, text: &str) -> Response {
+    pub(super) fn message(&self, status: u16, title: &str, text: &str) -> Response {
         let content = filled("<p>{text}</p>", &[("text", text)], &[]);
         browser::page(status, self.base_path(), title, &content)
     }

@@ -134,6 +134,24 @@ impl Store {
         })
     }
 
+    /// The user, when there is only one who is not disabled, and they have no password.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn only_user(&self) -> Result<Option<User>> {
+        self.read("look the only user up", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, email, name, FALSE, EXISTS (
+                     SELECT 1 FROM passwords WHERE user_id = users.id)
+                 FROM users WHERE disabled_at IS NULL LIMIT 2",
+            )?;
+            let users = statement.query_map([], |row| Ok((read_user(row)?, row.get(4)?)))?;
+            let users: Vec<(User, bool)> = users.collect::<rusqlite::Result<_>>()?;
+            let [(user, has_password)] = users.as_slice() else { return Ok(None) };
+            Ok((!has_password).then(|| user.clone()))
+        })
+    }
+
     /// Signs the browser with this token out, if it is in.
     ///
     /// # Errors
@@ -219,6 +237,21 @@ mod tests {
         assert!(!store.user_of_key(&HASH).unwrap().unwrap().is_disabled);
         assert_eq!(store.signed_in(&[1; 32], NOW).unwrap(), None, "sign in again");
         assert!(store.password("a@b").unwrap().is_some());
+    }
+
+    #[test]
+    fn whoever_has_a_password_or_company_is_not_the_only_user() {
+        let (_folder, store, user) = with_session();
+        let only = || store.only_user().unwrap().map(|user| user.id);
+        assert_eq!(only(), Some(user));
+        assert!(store.add_user("c@d", NOW).unwrap());
+        assert_eq!(only(), None);
+        store.disable_user("c@d", NOW).unwrap();
+        assert_eq!(only(), Some(user));
+        store.set_password("a@b", &password(5), NOW).unwrap();
+        assert_eq!(only(), None);
+        store.disable_user("a@b", NOW).unwrap();
+        assert_eq!(only(), None, "nobody is left");
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn a_browser_signs_in_reads_and_signs_out() {
 
     assert_eq!(list().json()["sessions"][0]["id"], session.as_str());
     assert_eq!(list().header("cache-control"), Some("no-store"));
-    assert_eq!(browser.get("/auth/login").header("location"), Some("/auth/device"));
+    assert_eq!(browser.get("/auth/login").header("location"), Some("/"));
     // Another sign-in is another token, and the old one is of no use.
     let old = browser.cookie.borrow().clone();
     browser.sign_in("me@x", PASSWORD);
@@ -97,10 +97,10 @@ fn nobody_is_sent_to_another_server_after_signing_in() {
         let browser = Browser::new(&server);
         let form = [("user", "me@x"), ("password", PASSWORD), ("next", next)];
         let response = browser.post("/auth/login", &form);
-        assert_eq!(response.header("location"), Some("/auth/device"), "{next:?}");
+        assert_eq!(response.header("location"), Some("/"), "{next:?}");
         let next = super::encoded(next);
         let response = browser.get(&format!("/auth/login?next={next}"));
-        assert_eq!(response.header("location"), Some("/auth/device"), "{next:?}");
+        assert_eq!(response.header("location"), Some("/"), "{next:?}");
     }
 }
 
@@ -314,7 +314,7 @@ fn pages_run_no_script_and_are_shown_in_no_frame() {
     }
     let form = [("user", "me@x"), ("password", PASSWORD)];
     let response = browser.post("/c/auth/login", &form);
-    assert_eq!(response.header("location"), Some("/c/auth/device"));
+    assert_eq!(response.header("location"), Some("/c/"));
     let cookie = response.header("set-cookie").unwrap();
     assert!(cookie.ends_with("; Path=/c; Max-Age=1209600; HttpOnly; SameSite=Lax; Secure"));
     for path in ["/c/auth/device", "/c/auth/device?code=%22%3E%3Cscript%3E"] {

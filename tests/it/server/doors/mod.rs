@@ -3,6 +3,7 @@
 mod answers;
 mod limits;
 mod names;
+mod owner;
 mod secure;
 mod watch;
 

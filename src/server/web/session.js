@@ -1,0 +1,421 @@
+// A session, read from its first line to the one that is being written.
+
+import { BASE, Refusal, SHARE, address, follow, get } from "./api.js";
+import { actions } from "./dialogs.js";
+import { announce, button, el, flat, shown } from "./dom.js";
+import { joined, read, word } from "./events.js";
+import { ago, brief, count, duration, moment, money, plural } from "./format.js";
+import { CHUNK_LINES, Transcript } from "./transcript.js";
+
+// Pixels from the end within which the reader is taken along.
+const END_NEAR = 120;
+// Pixels from the top within which the line that was gone to is the one that is read.
+const MARKED_NEAR = 60;
+const FIRST_LINES = 3 * CHUNK_LINES;
+const AGENT_PROMPTS_MAX = 50;
+
+/// Shows a session, or the one that a link leads to; returns what ends that.
+export function sessionPage(main, id, query, hash) {
+  const page = new SessionPage(main, id === null ? null : decodeURIComponent(id), query.get("file"), hash);
+  page.open();
+  return page;
+}
+
+class SessionPage {
+  constructor(main, id, file, hash) {
+    this.main = main;
+    this.id = id;
+    this.wanted = file;
+    this.line = Number(/^#L(\d{1,9})$/.exec(hash)?.[1] ?? 0);
+    this.pending = [];
+    this.unseen = 0;
+    this.keeping = 0;
+    this.touched = new Set();
+    this.ends = [];
+    this.agentFiles = new Map();
+  }
+
+  async open() {
+    this.main.replaceChildren(el("p", { class: "loading" }, "Loading…"));
+    if (this.id === null && !(await this.find())) return;
+    // Both are asked for at once: what is shown first waits for neither.
+    const from = Math.max(1, this.line - ((this.line - 1) % CHUNK_LINES));
+    const parameters = { file: this.wanted, from, limit: FIRST_LINES };
+    const path = `/sessions/${encodeURIComponent(this.id)}`;
+    const first = get(`${path}/events`, parameters);
+    first.catch(() => {});
+    try {
+      this.session = await get(path);
+    } catch (error) {
+      if (!this.isClosed) this.main.replaceChildren(missing(error));
+      return;
+    }
+    if (this.isClosed) return;
+    this.file = this.wanted ?? mainFile(this.session)?.file_name ?? null;
+    this.host = el("div", { class: "lines", role: "feed", "aria-label": "Transcript", "aria-busy": "false" });
+    this.draw();
+    this.transcript = new Transcript(this.session, this.file, this.host, this);
+    this.transcript.first = { from, answer: first };
+    const entry = this.session.files.find((file) => file.file_name === this.file);
+    this.transcript.extend(entry?.last_synced_line ?? 0);
+    if (!entry?.last_synced_line) this.host.before(el("p", { class: "empty", id: "nothing" }, "Nothing has arrived yet."));
+    if (this.line) this.goTo(this.line);
+    this.live();
+    this.outline();
+  }
+
+  /// The session that a link leads to; false when there is none.
+  async find() {
+    try {
+      const { sessions } = await get("/sessions");
+      this.id = sessions[0]?.id ?? null;
+      if (this.id === null) throw new Refusal(404, "");
+      return !this.isClosed;
+    } catch (error) {
+      if (!this.isClosed) this.main.replaceChildren(missing(error));
+      return false;
+    }
+  }
+
+  close() {
+    this.isClosed = true;
+    this.transcript?.close();
+    for (const end of this.ends) end();
+  }
+
+  title() {
+    return flat(this.session.summary || this.session.first_user_message || this.session.external_id, 200);
+  }
+
+  draw() {
+    const { session } = this;
+    document.title = `${this.title()} · confab`;
+    this.status = el("span", { class: "live-state" });
+    this.position = el("span", { class: "quiet", id: "position" });
+    this.newer = button("", () => this.toEnd(), { class: "newer", hidden: true });
+    const jumps = el(
+      "div",
+      { class: "jumps", role: "group", "aria-label": "Jump" },
+      button("↑ Prompt", () => this.prompt(-1), { title: "Previous prompt (k)", id: "previous" }),
+      button("↓ Prompt", () => this.prompt(1), { title: "Next prompt (j)", id: "next" }),
+      (this.errors = button("Error", () => this.error(), { title: "Next error (e)", hidden: true })),
+      button("Start", () => this.goTo(1), { title: "First line (g)" }),
+      button("End", () => this.toEnd(), { title: "Last line (G)" }),
+    );
+    const bar = el("div", { class: "bar" }, el("div", { class: "bar-title" }, this.status, shown(this.title())), this.position, jumps);
+    const top = el("div", { class: "session-top" }, el("h1", { tabindex: "-1" }, shown(this.title())), facts(session), figures(session), lineage(session), this.files(), this.wanted ? this.banner() : null, actions(session));
+    this.main.replaceChildren(top, bar, this.host, this.newer);
+    const scroll = () => this.scrolled();
+    addEventListener("scroll", scroll, { passive: true });
+    this.ends.push(() => removeEventListener("scroll", scroll));
+  }
+
+  /// The files of the session other than its transcript.
+  files() {
+    const others = this.session.files.filter((file) => file.file_name !== mainFile(this.session)?.file_name);
+    if (!others.length) return null;
+    const items = others.map((file) => el("li", {}, el("a", { href: this.href(file.file_name, 0), "data-in": true }, shown(flat(file.file_name, 200))), el("span", { class: "quiet" }, ` ${plural(file.last_synced_line, "line")}`)));
+    return el("details", { class: "fold" }, el("summary", {}, plural(others.length, "further file")), el("ul", { class: "files" }, items));
+  }
+
+  banner() {
+    return el("p", { class: "notice" }, "You read ", el("code", {}, shown(flat(this.file, 200))), ". ", el("a", { href: this.href(null, 0), "data-in": true }, "Back to the conversation"));
+  }
+
+  /// The address of a line.
+  href(file, line) {
+    const query = file && file !== mainFile(this.session)?.file_name ? `?file=${encodeURIComponent(file)}` : "";
+    const path = SHARE ? `/s/${SHARE}` : `/sessions/${encodeURIComponent(this.id)}`;
+    return `${BASE}${path}${query}${line ? `#L${line}` : ""}`;
+  }
+
+  /// Changes what is drawn, and leaves what the reader looks at where it is.
+  keep(act) {
+    if (this.keeping) return act();
+    this.keeping += 1;
+    const atEnd = this.isAtEnd() && this.isFollowing;
+    const anchor = this.anchor();
+    const before = anchor?.getBoundingClientRect().top ?? 0;
+    const line = anchor?.dataset.line;
+    const chunk = anchor?.closest(".chunk");
+    act();
+    this.keeping -= 1;
+    if (atEnd) {
+      scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+    } else if (anchor && scrollY > 0) {
+      // It may have been drawn anew.
+      const now = anchor.isConnected ? anchor : chunk?.querySelector(`[data-line="${line}"]`);
+      const moved = now ? now.getBoundingClientRect().top - before : 0;
+      if (Math.abs(moved) >= 1) scrollBy({ top: moved, behavior: "instant" });
+    }
+    for (const { node } of this.touched) node.chunk.known = node.offsetHeight;
+    this.touched.clear();
+  }
+
+  /// Something changed the height of a chunk: the boxes around it know theirs anew.
+  touch(chunk) {
+    for (let node = chunk.node; node; node = node.parentElement?.closest(".chunk")) if (node.chunk) this.touched.add(node.chunk);
+  }
+
+  /// Something in a chunk has become higher by itself, as pictures do.
+  resized(entries) {
+    const top = this.topOfView();
+    let moved = 0;
+    for (const { target } of entries) {
+      const { chunk } = target;
+      const height = target.offsetHeight;
+      const isOuter = !target.parentElement.closest(".chunk");
+      if (isOuter && chunk.known !== undefined && target.getBoundingClientRect().top + chunk.known <= top) moved += height - chunk.known;
+      chunk.known = height;
+    }
+    if (Math.abs(moved) >= 1) scrollBy({ top: moved, behavior: "instant" });
+  }
+
+  topOfView() {
+    return this.main.querySelector(".bar")?.getBoundingClientRect().bottom ?? 0;
+  }
+
+  /// The row that the reader looks at.
+  anchor() {
+    const box = this.host.getBoundingClientRect();
+    const x = Math.min(innerWidth - 2, box.left + 20);
+    for (let y = Math.max(this.topOfView() + 2, box.top); y < innerHeight; y += 60) {
+      const row = document.elementFromPoint(x, y)?.closest(".row, .chunk");
+      if (row && this.host.contains(row)) return row;
+    }
+    return null;
+  }
+
+  isAtEnd() {
+    return document.documentElement.scrollHeight - innerHeight - scrollY < END_NEAR;
+  }
+
+  scrolled() {
+    if (this.scrolling) return;
+    this.scrolling = requestAnimationFrame(() => {
+      this.scrolling = 0;
+      if (this.isClosed) return;
+      this.isFollowing = this.isAtEnd();
+      if (this.isFollowing) this.see();
+      this.place();
+      const h1 = this.main.querySelector("h1");
+      this.main.classList.toggle("is-down", h1 ? h1.getBoundingClientRect().bottom < 60 : false);
+    });
+  }
+
+  /// Which line the reader is at.
+  place() {
+    const at = this.current();
+    this.position.textContent = at ? `${count(at)} / ${count(this.transcript.lastLine)}` : "";
+  }
+
+  current() {
+    const row = this.anchor()?.closest(".lines > .chunk > .row") ?? this.anchor();
+    return Number(row?.dataset.line ?? row?.chunk?.from ?? 0);
+  }
+
+  see() {
+    this.unseen = 0;
+    this.newer.hidden = true;
+  }
+
+  async goTo(line) {
+    if (line <= 1 && !this.line) {
+      scrollTo({ top: 0, behavior: "instant" });
+      return;
+    }
+    const node = await this.transcript.show(line);
+    if (!node || this.isClosed) return;
+    for (const marked of this.host.querySelectorAll(".here")) marked.classList.remove("here");
+    node.classList.add("here");
+    node.setAttribute("tabindex", "-1");
+    node.focus({ preventScroll: true });
+    this.place();
+  }
+
+  /// The address has another line.
+  hashChanged(hash) {
+    this.line = Number(/^#L(\d{1,9})$/.exec(hash)?.[1] ?? 0);
+    if (this.line) this.goTo(this.line);
+  }
+
+  toEnd() {
+    this.see();
+    this.isFollowing = true;
+    this.transcript.show(this.transcript.lastLine).then(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
+  }
+
+  /// Goes to the next or previous prompt.
+  prompt(direction) {
+    this.jump(this.known("prompts", ".is-prompt"), direction);
+  }
+
+  /// Lines that the server has marked, and those that are drawn: its index may be behind.
+  known(name, kind) {
+    const rows = this.host.querySelectorAll(`:scope > .chunk > .row${kind}`);
+    const drawn = [...rows].map((row) => Number(row.dataset.line));
+    return [...new Set([...(this.marks?.[name] ?? []), ...drawn])].sort((a, b) => a - b);
+  }
+
+  error() {
+    this.jump(this.known("errors", ":has(.failed, .problem)"), 1);
+  }
+
+  jump(lines, direction) {
+    if (!lines?.length) return;
+    const here = this.marked() ?? this.current();
+    const next = direction > 0 ? lines.find((line) => line > here) : lines.findLast((line) => line < here);
+    if (next === undefined) {
+      announce(direction > 0 ? "This was the last one" : "This was the first one");
+      return;
+    }
+    announce(`Line ${next}, ${lines.indexOf(next) + 1} of ${lines.length}`);
+    this.line = next;
+    this.goTo(next);
+  }
+
+  /// The line that was gone to, as long as it is at the top.
+  marked() {
+    const marked = this.host.querySelector(".here");
+    const distance = marked ? marked.getBoundingClientRect().top - this.topOfView() : Infinity;
+    if (Math.abs(distance) > MARKED_NEAR) return null;
+    return Number(marked.dataset.line ?? marked.closest(".row").dataset.line);
+  }
+
+  async outline() {
+    try {
+      this.marks = await get(`/sessions/${encodeURIComponent(this.id)}/outline`, { file: this.file });
+      if (!this.isClosed) this.errors.hidden = !this.marks.errors.length;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+  }
+
+  /// Takes in what is being written.
+  live() {
+    const from = () => address(`/sessions/${encodeURIComponent(this.id)}/stream`, { file: this.file, from: this.transcript.lastLine + this.pending.length + 1 });
+    const take = () => {
+      this.flushing = 0;
+      const lines = this.pending.splice(0);
+      if (this.isClosed || !lines.length) return;
+      document.getElementById("nothing")?.remove();
+      const wasFollowing = this.isFollowing;
+      this.transcript.append(lines);
+      for (const { line, raw } of lines) if (this.marks && read(line, raw).kind === "prompt") this.marks.prompts.push(line);
+      if (!wasFollowing) {
+        this.unseen += lines.length;
+        this.newer.textContent = `${plural(this.unseen, "new line")} ↓`;
+        this.newer.hidden = false;
+      }
+      this.place();
+    };
+    const end = follow(
+      from,
+      {
+        line: (data) => {
+          if (data.line > this.transcript.lastLine) this.pending.push(data);
+          this.flushing ||= setTimeout(take, 16);
+        },
+        file: (data) => this.fileGrown(data),
+      },
+      (isOpen) => this.state(isOpen),
+    );
+    this.ends.push(end);
+  }
+
+  state(isOpen) {
+    this.status.className = `live-state ${isOpen ? "open" : "lost"}`;
+    this.status.title = isOpen ? "What is written appears here" : "The connection is lost; trying again";
+    this.status.setAttribute("role", "img");
+    this.status.setAttribute("aria-label", isOpen ? "Connected" : "Not connected");
+  }
+
+  fileGrown({ file_name, file_type, last_synced_line }) {
+    const known = this.session.files.find((file) => file.file_name === file_name);
+    if (known) known.last_synced_line = last_synced_line;
+    else this.session.files.push({ file_name, file_type, last_synced_line });
+    this.transcript.grown(file_name, last_synced_line);
+  }
+
+  /// The file of an agent: named by its result, or found by its prompt as long as there is none.
+  async agentFile(call, result) {
+    const named = word(result?.noted?.agentId) || /agentId:\s*([A-Za-z0-9_-]{1,64})/.exec(result ? joined(result.blocks) : "")?.[1];
+    const agents = this.session.files.filter((file) => /(^|\/)agent-[^/]*\.jsonl$/.test(file.file_name));
+    const byName = agents.find((file) => named && file.file_name.endsWith(`agent-${named}.jsonl`));
+    if (byName || named) return byName ?? null;
+    const prompt = word(call.input.prompt).trim();
+    for (const file of agents.slice(0, AGENT_PROMPTS_MAX)) {
+      if ((await this.promptOf(file)) === prompt) return file;
+    }
+    return null;
+  }
+
+  async promptOf(file) {
+    if (!this.agentFiles.has(file.file_name)) {
+      const { events } = await get(`/sessions/${encodeURIComponent(this.id)}/events`, { file: file.file_name, from: 1, limit: 1 });
+      this.agentFiles.set(file.file_name, events.length ? joined(read(1, events[0].raw).blocks).trim() : "");
+    }
+    return this.agentFiles.get(file.file_name);
+  }
+
+  /// Keys of this page; true when one was meant.
+  key(event) {
+    const acts = {
+      j: () => this.prompt(1),
+      k: () => this.prompt(-1),
+      e: () => this.error(),
+      g: () => scrollTo({ top: 0, behavior: "instant" }),
+      G: () => this.toEnd(),
+    };
+    acts[event.key]?.();
+    return event.key in acts;
+  }
+}
+
+function mainFile(session) {
+  const transcripts = session.files.filter((file) => file.file_type === "transcript");
+  return transcripts.find((file) => file.file_name === `${session.external_id}.jsonl`) ?? transcripts[0] ?? session.files[0];
+}
+
+function facts(session) {
+  const git = session.git_info ?? {};
+  const known = [
+    ["Folder", session.cwd],
+    ["Branch", git.branch],
+    ["Machine", session.hostname],
+    ["User", session.username],
+    ["Shared by", session.shared_by],
+  ];
+  const items = known.filter(([, value]) => value).map(([name, value]) => [el("dt", {}, name), el("dd", {}, shown(flat(value, 300)))]);
+  const when = [el("dt", {}, "Last activity"), el("dd", {}, el("time", { datetime: session.last_sync_at, title: moment(session.last_sync_at) }, ago(session.last_sync_at)))];
+  return el("dl", { class: "facts" }, items, when);
+}
+
+function figures(session) {
+  const known = session.figures;
+  if (!known) return null;
+  const sum = (name) => known.tokens.reduce((total, row) => total + (row[name] ?? 0), 0);
+  const failed = known.tools.reduce((total, tool) => total + tool.errors, 0);
+  const uses = known.tools.reduce((total, tool) => total + tool.uses, 0);
+  const parts = [
+    plural(known.prompts, "prompt"),
+    known.duration_seconds ? duration(known.duration_seconds) : "",
+    sum("output") ? `${brief(sum("input") + sum("cache_read") + sum("cache_creation"))} tokens in, ${brief(sum("output"))} out` : "",
+    money(known.cost),
+    uses ? `${plural(uses, "tool call")}${failed ? `, ${count(failed)} failed` : ""}` : "",
+    known.lines_added || known.lines_removed ? `+${count(known.lines_added)} −${count(known.lines_removed)} lines` : "",
+    known.tokens.map((row) => row.model).filter(Boolean).join(", "),
+  ];
+  return el("ul", { class: "figures", "aria-label": "Figures" }, parts.filter(Boolean).map((part) => el("li", {}, shown(part))));
+}
+
+function lineage(session) {
+  if (!session.lineage?.length || SHARE) return null;
+  const items = session.lineage.map((other) => el("li", {}, `${other.relation.replaceAll("_", " ")} `, el("a", { href: `${BASE}/sessions/${encodeURIComponent(other.session_id)}`, "data-in": true }, shown(flat(other.title || other.external_id, 120)))));
+  return el("ul", { class: "figures", "aria-label": "Related sessions" }, items);
+}
+
+function missing(error) {
+  const text = error.status === 404 ? "There is no such session, or it is not yours." : `The session cannot be read: ${error.message}`;
+  return el("div", { class: "empty", role: "alert" }, el("h1", {}, "Not found"), el("p", {}, text), el("p", {}, el("a", { href: `${BASE}/`, "data-in": true }, "All sessions")));
+}
