@@ -7,12 +7,12 @@ use serde_json::json;
 use super::process::{Folder, Server, chunk, create_key};
 use super::upkeep::run;
 
-/// Lines like those of a transcript: the same keys, other words.
+/// Lines like those of a transcript: the same keys, other words of a vocabulary of 4096.
 fn transcript(lines: usize) -> Vec<String> {
     let mut random = 1_u64;
     let mut word = || {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        format!("{:x}", random >> 44)
+        format!("{:x}", random >> 52)
     };
     (0..lines)
         .map(|line| {
