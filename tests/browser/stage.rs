@@ -1,7 +1,7 @@
 //! A server with people and sessions, as a test needs them.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,13 +52,9 @@ impl Stage {
         command.arg("--data").arg(data(&sandbox));
         let errors = fs::File::create(sandbox.root().join("log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
-        let mut line = Vec::new();
-        let stdout = child.stdout.as_mut().unwrap();
-        for byte in stdout.bytes().map(Result::unwrap).take_while(|byte| *byte != b'\n') {
-            line.push(byte);
-        }
-        let line = String::from_utf8(line).unwrap();
-        let rest = line.strip_prefix("listening on http://").expect("an address");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let rest = line.trim_end().strip_prefix("listening on http://").expect("an address");
         let (address, base_path) = match rest.split_once('/') {
             Some((address, path)) => (address.to_owned(), format!("/{path}")),
             None => (rest.to_owned(), String::new()),
