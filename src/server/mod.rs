@@ -25,6 +25,7 @@
 //! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
+//! | `prices` | what tokens cost |
 //! | `search` | lines as words, and queries |
 //! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
@@ -52,6 +53,7 @@ mod lines;
 mod log_file;
 mod metrics;
 mod password;
+mod prices;
 mod ranges;
 mod search;
 mod serve;
@@ -76,6 +78,7 @@ use self::connection::Surroundings;
 pub use self::export::{Exported, export};
 pub use self::log_file::LogFile;
 pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
+use self::prices::Prices;
 use self::serve::RequestIds;
 use self::settings::Settings;
 pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
@@ -110,8 +113,9 @@ impl Server {
     /// Starts serving on a bound listener, and the metrics where the settings want them.
     ///
     /// # Errors
-    /// When the listener is not on loopback and nobody has a key or password; when certificate or
-    /// key cannot be used; when the metrics cannot be listened for, or no thread can be started.
+    /// When the listener is not on loopback and nobody has a key or password; when certificate,
+    /// key or prices cannot be used; when the metrics cannot be listened for, or no thread can
+    /// be started.
     pub fn start(
         listener: TcpListener,
         store: Store,
@@ -128,11 +132,13 @@ impl Server {
         };
         store.limit(settings.database_bytes_max)?;
         let metrics = settings.metrics.as_deref().map(bind).transpose()?;
+        let prices = Prices::load(settings.prices.as_deref())?;
         let names = Names::new(&settings, address);
         let surroundings = Arc::new(Surroundings::new(settings, world.monotonic));
         let store = Arc::new(store);
         let background = Background::start(&store, world.now)?;
-        let api = Api::new(store, world, Arc::clone(&surroundings), address.ip().is_loopback());
+        let is_local = address.ip().is_loopback();
+        let api = Api::new(store, world, Arc::clone(&surroundings), prices, is_local);
         let ids = RequestIds::new(world.random)?;
         let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
         let mut server = Server { address, metrics: None, shared, background };

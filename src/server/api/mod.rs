@@ -33,6 +33,7 @@ use crate::server::connection::{Body, BodyError, Reservation, Surroundings};
 use crate::server::http::{Head, Payload, Response, percent_decoded, query_value};
 use crate::server::limits::{Kind, Who};
 use crate::server::password::Passwords;
+use crate::server::prices::Prices;
 use crate::server::serve::too_many;
 use crate::server::store::{Store, Trouble, User};
 use crate::server::web::{Page, Web};
@@ -54,6 +55,7 @@ pub struct Api {
     /// When the database was last looked at, and what was wrong with it.
     health: Mutex<Option<(Instant, Option<Trouble>)>>,
     passwords: Passwords,
+    prices: Prices,
     web: Web,
     /// Other machines cannot reach it.
     is_local: bool,
@@ -115,10 +117,11 @@ impl Api {
         store: Arc<Store>,
         world: World,
         surroundings: Arc<Surroundings>,
+        prices: Prices,
         is_local: bool,
     ) -> Api {
         let (health, passwords) = (Mutex::default(), Passwords::default());
-        Api { store, world, surroundings, health, passwords, web: Web::new(), is_local }
+        Api { store, world, surroundings, health, passwords, prices, web: Web::new(), is_local }
     }
 
     /// The database.
@@ -357,6 +360,7 @@ impl Route {
             Route::Init | Route::Chunk | Route::Event => Some(Kind::Sync),
             Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
             Route::Stream | Route::LineStream(_) | Route::Export(_) => Some(Kind::Read),
+            Route::Events(_) | Route::Outline(_) | Route::Search | Route::Stats => Some(Kind::Read),
             _ => None,
         }
     }
@@ -563,5 +567,60 @@ mod tests {
             assert_eq!(route(path), None, "{path}");
         }
         assert_eq!(route("/api/v1/sessions/%zz"), None);
+    }
+
+    /// All routes; a new one does not compile before it is among them.
+    fn routes() -> Vec<Route> {
+        let next = |route: &Route| match route {
+            Route::Health => Some(Route::Version),
+            Route::Version => Some(Route::Capabilities),
+            Route::Capabilities => Some(Route::Validate),
+            Route::Validate => Some(Route::Init),
+            Route::Init => Some(Route::Chunk),
+            Route::Chunk => Some(Route::Event),
+            Route::Event => Some(Route::Sessions),
+            Route::Sessions => Some(Route::Session("x".into())),
+            Route::Session(_) => Some(Route::Files("x".into())),
+            Route::Files(_) => Some(Route::Links("x".into())),
+            Route::Links(_) => Some(Route::Download("x".into())),
+            Route::Download(_) => Some(Route::Condensed("x".into())),
+            Route::Condensed(_) => Some(Route::Events("x".into())),
+            Route::Events(_) => Some(Route::Outline("x".into())),
+            Route::Outline(_) => Some(Route::ByExternalId("x".into())),
+            Route::ByExternalId(_) => Some(Route::Summary("x".into())),
+            Route::Summary(_) => Some(Route::Search),
+            Route::Search => Some(Route::Stats),
+            Route::Stats => Some(Route::Status),
+            Route::Status => Some(Route::OpenApi),
+            Route::OpenApi => Some(Route::DeviceCode),
+            Route::DeviceCode => Some(Route::DeviceToken),
+            Route::DeviceToken => Some(Route::SignIn),
+            Route::SignIn => Some(Route::SignOut),
+            Route::SignOut => Some(Route::Device),
+            Route::Device => Some(Route::Style),
+            Route::Style => None,
+        };
+        std::iter::successors(Some(Route::Health), next).collect()
+    }
+
+    /// `METHOD PATH` of all that is answered, and of all that is described.
+    #[test]
+    fn the_description_has_exactly_the_routes_of_the_server() {
+        let answered = routes().into_iter().flat_map(|route| {
+            let template = route.template();
+            assert_eq!(super::route(&template.replace("{id}", "x")), Some(route), "{template}");
+            let methods = super::route(&template.replace("{id}", "x")).unwrap().methods();
+            methods.iter().map(move |method| format!("{method} {template}"))
+        });
+        let description: serde_json::Value =
+            serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        let paths = description["paths"].as_object().unwrap();
+        let described = paths.iter().flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        });
+        let answered: std::collections::BTreeSet<String> = answered.collect();
+        let described: std::collections::BTreeSet<String> = described.collect();
+        assert_eq!(answered, described);
     }
 }

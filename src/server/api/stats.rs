@@ -1,11 +1,13 @@
 //! Figures, and how the server is.
 
 use super::{Answer, Api, Refused, refuse};
-use crate::server::http::{Head, Response};
-use crate::server::store::User;
-use crate::wire::{SessionDetail, StatusAnswer};
+use crate::server::http::{Head, Response, query_value};
+use crate::server::search::Query;
+use crate::server::store::{By, User};
+use crate::wire::{SessionDetail, StatsAnswer, StatusAnswer};
 
 impl Api {
+    /// Puts what is counted and found out into what is said of a session.
     pub(super) fn with_figures(
         &self,
         user: &User,
@@ -18,12 +20,32 @@ impl Api {
             (detail.project, detail.branch) = (entry.project, entry.branch);
             (detail.model, detail.live) = (entry.model, entry.live);
         }
+        let cost = |tokens: &_| self.prices.cost(tokens);
+        detail.figures = self.store.figures(user.id, &detail.id, &cost).map_err(failed)?;
+        detail.lineage = self.store.lineage(user.id, &detail.id).map_err(failed)?;
         Ok(detail)
     }
 
+    /// Figures of all sessions, grouped.
     pub(super) fn stats(&self, user: &User, head: &Head) -> Answer {
-        let _ = (user, head);
-        Err(refuse(404, "not yet"))
+        let by = query_value(&head.query, "by").unwrap_or_else(|| "day".into());
+        let by = By::parse(&by)
+            .ok_or_else(|| refuse(400, "by is none of day, model, project, tool and session"))?;
+        let mut text = query_value(&head.query, "q").unwrap_or_default();
+        for name in ["after", "before"] {
+            if let Some(value) = query_value(&head.query, name).filter(|value| !value.is_empty()) {
+                text = format!("{name}:\"{}\" {text}", value.replace('"', ""));
+            }
+        }
+        let filter = Query::parse(&text, (self.world.now)())
+            .and_then(Query::into_session_filter)
+            .map_err(|why| refuse(400, why))?;
+        let cost = |tokens: &_| self.prices.cost(tokens);
+        let rows = self
+            .store
+            .stats(user.id, by, &filter, &cost)
+            .map_err(|error| Refused::Failed("Failed to get figures", error))?;
+        Ok(Response::json(200, &StatsAnswer { rows }))
     }
 
     /// How the server is, and which machines sync to it.

@@ -157,3 +157,78 @@ fn note(found: &mut Found, index: usize, sequence: &Sequence, range: Range<usize
         found.hits.push(range);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(text: &str) -> Sequence {
+        match text.strip_suffix('*') {
+            Some(start) => Sequence::new(start, true, false),
+            None => Sequence::new(text, false, false),
+        }
+    }
+
+    #[test]
+    fn a_sequence_is_found_where_its_parts_follow_each_other() {
+        let cases: [(&str, &str, &[&str]); 26] = [
+            ("line", "a line, two Lines", &["line"]),
+            ("line", "parse_line parseLine", &["line", "Line"]),
+            ("line*", "lines parseLine", &["lines", "Line"]),
+            ("parse_line", "try_parse_line_now", &["parse_line"]),
+            ("parse_line", "parseLine", &["parseLine"]),
+            ("parse_line", "parse line", &[]),
+            ("parse line", "parse line", &["parse line"]),
+            ("parse line", "parse, then line", &[]),
+            ("parse line", "Parse: line", &["Parse: line"]),
+            ("parseLine", "parse_line parseline", &["parse_line"]),
+            ("parseline", "parseLine", &["parseLine"]),
+            ("parsel*", "parseLine", &["parseLine"]),
+            ("server/mod.rs", "see src/server/mod.rs:7", &["server/mod.rs"]),
+            ("mod.rs", "mod. rs", &[]),
+            ("E0308", "error[E0308]: mismatched", &["E0308"]),
+            ("0308", "error[E0308]", &["0308"]),
+            ("café", "CAFE", &["CAFE"]),
+            ("会议", "今天的会议记录", &["会议"]),
+            ("会", "会议会", &["会", "会"]),
+            ("会录", "会议记录", &[]),
+            ("a b a c", "a b a b a c", &["a b a c"]),
+            ("a a", "a a a", &["a a", "a a"]),
+            ("foo->bar", "foo -> bar", &["foo -> bar"]),
+            ("don't", "I don't", &["don't"]),
+            ("parse_li*", "try parse_line", &["parse_line"]),
+            ("parse_li*", "parse_l", &[]),
+        ];
+        for (wanted, text, hits) in cases {
+            let found = find(text, &[sequence(wanted)]);
+            let texts: Vec<&str> = found.hits.iter().map(|hit| &text[hit.clone()]).collect();
+            assert_eq!(
+                (texts.as_slice(), found.has[0]),
+                (hits, !hits.is_empty()),
+                "{wanted} {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_index_is_asked_for_pairs_where_there_are_any() {
+        let cases: [(&str, &[&str]); 10] = [
+            ("line", &["line"]),
+            ("parse_line", &["parse_line"]),
+            ("parseLine", &["parse_line"]),
+            ("a_b_c", &["a_b", "b_c"]),
+            ("parse the line", &["parse", "the", "line"]),
+            ("the parse_line here", &["the", "parse_line", "here"]),
+            ("会", &["会"]),
+            ("会议记", &["会议", "议记"]),
+            ("GPT模型", &["gpt", "模型"]),
+            ("parse_li*", &["parse_li*"]),
+        ];
+        for (wanted, expected) in cases {
+            let words = sequence(wanted).index_words().into_iter();
+            let words: Vec<String> =
+                words.map(|word| word.word + if word.is_prefix { "*" } else { "" }).collect();
+            assert_eq!(words, expected, "{wanted}");
+        }
+    }
+}

@@ -242,3 +242,94 @@ fn time(name: &str, value: &str, now: SystemTime) -> Result<i64, String> {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Query, String> {
+        Query::parse(text, UNIX_EPOCH + Duration::from_secs(100 * 24 * 3600))
+    }
+
+    const DAY: i64 = 24 * 3600 * 1_000_000;
+
+    #[test]
+    fn words_phrases_prefixes_and_what_must_not_be() {
+        let query =
+            parse(r#"one "two three" pre* -four -"five six" std::vec a:b - * ..."#).unwrap();
+        let told: Vec<_> = query
+            .sequences
+            .iter()
+            .map(|one| (one.text.as_str(), one.parts.len(), one.is_prefix, one.is_negated))
+            .collect();
+        let expected = [
+            ("one", 1, false, false),
+            ("two three", 2, false, false),
+            ("pre", 1, true, false),
+            ("four", 1, false, true),
+            ("five six", 2, false, true),
+            ("std::vec", 2, false, false),
+            ("a:b", 2, false, false),
+        ];
+        assert_eq!(told, expected);
+        assert!(query.has_positive());
+        for text in ["", "-one", "-project:x", "...", "-role:user"] {
+            assert!(!parse(text).unwrap().has_positive(), "{text}");
+        }
+    }
+
+    #[test]
+    fn filters_are_read() {
+        let query = parse(
+            "project:Confab -branch:main machine:\"my laptop\" user:me@x model:opus* role:user \
+             -role:tool tool:Bash tool:mcp* -tool:Read after:1970-02-01 before:2d x",
+        )
+        .unwrap();
+        let wanted = vec![
+            (Property::Project, "confab".into(), true),
+            (Property::Branch, "main".into(), false),
+            (Property::Machine, "my laptop".into(), true),
+            (Property::User, "me@x".into(), true),
+            (Property::Model, "opus".into(), true),
+        ];
+        let times = Times { from: 31 * DAY, until: 98 * DAY };
+        assert_eq!(query.sessions, SessionFilter { wanted, times });
+        assert_eq!((query.roles, query.not_roles), (vec![Role::User], vec![Role::Tool]));
+        assert_eq!(query.tools, ["bash", "mcp*"]);
+        assert_eq!((query.not_tools, query.times), (vec!["read".to_owned()], times));
+        let times = [("after:2d", 98), ("after:48h", 98), ("after:1w", 93), ("after:2880m", 98)];
+        for (text, day) in times {
+            assert_eq!(parse(text).unwrap().times.from, day * DAY, "{text}");
+        }
+        assert_eq!(parse("after:1970-01-02T00:00:00+00:00").unwrap().times.from, DAY);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let long = "x".repeat(QUERY_BYTES_MAX + 1);
+        let many = "x ".repeat(TERMS_MAX + 1);
+        let cases = [
+            ("\"open", "a quotation mark has no partner"),
+            ("project:", "project: needs a value"),
+            ("project:\"\"", "project: needs a value"),
+            ("role:robot", "role:robot is none of user, assistant, tool and system"),
+            ("after:soon", "after:soon is no time"),
+            ("before:99999999999999999999d", "is no time"),
+            ("-after:1d", "-after: is not possible"),
+            ("a*", "a* needs 2 letters before its *"),
+            (long.as_str(), "a query has at most 2000 bytes"),
+            (many.as_str(), "a query has at most 32 words and filters"),
+        ];
+        for (text, expected) in cases {
+            let said = parse(text).unwrap_err();
+            assert!(said.contains(expected), "{text}: {said}");
+        }
+        for text in ["role:user", "tool:Bash", "-role:user"] {
+            assert!(parse(text).unwrap().into_session_filter().is_err(), "{text}");
+        }
+        let filter = parse("Café -x project:p after:1d").unwrap().into_session_filter().unwrap();
+        assert_eq!(filter.wanted.len(), 3);
+        assert!(filter.wanted.contains(&(Property::Text, "cafe".into(), true)));
+        assert_eq!(filter.times.from, 99 * DAY);
+    }
+}

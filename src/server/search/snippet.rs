@@ -107,3 +107,56 @@ fn back(text: &str, from: usize, chars: usize) -> usize {
         next.map_or(from, |(offset, _)| start + space + offset)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::search::Query;
+    use std::time::UNIX_EPOCH;
+
+    /// Hits in brackets.
+    fn shown(line: &str, query: &str) -> Option<String> {
+        let query = Query::parse(query, UNIX_EPOCH).unwrap();
+        let parts = snippet(line, &query.sequences)?;
+        let shown = parts.into_iter().map(|part| match part.hit {
+            true => format!("[{}]", part.text),
+            false => part.text,
+        });
+        Some(shown.collect())
+    }
+
+    #[test]
+    fn hits_are_marked_and_what_is_far_from_them_is_left_out() {
+        let far = "word ".repeat(100);
+        let cases = [
+            ("a line of text", "line", Some("a [line] of text".into())),
+            ("a\n\n  line\tof", "line", Some("a [line] of".into())),
+            ("<b>line</b>", "b", Some("<[b]>line</[b]>".into())),
+            ("one two one", "one -three", Some("[one] two [one]".into())),
+            ("one two", "one three", None),
+            ("one two", "one -two", None),
+            ("one two", "\"two one\"", None),
+            ("one two", "role:user", Some("one two".into())),
+            (
+                &format!("{far}needle {far}"),
+                "needle",
+                Some(format!(
+                    "… {}[needle]{} …",
+                    "word ".repeat(12),
+                    &format!(" {far}")[..240 - 66]
+                )),
+            ),
+        ];
+        for (line, query, expected) in cases {
+            assert_eq!(shown(line, query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_text_with_the_most_hits_is_shown() {
+        let line = r#"{"message":{"content":[{"type":"text","text":"one"},
+            {"type":"text","text":"two one"},{"type":"text","text":"one two"}]}}"#;
+        assert_eq!(shown(line, "one two").as_deref(), Some("[two] [one]"));
+        assert_eq!(shown(line, "one").as_deref(), Some("[one]"));
+    }
+}

@@ -267,3 +267,109 @@ fn cut(folded: &str) -> &str {
     }
     &folded[..end]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts as `part`, `+part` where it is joined, wholes as `=whole`.
+    fn pieces(text: &str) -> Vec<String> {
+        let mut pieces = Vec::new();
+        split(text, |piece| match piece {
+            Piece::Part(part) => {
+                let plus = if part.glue == Glue::Joined { "+" } else { "" };
+                pieces.push(format!("{plus}{}", part.folded));
+                assert!(text.get(part.range).is_some_and(|range| !range.is_empty()), "{text}");
+            }
+            Piece::Whole(whole, range) => {
+                pieces.push(format!("={whole}"));
+                assert!(text.get(range).is_some(), "{text}");
+            }
+        });
+        pieces
+    }
+
+    #[test]
+    fn texts_are_split_into_parts() {
+        let cases: [(&str, &str); 34] = [
+            ("Hello, World!", "hello world"),
+            ("a  b\n\tc", "a b c"),
+            ("parse_line", "parse +line"),
+            ("parseLine", "parse +line =parseline"),
+            ("ParseErrorKind", "parse +error +kind =parseerrorkind"),
+            ("HTTPServer", "http +server =httpserver"),
+            ("getX509Cert", "get +x509 +cert =getx509cert"),
+            ("PARSE_LINE", "parse +line"),
+            ("src/server/mod.rs", "src +server +mod +rs"),
+            ("std::vec::Vec", "std +vec +vec"),
+            ("a:::b", "a b"),
+            ("my-crate", "my +crate"),
+            ("--flag", "flag"),
+            ("a--b", "a b"),
+            ("a. b", "a b"),
+            ("a.b", "a +b"),
+            ("don't", "don +t"),
+            ("E0308", "e0308 =0308"),
+            ("utf8", "utf8"),
+            ("0308", "0308"),
+            ("__init__", "init"),
+            ("C:\\Users\\me", "c users +me"),
+            ("me@example.com", "me +example +com"),
+            ("a->b", "a b"),
+            ("Café", "cafe"),
+            ("naïveLine", "naiveline"),
+            ("word…", "word"),
+            ("fooBar…x", "foo +bar =foobar x"),
+            ("会议记录", "会 +议 +记 +录"),
+            ("GPT模型v2", "gpt +模 +型 +v2"),
+            ("会议 记录", "会 议 记 录"),
+            ("한국어", "한 +국 +어"),
+            ("😀 x 😀", "x"),
+            ("", ""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(pieces(text).join(" "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn encoded_data_is_left_out_and_long_words_are_cut() {
+        let mut seed = 1_u64;
+        let encoded: String = (0..5000)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+                char::from(alphabet[(seed >> 33) as usize % alphabet.len()])
+            })
+            .collect();
+        assert_eq!(pieces(&format!("before {encoded} after")), ["before", "after"]);
+        let hex = "0123456789abcdef".repeat(20);
+        assert_eq!(pieces(&hex), [&hex[..PART_BYTES_MAX]]);
+        let camel = "aB".repeat(20);
+        assert_eq!(pieces(&camel), [camel.to_lowercase()]);
+    }
+
+    /// Whatever is between, ranges are in order and hold what was found.
+    #[test]
+    fn any_mixture_is_split_without_a_panic() {
+        let bits =
+            ["a", "B", "9", "_", ".", ":", "::", " ", "é", "e\u{301}", "会", "😀", "ß", "İ", "/"];
+        for one in bits {
+            for two in bits {
+                for three in bits {
+                    for four in bits {
+                        let text = [one, two, three, four].concat();
+                        let mut end = 0;
+                        split(&text, |piece| {
+                            if let Piece::Part(part) = piece {
+                                assert!(part.range.start >= end, "{text}");
+                                end = part.range.end;
+                                assert!(text.is_char_boundary(end), "{text}");
+                            }
+                        });
+                    }
+                }
+            }
+        }
+    }
+}

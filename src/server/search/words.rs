@@ -185,3 +185,85 @@ fn hash(word: &[u8]) -> u64 {
     mix(chunks.remainder().iter().fold(0, |value, byte| value << 8 | u64::from(*byte)));
     hash
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::events::event;
+    use crate::server::search::found::{Sequence, find};
+
+    fn words_of(line: &str) -> Vec<String> {
+        let LineWords { text, .. } = Words::default().of_line(line, &event(line), 7);
+        text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_word_is_there_once_and_so_is_whose_line_it_is() {
+        let line = r#"{"type":"assistant","message":{"content":[
+            {"type":"text","text":"parse the parseLine, parse_line"},
+            {"type":"tool_use","name":"mcp__x__Do It","input":{"a":"会议 the"}}]}}"#;
+        let expected = [
+            "parse",
+            "the",
+            "line",
+            "parse_line",
+            "parseline",
+            "mcp",
+            "x",
+            "do",
+            "it",
+            "会",
+            "议",
+            "会议",
+            "=u7",
+            "=ra",
+            "=tmcp__x__do_it",
+        ];
+        assert_eq!(words_of(line), expected);
+        let result =
+            r#"{"type":"user","message":{"content":[{"type":"tool_result","content":"x"}]}}"#;
+        assert_eq!(words_of(result), ["x", "=u7", "=rt"]);
+        assert_eq!(words_of(r#"{"type":"mode","mode":"x"}"#), [""; 0]);
+    }
+
+    #[test]
+    fn lines_of_many_words_keep_all_of_them() {
+        let text: String = (0..20_000).map(|n| format!("w{n} w{n} ")).collect();
+        let mut words = Words::default();
+        for _ in 0..3 {
+            let event = event(&text);
+            let LineWords { text: all, count } = words.of_line(&text, &event, 1);
+            // `w10` is also 10.
+            assert_eq!(count as usize, 20_000 + 20_000 - 10);
+            assert_eq!(all.matches(" w19999").count(), 1);
+        }
+    }
+
+    /// Whatever is found in a text is found by the index as well.
+    #[test]
+    fn the_words_of_a_sequence_are_words_of_every_text_that_has_it() {
+        let bits = ["parse", "Line", "_", " ", ".", "会", "议", "E08", "ö", "::"];
+        let mut texts = vec![String::new()];
+        for _ in 0..4 {
+            texts = texts
+                .iter()
+                .flat_map(|text| bits.iter().map(move |bit| format!("{text}{bit}")))
+                .collect();
+        }
+        for (index, text) in texts.iter().enumerate() {
+            let line = format!("x {text} y");
+            let words = words_of(&line);
+            let wanted = Sequence::new(text, index % 2 == 0, false);
+            if wanted.parts.is_empty() || !find(&line, std::slice::from_ref(&wanted)).has[0] {
+                continue;
+            }
+            for word in wanted.index_words() {
+                let is_there = words.iter().any(|other| match word.is_prefix {
+                    true => other.starts_with(&word.word),
+                    false => *other == word.word,
+                });
+                assert!(is_there, "{text}: {word:?} of {words:?}");
+            }
+        }
+    }
+}

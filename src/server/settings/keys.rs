@@ -45,7 +45,7 @@ const BASE: Kind = (is_base, "a path like /confab, or nothing");
 const URL: Kind = (is_url, "an address like https://confab.example.org");
 
 /// All settings, in the order in which they are shown.
-pub const KEYS: [Key; 35] = [
+pub const KEYS: [Key; 36] = [
     text("listen", "listen", "address and port to listen on", |s| &mut s.listen, LISTENER),
     path("tls_cert", "tls-cert", "certificates in PEM, the server's first", |s| &mut s.tls_cert),
     path("tls_key", "tls-key", "the certificate's private key in PEM", |s| &mut s.tls_key),
@@ -64,6 +64,7 @@ pub const KEYS: [Key; 35] = [
         slot: Slot::Addresses(|s| &mut s.trusted_proxies),
     },
     unset("metrics", "metrics", "address and port of the metrics", |s| &mut s.metrics, LISTENER),
+    path("prices", "prices", "table of what tokens cost, instead of its own", |s| &mut s.prices),
     path("log_file", "log-file", "where the log goes, instead of stderr", |s| &mut s.log_file),
     number(
         "log_bytes_max",

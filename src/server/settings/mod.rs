@@ -48,6 +48,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpAddr>,
     /// Address and port of the metrics.
     pub metrics: Option<String>,
+    /// Table of what tokens cost; without, the one of this program.
+    pub prices: Option<PathBuf>,
     /// Where the log goes; standard error without.
     pub log_file: Option<PathBuf>,
     /// Bytes at which a log file is put aside as `FILE.1`.
@@ -106,6 +108,7 @@ impl Default for Settings {
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             metrics: None,
+            prices: None,
             log_file: None,
             log_bytes_max: 64 << 20,
             database_bytes_max: 0,

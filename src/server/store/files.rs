@@ -110,7 +110,8 @@ impl Store {
         })
     }
 
-    /// Opens a file of a session that a reader may read. The outer `None` means no session, the inner one no file.
+    /// Opens a file of a session that a reader may read. The outer `None` means no session, the
+    /// inner one no file.
     ///
     /// # Errors
     /// When the database fails.

@@ -37,7 +37,12 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    const START: Cursor = Cursor { last_sync_at: i64::MAX, row: i64::MAX };
+    pub(super) const START: Cursor = Cursor { last_sync_at: i64::MAX, row: i64::MAX };
+
+    /// Number of the session.
+    pub(super) fn row(&self) -> i64 {
+        self.row
+    }
 
     /// Reads what [`Cursor`] writes; `None` for everything else.
     pub fn parse(text: &str) -> Option<Cursor> {
@@ -53,9 +58,9 @@ impl fmt::Display for Cursor {
 }
 
 impl Store {
-    /// The sessions that a reader may read and a filter lets through, the most recently synced first, from behind a
-    /// cursor on, and the cursor for those behind them. Of a filter that lets little through, a
-    /// page may be empty and have one behind it.
+    /// The sessions that a reader may read and a filter lets through, the most recently synced
+    /// first, from behind a cursor on, and the cursor for those behind them. Of a filter that lets
+    /// little through, a page may be empty and have one behind it.
     ///
     /// # Errors
     /// When the database fails.

@@ -11,6 +11,7 @@
 //! | `sessions`, `links` | what else is known of a session |
 //! | `shares` | who else may read it |
 //! | `list`, `outline` | sessions in a list, and the way through one |
+//! | `figures`, `lineage` | what a session took, and what it is to others |
 //! | `blocks` | lines at rest in the database |
 //! | `index`, `rows` | a row per line |
 //! | `words`, `search` | which lines hold which words, and the best of them |
@@ -27,9 +28,11 @@ mod arrivals;
 mod base;
 mod blocks;
 mod devices;
+mod figures;
 mod files;
 mod health;
 mod index;
+mod lineage;
 mod links;
 mod list;
 mod merge;
@@ -55,6 +58,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 pub use self::accounts::SIGN_IN_TIME_MAX;
 pub use self::arrivals::{Arrival, Arrivals, Heard, Kind as ArrivalKind};
 pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
+pub use self::figures::By;
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
 pub use self::index::{Reindexed, UsageEntry};

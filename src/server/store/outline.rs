@@ -22,8 +22,8 @@ pub struct Place {
 }
 
 impl Store {
-    /// A file of a session that a reader may read: the named one, or the main transcript. The outer `None` means no
-    /// session, the inner one no file.
+    /// A file of a session that a reader may read: the named one, or the main transcript. The outer
+    /// `None` means no session, the inner one no file.
     ///
     /// # Errors
     /// When the database fails.

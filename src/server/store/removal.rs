@@ -2,9 +2,9 @@
 //!
 //! Blocks of other sessions that refer to lines of a removed one are encoded anew before: they lose
 //! nothing, and keep nothing of it. The index of words is written anew without those of the removed
-//! one, since what FTS5 removes stays in its pages. Every connection overwrites with zeros what it deletes
-//! (`secure_delete`); what is left then are older copies in the write-ahead log, which is emptied
-//! after each removal.
+//! one, since what FTS5 removes stays in its pages. Every connection overwrites with zeros what it
+//! deletes (`secure_delete`); what is left then are older copies in the write-ahead log, which is
+//! emptied after each removal.
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@
 //! of the words once, that is, its length counts against it, times the weight of who said it, and
 //! divided by 1 for now, 2 for two weeks ago, 3 for four weeks and so on.
 //!
-//! Common words cost no more than rare ones: up to [`SCAN_LINES_MAX`] matches all of them are looked
-//! up, and only files with matches are looked into; beyond that every session has some.
+//! Common words cost no more than rare ones: up to [`SCAN_LINES_MAX`] matches all of them are
+//! looked up, and only files with matches are looked into; beyond that every session has some.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;

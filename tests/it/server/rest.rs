@@ -15,16 +15,16 @@ use crate::support::eventually::eventually;
 use crate::support::fixtures;
 
 /// Files by session and name.
-type Stored = BTreeMap<(String, String), Vec<u8>>;
+pub type Stored = BTreeMap<(String, String), Vec<u8>>;
 
-fn number(data: &Path, sql: &str) -> i64 {
+pub fn number(data: &Path, sql: &str) -> i64 {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = Connection::open_with_flags(data.join("confab.db"), flags).unwrap();
     connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 /// Uploads the lines of a file, so many a chunk.
-fn upload(server: &Server, key: &str, session: &str, name: &str, text: &[u8], lines: usize) {
+pub fn upload(server: &Server, key: &str, session: &str, name: &str, text: &[u8], lines: usize) {
     let text = String::from_utf8(text.to_vec()).unwrap();
     let texts: Vec<&str> = text.strip_suffix('\n').unwrap_or(&text).split('\n').collect();
     let file_type = if name.starts_with("agent-") { "agent" } else { "transcript" };
@@ -56,14 +56,14 @@ fn assert_clean(data: &Folder) {
     assert!(status == 0 && said.ends_with(" 0 problems\n"), "{said}");
 }
 
-fn wait_for_rows(data: &Path) {
+pub fn wait_for_rows(data: &Path) {
     eventually("all lines have rows", || {
         number(data, "SELECT count(*) FROM files WHERE indexed_line < last_line") == 0
     });
 }
 
 /// Every recorded session, as one user's.
-fn upload_recordings(server: &Server, key: &str, scratch: &Folder) -> Stored {
+pub fn upload_recordings(server: &Server, key: &str, scratch: &Folder) -> Stored {
     let mut stored = Stored::new();
     for (number, recording) in fixtures::recordings().iter().enumerate() {
         let home = scratch.0.join(recording);
