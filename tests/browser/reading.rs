@@ -245,7 +245,6 @@ fn everybody(browser: &Browser) {
     let pages = [
         ("list", "/", "document.querySelectorAll('a.session').length === 2"),
         ("session", session.as_str(), "document.querySelector('.is-broken')"),
-        ("figures", "/stats", "document.querySelectorAll('.figures-table').length === 4"),
         ("status", "/status", "document.querySelectorAll('.figure table tr').length > 1"),
     ];
     for (name, path, there) in pages {

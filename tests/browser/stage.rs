@@ -53,9 +53,8 @@ impl Stage {
         let errors = fs::File::create(sandbox.root().join("log")).unwrap();
         let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let line = line.trim_end();
-        let rest = line.strip_prefix("listening on http://").expect("an address");
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let rest = line.trim_end().strip_prefix("listening on http://").expect("an address");
         let (address, base_path) = match rest.split_once('/') {
             Some((address, path)) => (address.to_owned(), format!("/{path}")),
             None => (rest.to_owned(), String::new()),

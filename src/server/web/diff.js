@@ -78,5 +78,6 @@ export function drawn(parts, linesMax) {
       rows.push(el("span", { class: `line ${kind}`, "data-number": number }, `${mark} `, shown(text), "\n"));
     }
   }
-  return { node: el("pre", { class: "diff", tabindex: "0" }, rows), total };
+  const isPlain = parts.every((hunk) => hunk.before === null);
+  return { node: el("pre", { class: `diff ${isPlain ? "plain" : ""}`, tabindex: "0" }, rows), total };
 }

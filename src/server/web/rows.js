@@ -79,7 +79,7 @@ export class Rows {
   /// Who speaks, where that changes; and the way to the raw line.
   heading(event) {
     const names = { prompt: "You", said: "Claude", summary: "Summary", error: "Error", command: "Command", output: "Output" };
-    const who = event.side && event.kind !== "error" ? "Agent" : (names[event.kind] ?? "");
+    const who = (event.side && { prompt: "Task", said: "Agent" }[event.kind]) || (names[event.kind] ?? "");
     const isNew = who !== "" && who !== this.who;
     if (who) this.who = who;
     const time = event.time ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time)) : null;

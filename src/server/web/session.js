@@ -102,7 +102,7 @@ class SessionPage {
       button("Start", () => this.goTo(1), { title: "First line (g)" }),
       button("End", () => this.toEnd(), { title: "Last line (G)" }),
     );
-    const bar = el("div", { class: "bar" }, el("div", { class: "bar-title" }, this.status, shown(this.title())), this.position, jumps);
+    const bar = el("div", { class: "bar" }, el("div", { class: "bar-title" }, this.status, el("span", { class: "title" }, shown(this.title()))), this.position, jumps);
     const top = el("div", { class: "session-top" }, el("h1", { tabindex: "-1" }, shown(this.title())), facts(session), figures(session), lineage(session), this.files(), this.wanted ? this.banner() : null, actions(session));
     this.main.replaceChildren(top, bar, this.host, this.newer);
     const scroll = () => this.scrolled();
@@ -386,8 +386,8 @@ function facts(session) {
     ["User", session.username],
     ["Shared by", session.shared_by],
   ];
-  const items = known.filter(([, value]) => value).map(([name, value]) => [el("dt", {}, name), el("dd", {}, shown(flat(value, 300)))]);
-  const when = [el("dt", {}, "Last activity"), el("dd", {}, el("time", { datetime: session.last_sync_at, title: moment(session.last_sync_at) }, ago(session.last_sync_at)))];
+  const items = known.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, shown(flat(value, 300)))));
+  const when = el("div", {}, el("dt", {}, "Last activity"), el("dd", {}, el("time", { datetime: session.last_sync_at, title: moment(session.last_sync_at) }, ago(session.last_sync_at))));
   return el("dl", { class: "facts" }, items, when);
 }
 
