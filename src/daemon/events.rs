@@ -6,13 +6,15 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Result};
-use crate::sys::{process::Process, signals, signals::Signal};
+use crate::sys::{memory, process::Process, signals, signals::Signal};
 use crate::time::Clock;
 
 /// Stack of a waiting thread, which calls next to nothing.
 const STACK_BYTES: usize = 64 << 10;
 /// How long the kernel is asked at once to wait for a process' end.
 const PARENT_WAIT_MAX: Duration = Duration::from_secs(600);
+/// A wait for which it is worth giving memory back.
+const LONG_WAIT_MIN: Duration = Duration::from_millis(100);
 
 /// What happened. The time is that of the event, not that of its being looked at: the time for
 /// ending runs from it, also when an upload was hanging just then.
@@ -38,20 +40,33 @@ impl Event {
     }
 }
 
-/// The one channel that a daemon waits on.
-pub struct Events {
+/// What a daemon waits on: the kernel's news, or those of a test.
+pub trait Events {
+    /// From now on the end of this process is an event, too.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    fn watch(&mut self, parent: Option<Process>) -> Result<()>;
+    /// Waits for what happens next, at most for `limit`.
+    fn wait(&self, limit: Duration) -> Event;
+    /// What has happened already, if anything.
+    fn poll(&self) -> Option<Event>;
+}
+
+/// One channel, with a thread for signals and one for each process that is watched.
+pub struct SystemEvents {
     clock: Arc<dyn Clock + Send + Sync>,
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     watched: Option<Process>,
 }
 
-impl Events {
+impl SystemEvents {
     /// Starts the signal thread. Signals must be blocked in this thread already.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(clock: Arc<dyn Clock + Send + Sync>) -> Result<Events> {
+    pub fn start(clock: Arc<dyn Clock + Send + Sync>) -> Result<SystemEvents> {
         let (sender, receiver) = mpsc::channel();
         let signals = sender.clone();
         let own_clock = Arc::clone(&clock);
@@ -67,14 +82,13 @@ impl Events {
             }
         };
         thread("signals", wait)?;
-        Ok(Events { clock, sender, receiver, watched: None })
+        Ok(SystemEvents { clock, sender, receiver, watched: None })
     }
+}
 
+impl Events for SystemEvents {
     /// Starts a thread that reports the end of this process, unless one does already.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn watch(&mut self, parent: Option<Process>) -> Result<()> {
+    fn watch(&mut self, parent: Option<Process>) -> Result<()> {
         let Some(process) = parent.filter(|parent| Some(*parent) != self.watched) else {
             return Ok(());
         };
@@ -88,8 +102,10 @@ impl Events {
         Ok(())
     }
 
-    /// Waits for what happens next, at most for `limit`.
-    pub fn wait(&self, limit: Duration) -> Event {
+    fn wait(&self, limit: Duration) -> Event {
+        if limit >= LONG_WAIT_MIN {
+            memory::release();
+        }
         match self.receiver.recv_timeout(limit) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => Event::Tick,
@@ -99,8 +115,7 @@ impl Events {
         }
     }
 
-    /// What has happened already, if anything.
-    pub fn poll(&self) -> Option<Event> {
+    fn poll(&self) -> Option<Event> {
         self.receiver.try_recv().ok()
     }
 }

@@ -9,7 +9,6 @@ use log::{info, warn};
 use crate::config::{self, Account, Config};
 use crate::error::{Context, Error, Result};
 use crate::files::{self, SessionId, Stamp};
-use crate::redact::Redactor;
 use crate::remote::{Failure, Verdict};
 use crate::session::{self, Session};
 use crate::state::{self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, Record, Status};
@@ -155,9 +154,8 @@ impl Follower {
     /// # Errors
     /// When state or lock cannot be written.
     pub fn settle_in(&mut self, world: &World<'_>) -> Result<()> {
-        let own = Process::current();
-        self.record.pid = own.pid;
-        self.record.pid_start = own.start;
+        self.record.pid = world.process.pid;
+        self.record.pid_start = world.process.start;
         self.record.started_at = time::rfc3339(world.clock.wall());
         self.record.status = Status::Running;
         self.save(world)
@@ -237,7 +235,7 @@ impl Follower {
         self.n_notes += new.len();
         self.n_inbox_bytes = n_bytes;
         for note in new {
-            self.follow_note(note);
+            self.follow_note(note, world);
         }
         if any {
             if let Err(error) = self.save(world) {
@@ -250,7 +248,8 @@ impl Follower {
         Ok(any)
     }
 
-    fn follow_note(&mut self, note: Note) {
+    fn follow_note(&mut self, note: Note, world: &World<'_>) {
+        let is_alive = |process: &Process| world.processes.is_alive(*process);
         if note.kind == NoteKind::Link {
             self.record.add_links(note.links);
             return;
@@ -272,7 +271,7 @@ impl Follower {
         match note.kind {
             NoteKind::SessionEnd => {
                 let ended = note.parent();
-                self.parents.retain(|parent| Some(*parent) != ended && parent.is_alive());
+                self.parents.retain(|parent| Some(*parent) != ended && is_alive(parent));
                 // Two processes may use one session; it goes on while one of them does.
                 let other = ended.and_then(|_| self.parents.last().copied());
                 self.is_ended = other.is_none();
@@ -285,7 +284,7 @@ impl Follower {
             _ => {
                 self.is_ended = false;
                 self.is_resumed = true;
-                let known = self.parent().filter(|parent| parent.is_alive());
+                let known = self.parent().filter(is_alive);
                 set_parent(&mut self.record, note.parent().or(known));
                 self.parents.extend(note.parent().filter(|parent| !self.parents.contains(parent)));
             }
@@ -293,8 +292,8 @@ impl Follower {
     }
 
     /// The process of the session has ended. True when another one still uses the session.
-    pub fn has_other_parent(&mut self) -> bool {
-        self.parents.retain(|parent| parent.is_alive());
+    pub fn has_other_parent(&mut self, world: &World<'_>) -> bool {
+        self.parents.retain(|parent| world.processes.is_alive(*parent));
         let other = self.parents.last().copied();
         if other.is_some() {
             set_parent(&mut self.record, other);
@@ -354,7 +353,7 @@ impl Follower {
                 .with_hint("take its folder or id out of exclude to have it uploaded"));
         }
         let account: Account = config.account()?;
-        let (redactor, problems) = Redactor::new(&config.redaction);
+        let (redactor, problems) = (world.redactor)(&config.redaction);
         for problem in problems {
             warn!("{problem}");
         }
@@ -466,7 +465,7 @@ impl Follower {
                 links::session_url(&self.record, self.account.as_ref(), self.links);
         }
         self.record.transcript_path = self.engine.session().transcript().to_owned();
-        if self.record.pid == std::process::id() && !self.names_holder {
+        if self.record.pid == world.process.pid && !self.names_holder {
             // Hooks wake who is named there. On a full disk it may take more than one attempt.
             let holder = Process { pid: self.record.pid, start: self.record.pid_start };
             self.names_holder = self.lock.write_holder(holder).is_ok();
@@ -591,7 +590,7 @@ fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'
 fn is_live(record: &Record, parent: Process, world: &World<'_>) -> bool {
     let modified = std::fs::metadata(&record.transcript_path).and_then(|found| found.modified());
     let age = modified.ok().and_then(|modified| world.clock.wall().duration_since(modified).ok());
-    parent.is_alive() || age.is_none_or(|age| age < LIVE_WITHIN)
+    world.processes.is_alive(parent) || age.is_none_or(|age| age < LIVE_WITHIN)
 }
 
 fn load_record(world: &World<'_>, id: &SessionId) -> Option<Record> {

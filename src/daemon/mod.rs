@@ -12,9 +12,7 @@ mod pending;
 mod strays;
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,13 +21,14 @@ use log::{info, warn};
 use crate::config::{self, Account, Overrides};
 use crate::error::{Error, Result};
 use crate::files::Paths;
+use crate::redact::{Redactor, Settings};
 use crate::remote::Backend;
 use crate::schedule::{self, Schedule};
 use crate::state::{Attempt, Launch, Lock, try_lock};
-use crate::sys::{self, process::Process};
+use crate::sys::{machine::Processes, process::Process};
 use crate::time::Clock;
 
-pub use events::{Event, Events};
+pub use events::{Event, Events, SystemEvents};
 pub use follower::{Finished, Follower, Outcome};
 pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch};
 
@@ -55,8 +54,6 @@ const QUIET_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const LATE_FILE_TIME_MAX: Duration = Duration::from_secs(2);
 /// How long a daemon without a known parent lives after the last change.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
-/// A wait for which it is worth giving memory back.
-const LONG_WAIT_MIN: Duration = Duration::from_millis(100);
 /// Time between two looks at sessions that others have left pending.
 const PENDING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -75,10 +72,14 @@ pub struct World<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connect<'a>,
-    /// This program, to hand a session over to a new daemon.
-    pub executable: PathBuf,
-    /// The environment of such a daemon.
-    pub environment: Vec<(OsString, OsString)>,
+    /// Prepares redaction by the configuration of a pass; also says what is wrong in it.
+    pub redactor: &'a dyn Fn(&Settings) -> (Arc<Redactor>, Vec<Error>),
+    /// Starts to listen for what a daemon waits for.
+    pub events: &'a dyn Fn() -> Result<Box<dyn Events>>,
+    /// Who runs, and how a session is handed over to a new daemon.
+    pub processes: &'a dyn Processes,
+    /// This process.
+    pub process: Process,
 }
 
 /// Follows a session to its end. `lock` is the lock that the hook has taken, when it was handed
@@ -100,7 +101,7 @@ pub fn run(launch: Launch, lock: Option<File>, world: &World<'_>) -> Result<()> 
             Err(error) => return Err(Error::new(format!("lock session {id}")).caused_by(error)),
         },
     };
-    let events = Events::start(Arc::clone(&world.clock))?;
+    let events = (world.events)()?;
     let Some(mut follower) = Follower::open(world, id, lock, Some(launch))? else {
         return Ok(());
     };
@@ -127,7 +128,7 @@ enum End {
 
 struct Daemon<'a> {
     world: &'a World<'a>,
-    events: Events,
+    events: Box<dyn Events>,
     schedule: Schedule,
     /// Events that came while a pass was made.
     waiting: VecDeque<Event>,
@@ -140,7 +141,7 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    fn new(world: &'a World<'a>, events: Events) -> Daemon<'a> {
+    fn new(world: &'a World<'a>, events: Box<dyn Events>) -> Daemon<'a> {
         let config = config::load(world.paths).unwrap_or_default();
         let (interval, jitter_max) = config.interval(&world.overrides);
         let now = world.clock.now();
@@ -203,8 +204,8 @@ impl<'a> Daemon<'a> {
                 warn!("{error}");
             }
             // The event may have been spent on ending the session before it was resumed.
-            let parent_is_gone = follower.parent().is_some_and(|parent| !parent.is_alive())
-                && !follower.has_other_parent();
+            let parent_is_gone =
+                !self.parent_runs(follower) && !follower.has_other_parent(self.world);
             if follower.is_ended() || parent_is_gone {
                 let woken_at = woken_at.or_else(|| self.waiting.front().and_then(Event::at));
                 self.end_at = woken_at.unwrap_or_else(|| self.world.clock.now());
@@ -227,9 +228,6 @@ impl<'a> Daemon<'a> {
             };
             self.deliver_pending(follower);
             let event = self.waiting.pop_front().unwrap_or_else(|| {
-                if wait >= LONG_WAIT_MIN {
-                    sys::memory::release();
-                }
                 self.events.wait(wait)
             });
             match event {
@@ -238,7 +236,7 @@ impl<'a> Daemon<'a> {
                     return End::Stop;
                 }
                 Event::ParentGone(process, at)
-                    if Some(process) == follower.parent() && !follower.has_other_parent() =>
+                    if Some(process) == follower.parent() && !follower.has_other_parent(self.world) =>
                 {
                     self.end_at = at;
                     return End::Session;
@@ -258,7 +256,7 @@ impl<'a> Daemon<'a> {
     /// One pass. It ends early when something happens that may mean the end.
     fn pass(&mut self, follower: &mut Follower, time_max: Duration, last: bool) -> Outcome {
         let deadline = self.world.clock.now() + time_max;
-        let (events, waiting) = (&self.events, &mut self.waiting);
+        let (events, waiting) = (&*self.events, &mut self.waiting);
         follower.pass(self.world, deadline, last, &mut || {
             waiting.extend(events.poll());
             !last && !waiting.is_empty()
@@ -290,7 +288,7 @@ impl<'a> Daemon<'a> {
         if !well || now < self.pending_at || !self.waiting.is_empty() {
             return;
         }
-        let (events, waiting) = (&self.events, &mut self.waiting);
+        let (events, waiting) = (&*self.events, &mut self.waiting);
         let mut interrupted = || {
             waiting.extend(events.poll());
             !waiting.is_empty()
@@ -373,8 +371,13 @@ impl<'a> Daemon<'a> {
 
     /// True when the session was resumed while it was being ended, by a process that still runs.
     fn is_to_go_on(&self, follower: &Follower, end: End) -> bool {
-        let parent_runs = follower.parent().is_none_or(Process::is_alive);
+        let parent_runs = self.parent_runs(follower);
         follower.is_resumed() && parent_runs && end == End::Session && !self.is_stopped
+    }
+
+    /// False when the process of the session is known to have ended.
+    fn parent_runs(&self, follower: &Follower) -> bool {
+        follower.parent().is_none_or(|parent| self.world.processes.is_alive(parent))
     }
 
     /// Waits near the end, when only one event matters any more.
@@ -397,7 +400,7 @@ impl<'a> Daemon<'a> {
         let mut stamps = follower.stamps();
         loop {
             let now = clock.now();
-            let parent_runs = follower.parent().is_none_or(|parent| parent.is_alive());
+            let parent_runs = self.parent_runs(follower);
             let needed = match (parent_runs, stamps.is_empty()) {
                 (false, _) => Duration::ZERO,
                 (true, true) => LATE_FILE_TIME_MAX,

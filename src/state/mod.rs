@@ -30,7 +30,7 @@ pub use inbox::{
 pub use kept::Kept;
 pub use launch::Launch;
 pub use lines::LineHashes;
-pub use lock::{Attempt, Lock, holder, try_lock};
+pub use lock::{Attempt, Lock, holder, named_holder, try_lock};
 pub use record::{FileRecord, LastError, Loaded, Record, Status, load, remove, save, sessions};
 
 /// For serde: values that a reader would assume anyway are left out.

@@ -10,6 +10,7 @@
 pub mod daemon;
 pub mod input;
 pub mod lock;
+pub mod machine;
 pub mod memory;
 pub mod process;
 pub mod signals;
