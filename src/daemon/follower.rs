@@ -504,7 +504,8 @@ impl Follower {
             return;
         }
         let finished = state::finish(world.paths, &self.id, self.lock, u64::MAX);
-        if let Err(error) = finished {
+        let forgotten = state::forget_sent(world.paths, &self.id);
+        if let Err(error) = finished.and(forgotten) {
             warn!("the state of session {} cannot be removed: {error}", self.id);
         }
     }
@@ -525,6 +526,10 @@ impl Follower {
         let transcript = self.engine.session().transcript().to_owned();
         let sent = self.engine.records().into_values().find(|file| file.path == transcript);
         let Follower { id, lock, n_inbox_bytes, .. } = self;
+        if let Err(error) = state::keep_sent(world.paths, &id, world.clock.wall()) {
+            // A file that is rewritten before the session is resumed may lose lines.
+            warn!("what was sent of session {id} is not kept: {error}");
+        }
         match state::finish(world.paths, &id, lock, n_inbox_bytes)? {
             None => {
                 let noted =

@@ -227,16 +227,15 @@ impl<'a> Daemon<'a> {
                 self.wait_after(&Outcome::Complete)
             };
             self.deliver_pending(follower);
-            let event = self.waiting.pop_front().unwrap_or_else(|| {
-                self.events.wait(wait)
-            });
+            let event = self.waiting.pop_front().unwrap_or_else(|| self.events.wait(wait));
             match event {
                 Event::Stop(at) => {
                     self.end_at = at;
                     return End::Stop;
                 }
                 Event::ParentGone(process, at)
-                    if Some(process) == follower.parent() && !follower.has_other_parent(self.world) =>
+                    if Some(process) == follower.parent()
+                        && !follower.has_other_parent(self.world) =>
                 {
                     self.end_at = at;
                     return End::Session;

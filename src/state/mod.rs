@@ -29,7 +29,7 @@ pub use inbox::{
 };
 pub use kept::Kept;
 pub use launch::Launch;
-pub use lines::LineHashes;
+pub use lines::{SentLine, SentLines, forget_sent, keep_sent};
 pub use lock::{Attempt, Lock, holder, named_holder, try_lock};
 pub use record::{FileRecord, LastError, Loaded, Record, Status, load, remove, save, sessions};
 

@@ -26,7 +26,7 @@ use crate::files::{Paths, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Backend, Failure, Verdict};
 use crate::session::{Session, Source, Workflows};
-use crate::state::{FileRecord, HookInput, LineHashes};
+use crate::state::{FileRecord, HookInput, SentLines};
 use crate::tail::{self, Tail};
 use crate::time::Clock;
 use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_TRANSCRIPT};
@@ -412,14 +412,14 @@ impl Engine {
         progress.record.path.clone_from(&source.path);
         progress.record.file_type = source.file_type.to_owned();
         let session_id = self.open(tools)?;
-        let hashes = LineHashes::new(&self.paths, self.session.id(), &source.name);
+        let sent_lines = SentLines::new(&self.paths, self.session.id(), &source.name);
         let progress = self.files.entry(source.name.clone()).or_default();
-        let located = match progress.locate(&source.path, &hashes) {
+        let located = match progress.locate(&source.path, &sent_lines) {
             Ok(located) => located,
             Err(error) => return Ok(Err(error)),
         };
         let mut tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
-        let sent = self.send_tail(&session_id, &mut tail, &hashes, sending, tools, report);
+        let sent = self.send_tail(&session_id, &mut tail, &sent_lines, sending, tools, report);
         if matches!(sent, Ok(Ok(()))) && !report.interrupted {
             let progress = self.files.entry(source.name.clone()).or_default();
             progress.settle(&tail, located.stamp);
@@ -431,7 +431,7 @@ impl Engine {
         &mut self,
         session_id: &str,
         tail: &mut Tail<File>,
-        hashes: &LineHashes,
+        sent_lines: &SentLines,
         sending: &mut Sending<'_>,
         tools: &mut Tools<'_>,
         report: &mut Report,
@@ -459,6 +459,7 @@ impl Engine {
             };
             progress.n_lines_tried = chunk.contents.n_lines;
             progress.n_bytes_tried = chunk.contents.bytes;
+            progress.announce(&chunk.contents, sent_lines);
             let time_max = time_left_of(self.request_time_max, tools)?;
             let expected = acknowledged + chunk.contents.n_lines;
             let (answer, ahead) = preparing.exchange(&chunk, expected, tail, tools, time_max);
@@ -468,7 +469,7 @@ impl Engine {
                 return Err(Failure { verdict: Verdict::Reject, ..Failure::retry(error) });
             }
             let progress = self.files.entry(source.name.clone()).or_default();
-            progress.acknowledge(&chunk.contents, hashes);
+            progress.acknowledge(&chunk.contents);
             report.n_lines += chunk.contents.n_lines;
             self.request_bytes = (self.request_bytes * 2).min(chunk::REQUEST_BYTES_TARGET);
             self.request_time_max = REQUEST_TIME_MAX;

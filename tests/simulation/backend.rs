@@ -96,6 +96,10 @@ impl Store {
         if matches!(fault, Some(Fault::InitMore | Fault::InitLess)) {
             self.lied.insert(id.clone(), true);
         }
+        if fault == Some(Fault::InitLess) {
+            // What was noted of lines that it denies is overwritten by what is sent in their place.
+            self.model.damage_hashes(id);
+        }
         InitAnswer { session_id: stored.id.clone(), provider: None, files }
     }
 

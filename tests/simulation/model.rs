@@ -75,7 +75,10 @@ impl Model {
     /// again from its start.
     pub fn damage_hashes(&mut self, session: &str) {
         for ((owner, _), file) in &mut self.files {
-            file.is_fragile |= owner == session;
+            if owner == session {
+                file.is_fragile = true;
+                file.is_fogged |= file.is_rewritten;
+            }
         }
     }
 

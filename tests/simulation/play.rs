@@ -24,7 +24,7 @@ use crate::model::Model;
 const IDS: [&str; SESSIONS] =
     ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
 /// Longer than an interval, a backoff and the end of a session together.
-const SETTLE_TIME: Duration = Duration::from_secs(1400);
+const SETTLE_TIME: Duration = Duration::from_secs(2200);
 /// Longer than the end of a session.
 const END_TIME: Duration = Duration::from_secs(120);
 
@@ -253,7 +253,7 @@ impl Play {
             Action::StateOld => drop(fs::copy(saved, state)),
             Action::HashesLost | Action::HashesTorn { .. } => {
                 self.hub.core().store.model.damage_hashes(IDS[session]);
-                for path in self.kept_files(session, ".lines") {
+                for path in self.kept_files(session, ".sent") {
                     let length = fs::metadata(&path).map_or(0, |metadata| metadata.len());
                     match action {
                         Action::HashesTorn { bytes } => {

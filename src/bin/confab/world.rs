@@ -45,10 +45,7 @@ pub fn absolute(folders: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
 
 /// The processes of this machine; a daemon gets a part of our environment.
 pub fn machine() -> Result<Machine> {
-    Ok(Machine {
-        executable: this_program()?,
-        environment: Launch::environment(env::vars_os()),
-    })
+    Ok(Machine { executable: this_program()?, environment: Launch::environment(env::vars_os()) })
 }
 
 pub fn this_program() -> Result<PathBuf> {
