@@ -15,6 +15,7 @@ help() {
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
 ./build.sh fuzz SECONDS redaction against any input, other inputs every time
+./build.sh soak [HOURS] simulated disasters, others every time, without end or for so long
 TEXT
 }
 
@@ -97,6 +98,12 @@ everything() {
     say "all of it: ok, $((SECONDS - start)) s"
 }
 
+soak() {
+    local time=()
+    [ -z "$1" ] || time=(--seconds "$((${1%.*} * 3600))")
+    cargo test --locked --release --test simulation -- --endless "${time[@]}"
+}
+
 case "${1-}" in
     "") prepare; build ;;
     test) prepare; prepare_lints; everything ;;
@@ -104,6 +111,7 @@ case "${1-}" in
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     bench) prepare; cargo bench --locked --features server ;;
     fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
+    soak) prepare; soak "${2-}" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
 esac

@@ -7,7 +7,7 @@ pub const SESSIONS: usize = 2;
 /// Files of a session: transcript, agents of three layouts, workflow agent and journal.
 pub const FILES: usize = 6;
 /// Actions of a sequence.
-const ACTIONS_MAX: usize = 40;
+const ACTIONS_MAX: usize = 28;
 
 /// One thing that happens, `after` milliseconds after the last one.
 #[derive(Debug, Clone)]
@@ -113,6 +113,25 @@ pub enum Action {
     Settle,
 }
 
+impl Action {
+    /// The files that it may change; all of them when that depends.
+    pub fn files(&self) -> Vec<usize> {
+        match *self {
+            Action::Append { file, .. }
+            | Action::AppendLarge { file, .. }
+            | Action::Partial { file, .. }
+            | Action::Unterminated { file }
+            | Action::Truncate { file, .. }
+            | Action::CutLine { file, .. }
+            | Action::Rewrite { file, .. }
+            | Action::Copy { file }
+            | Action::Delete { file } => vec![file],
+            Action::Swap { file, other } => vec![file, other],
+            _ => (0..FILES).collect(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
     Start,
@@ -164,6 +183,11 @@ pub fn sequence(seed: u64) -> Vec<Step> {
     let mut random = Rng::with_seed(seed);
     let mut steps =
         vec![Step { after: 0, session: 0, action: Action::Hook { event: Hook::Start, times: 1 } }];
+    if random.u8(0..16) > 0 {
+        // Waiting for a file that does not appear is much work with little news.
+        let action = Action::Append { file: 0, lines: 1, seed: random.u64(..) };
+        steps.push(Step { after: random.u64(0..100), session: 0, action });
+    }
     for _ in 0..random.usize(4..=ACTIONS_MAX) {
         let session = usize::from(random.u8(0..4) == 0);
         steps.push(Step { after: delay(&mut random), session, action: action(&mut random) });
@@ -176,7 +200,8 @@ fn delay(random: &mut Rng) -> u64 {
         0..=449 => random.u64(0..60),
         450..=699 => random.u64(0..4000),
         700..=969 => random.u64(0..700_000),
-        970..=996 => random.u64(0..7_200_000),
+        970..=993 => random.u64(0..3_600_000),
+        994..=998 => random.u64(0..7_200_000),
         _ => 26 * 3_600_000,
     }
 }

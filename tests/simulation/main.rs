@@ -52,8 +52,8 @@ fn main() {
             scope.spawn(move || {
                 let home = home(number);
                 let goes_on = |n| match options.time {
-                    Some(time) => started.elapsed() < time,
-                    None => n < options.sequences,
+                    Some(time) if started.elapsed() >= time => false,
+                    _ => n < options.sequences,
                 };
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
@@ -91,12 +91,12 @@ fn options() -> Option<Options> {
         match word.as_str() {
             "--seed" => options.seed = number(),
             "--sequences" => options.sequences = number(),
-            "--seconds" => {
+            "--endless" => {
                 let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
                 options.seed = now.as_nanos() as u64;
                 options.sequences = u64::MAX;
-                options.time = Some(Duration::from_secs(number()));
             }
+            "--seconds" => options.time = Some(Duration::from_secs(number())),
             "--all" => options.all = true,
             // `cargo test NAME` gives the name to every test program, this one too.
             word if !word.starts_with('-') && !"simulation".contains(word) => return None,

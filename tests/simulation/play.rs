@@ -79,7 +79,7 @@ impl Play {
             | Action::Swap { .. }
             | Action::Rename => {
                 self.change_files(session, action);
-                self.observe(session);
+                self.observe(session, action);
             }
             Action::Hook { event, times } => {
                 for _ in 0..*times {
@@ -172,9 +172,9 @@ impl Play {
         }
     }
 
-    /// Tells the model what the files hold now.
-    fn observe(&self, session: usize) {
-        for file in 0..FILES {
+    /// Tells the model what the files hold now that an action has changed.
+    fn observe(&self, session: usize, action: &Action) {
+        for file in action.files() {
             let name = self.disk.name(session, file);
             let bytes = self.disk.read(session, file);
             self.hub.core().store.model.observe((IDS[session], &name), &bytes);
@@ -343,7 +343,8 @@ impl Play {
     fn finish(&mut self) {
         self.heal();
         let now = self.hub.wall();
-        for session in 0..SESSIONS {
+        let sessions: Vec<usize> = (0..SESSIONS).filter(|it| self.is_in_use(*it)).collect();
+        for session in sessions.iter().copied() {
             self.hub.core().tasks.iter_mut().for_each(|task| task.spare());
             for file in 0..FILES {
                 // What the backend was wrong about comes to light with the next line.
@@ -352,28 +353,33 @@ impl Play {
                     self.disk.append(session, file, &text, now);
                 }
             }
-            self.observe(session);
+            self.observe(session, &Action::Rename);
             self.hook(session, Hook::Prompt, self.disk.path(session, 0));
         }
         self.run(SETTLE_TIME);
         let buried: Vec<bool> = IDS.iter().map(|id| self.is_buried(id)).collect();
-        for session in (0..SESSIONS).filter(|session| !buried[*session]) {
+        for session in sessions.iter().copied().filter(|session| !buried[*session]) {
             self.check(session, false, "in the end");
         }
-        for session in 0..SESSIONS {
+        for session in sessions.iter().copied() {
             self.hook(session, Hook::End, self.disk.path(session, 0));
         }
-        self.run(Duration::from_millis(100));
         for parent in self.parents.concat() {
             self.hub.end_process(parent);
         }
         self.run(END_TIME);
-        for session in (0..SESSIONS).filter(|session| !buried[*session]) {
+        for session in sessions.into_iter().filter(|session| !buried[*session]) {
             self.check(session, true, "after the end");
         }
         if !buried.contains(&true) {
             self.check_nothing_is_left();
         }
+    }
+
+    /// A session of which there is nothing needs no daemon.
+    fn is_in_use(&self, session: usize) -> bool {
+        let has_files = (0..FILES).any(|file| !self.disk.read(session, file).is_empty());
+        has_files || !self.kept_files(session, "").is_empty()
     }
 
     fn is_buried(&self, id: &str) -> bool {
