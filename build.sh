@@ -14,6 +14,7 @@ help() {
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
 ./build.sh bench        measure
+./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
 ./build.sh fuzz SECONDS redaction against any input, other inputs every time
 ./build.sh soak [HOURS] simulated disasters, others every time, without end or for so long
 TEXT
@@ -110,6 +111,8 @@ case "${1-}" in
     install) shift; prepare; build; "$RELEASE/confab" install "$@" ;;
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     bench) prepare; cargo bench --locked --features server ;;
+    chaos) prepare; cargo test --locked --release --features server --test chaos -- \
+        --rounds "${2:-200}" ;;
     fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
     soak) prepare; soak "${2-}" ;;
     help | -h | --help) help ;;

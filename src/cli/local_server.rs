@@ -161,6 +161,9 @@ fn start(machine: &Machine<'_>, program: &Path, url: &str) -> Result<Child> {
     let errors = open_log(&log).context(|| format!("open {}", log.display()))?;
     Command::new(program)
         .args(["serve", "--listen", url.trim_start_matches("http://")])
+        // It keeps this file small, which standard error cannot be.
+        .arg("--log-file")
+        .arg(&log)
         .env_clear()
         .envs(machine.environment.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
@@ -172,8 +175,10 @@ fn start(machine: &Machine<'_>, program: &Path, url: &str) -> Result<Child> {
         .context(what)
 }
 
+/// Emptied, and then only appended to: the server writes to it by its name as well.
 fn open_log(path: &Path) -> std::io::Result<File> {
-    files::private_file().write(true).create(true).truncate(true).open(path)
+    files::private_file().write(true).create(true).truncate(true).open(path)?;
+    files::private_file().append(true).open(path)
 }
 
 /// What the backend says while it runs.

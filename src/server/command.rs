@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use lexopt::prelude::{Long, Short, Value};
 
+use super::settings;
 use crate::error::{Context, Error, Result};
 
-/// Where the server listens unless told otherwise: this machine alone.
-const LISTEN_DEFAULT: &str = "127.0.0.1:8787";
 /// The user of a key unless told otherwise.
 const USER_DEFAULT: &str = "admin@local.dev";
 /// The name of a key unless told otherwise.
@@ -19,7 +18,7 @@ const NAME_BYTES_MAX: usize = 255;
 const WORDS_MAX: usize = 3;
 /// Options that take a value.
 const OPTIONS: [&str; 10] =
-    ["data", "listen", "user", "name", "session", "to", "from", "key", "ca-file", "dest"];
+    ["data", "config", "user", "name", "session", "to", "from", "key", "ca-file", "dest"];
 /// Options that take none.
 const FLAGS: [&str; 2] = ["html", "system"];
 
@@ -28,8 +27,9 @@ pub const HELP: &str = "\
 confab-server keeps Claude Code sessions that confab uploads
 
 Usage:
-  confab-server serve [--listen ADDRESS:PORT] [--data DIR]
-  confab-server user add|list [--user NAME] [--data DIR]
+  confab-server serve [--listen ADDRESS:PORT] [--SETTING VALUE]... [--config FILE] [--data DIR]
+  confab-server config [--SETTING VALUE]... [--config FILE] [--data DIR]
+  confab-server user add|list|password|disable|enable [--user NAME] [--data DIR]
   confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
   confab-server check [--data DIR]
   confab-server backup FILE [--data DIR]
@@ -40,12 +40,19 @@ Usage:
                      [--data DIR]
   confab-server delete session ID | user NAME [--data DIR]
   confab-server vacuum [--data DIR]
+  confab-server reindex [--data DIR]
   confab-server install-service [--system] [--listen ADDRESS:PORT] [--dest DIR] [--data DIR]
   confab-server help | version
 
   serve        answers until SIGTERM; says `listening on http://ADDRESS:PORT` when it is ready
+               SIGHUP opens the log and reads certificate and key again
+  config       prints all settings as JSON: value, where it comes from, what it is for
   user add     makes a user; key create does it as well
   user list    prints users, their keys, sessions and bytes
+  user password
+               sets the password for the web pages, asked for on the terminal or read as a line
+               from standard input; the user is signed out everywhere
+  user disable shuts a user out, with keys and browsers, and keeps everything; enable undoes it
   key create   prints a new API key, once; a key of the same user and name stops working
   key list     prints whose keys there are, without the keys
   key revoke   makes a key stop working at once
@@ -61,12 +68,17 @@ Usage:
                the existing backend needs, as it lists none; as push in everything else
   delete       removes a session, or a user with keys and sessions, so that nothing of it is left
                in the data folder; backups keep what they have
-  vacuum       gives back the space of what was removed
+  vacuum       compresses all lines as densely as old ones and gives back the space of what was
+               removed, also while the server runs
+  reindex      makes the index anew from the lines, also while the server runs; when it is
+               stopped, the next one goes on from there
   install-service
                writes a systemd unit for this user, or with --system for the machine, and a start
                script for machines without systemd into the data folder; starts nothing
 
-  --listen  where to listen (127.0.0.1:8787; port 0 takes a free one)
+  --listen  where to listen (127.0.0.1:8787; port 0 takes a free one); elsewhere than on this
+            machine only when somebody has a key or a password
+  --config  a JSON file of settings (server.json in the data folder, if there is one)
   --data    where everything is kept (~/.confab/server)
   --user    whose key it is: a mail address or a name (admin@local.dev)
   --name    what the key is for (default)
@@ -74,6 +86,16 @@ Usage:
   --key     an API key of the other backend; - reads it from standard input
   --dest    the folder for the unit (~/.config/systemd/user, or /etc/systemd/system)
   --ca-file further certificate authorities for the other backend
+
+Settings, as options that are stronger than the file (all of them: confab-server config):
+  --tls-cert FILE --tls-key FILE  speak TLS, with certificate and key in PEM
+  --base-path /PATH               where everything lies on the host
+  --public-url URL                what users reach it at
+  --host NAME                     a name of this server, repeated for more
+  --trusted-proxy ADDRESS         whose X-Forwarded headers are believed, repeated for more
+  --metrics ADDRESS:PORT          numbers for Prometheus, at /metrics
+  --log-file FILE                 where the log goes instead of standard error
+  --connections-max N, ...        any limit, named as in config with - for _
 ";
 
 /// What to do, and with which data folder; `None` for the default one.
@@ -88,12 +110,20 @@ pub struct Command {
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Run the server at this address and port.
-    Serve(String),
+    /// Run the server.
+    Serve(Wishes),
+    /// Print the settings that it would run with.
+    Config(Wishes),
     /// Make a user: mail address or account name.
     UserAdd(String),
     /// Print all users.
     UserList,
+    /// Set a user's password.
+    UserPassword(String),
+    /// Shut a user out.
+    UserDisable(String),
+    /// Let a user in again.
+    UserEnable(String),
     /// Print a new key.
     KeyCreate {
         /// Mail address or account name.
@@ -145,8 +175,10 @@ pub enum Act {
     DeleteSession(String),
     /// Remove a user by their mail address or account name.
     DeleteUser(String),
-    /// Give back free space.
+    /// Compress everything and give back free space.
     Vacuum,
+    /// Make the index anew.
+    Reindex,
     /// Write what runs the server as a service.
     InstallService {
         /// Where to listen.
@@ -160,6 +192,15 @@ pub enum Act {
     Help,
     /// Print the version.
     Version,
+}
+
+/// What the command line says of the settings.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// The file, when it is not the one in the data folder.
+    pub config: Option<PathBuf>,
+    /// Options of settings with their values, in their order.
+    pub options: Vec<(&'static str, String)>,
 }
 
 /// Another backend. The key is not part of any debug output.
@@ -208,9 +249,8 @@ impl Line {
                 Long("help") | Short('h') => line.instead = Some(Act::Help),
                 Long("version") | Short('V') => line.instead = Some(Act::Version),
                 Value(word) if line.words.len() < WORDS_MAX => line.words.push(word),
-                Long(name) if OPTIONS.contains(&name) => {
-                    let known = OPTIONS.into_iter().find(|option| *option == name);
-                    let known = known.expect("it was just found");
+                Long(name) if known(name).is_some() => {
+                    let known = known(name).expect("it was just found");
                     let value = parser.value().context(|| format!("read --{known}"))?;
                     line.options.push((known, value));
                 }
@@ -232,9 +272,13 @@ impl Line {
             (Some(_), _) | (None, ["version"]) => {
                 return Ok(Command { act: Act::Version, data });
             }
-            (_, ["serve"]) => (Act::Serve(self.text("listen", LISTEN_DEFAULT)?), &["listen"]),
+            (_, ["serve"]) => (Act::Serve(self.wishes()?), &["config"]),
+            (_, ["config"]) => (Act::Config(self.wishes()?), &["config"]),
             (_, ["user", "add"]) => (Act::UserAdd(self.user()?), &["user"]),
             (_, ["user", "list"]) => (Act::UserList, &[]),
+            (_, ["user", "password"]) => (Act::UserPassword(self.user()?), &["user"]),
+            (_, ["user", "disable"]) => (Act::UserDisable(self.user()?), &["user"]),
+            (_, ["user", "enable"]) => (Act::UserEnable(self.user()?), &["user"]),
             (_, ["key", "create"]) => {
                 (Act::KeyCreate { user: self.user()?, name: self.name()? }, &["user", "name"])
             }
@@ -255,6 +299,7 @@ impl Line {
             (_, ["delete", "session", id]) => (Act::DeleteSession((*id).to_owned()), &[]),
             (_, ["delete", "user", name]) => (Act::DeleteUser((*name).to_owned()), &[]),
             (_, ["vacuum"]) => (Act::Vacuum, &[]),
+            (_, ["reindex"]) => (Act::Reindex, &[]),
             (_, ["install-service"]) => {
                 let is_system = self.flags.contains(&"system");
                 let dest = self.option("dest").map(PathBuf::from);
@@ -273,7 +318,12 @@ impl Line {
             _ => return Err(Error::new(format!("unknown command `{}`", words.join(" ")))),
         };
         let mut given = self.options.iter().map(|(name, _)| name).chain(&self.flags);
-        match given.find(|name| **name != "data" && !options.contains(name)) {
+        let of_settings = matches!(act, Act::Serve(_) | Act::Config(_));
+        let belongs = |name: &str| {
+            let is_setting = of_settings && settings::option(name).is_some();
+            name == "data" || is_setting || options.contains(&name)
+        };
+        match given.find(|name| !belongs(name)) {
             None => Ok(Command { act, data }),
             Some(name) => Err(Error::new(format!("--{name} does not belong to this command"))),
         }
@@ -294,6 +344,16 @@ impl Line {
             Some(Some(text)) => Ok(Some(text.to_owned())),
             Some(None) => Err(not_utf8(name)),
         }
+    }
+
+    fn wishes(&self) -> Result<Wishes> {
+        let given = self.options.iter().filter(|(name, _)| settings::option(name).is_some());
+        let options = given.map(|(name, value)| match value.to_str() {
+            Some(text) => Ok((*name, text.to_owned())),
+            None => Err(Error::new(format!("--{name} is not UTF-8"))),
+        });
+        let config = self.option("config").map(PathBuf::from);
+        Ok(Wishes { config, options: options.collect::<Result<_>>()? })
     }
 
     fn all(&self, name: &str) -> Result<Vec<String>> {
@@ -323,6 +383,11 @@ impl Line {
     fn name(&self) -> Result<String> {
         checked_name("--name", self.text("name", KEY_NAME_DEFAULT)?)
     }
+}
+
+/// The option of this name that takes a value.
+fn known(name: &str) -> Option<&'static str> {
+    OPTIONS.into_iter().find(|option| *option == name).or_else(|| settings::option(name))
 }
 
 fn not_utf8(name: &str) -> Error {
@@ -356,8 +421,18 @@ mod tests {
             ca_file: ca_file.map(PathBuf::from),
         };
         let cases = [
-            ("serve", Act::Serve(LISTEN_DEFAULT.into()), None),
-            ("serve --listen=[::1]:0 --data d", Act::Serve("[::1]:0".into()), Some("d")),
+            ("serve", Act::Serve(Wishes::default()), None),
+            (
+                "serve --listen=[::1]:0 --data d --host a --host b --config c",
+                Act::Serve(Wishes {
+                    config: Some("c".into()),
+                    options: [("listen", "[::1]:0"), ("host", "a"), ("host", "b")]
+                        .map(|(name, text)| (name, text.to_owned()))
+                        .to_vec(),
+                }),
+                Some("d"),
+            ),
+            ("config", Act::Config(Wishes::default()), None),
             ("key create", Act::KeyCreate { user: user(), name: name() }, None),
             (
                 "key --user a@b create --name c",
@@ -368,6 +443,9 @@ mod tests {
             ("key list", Act::KeyList, None),
             ("user add --user x", Act::UserAdd("x".into()), None),
             ("user list --data=d", Act::UserList, Some("d")),
+            ("user password --user x", Act::UserPassword("x".into()), None),
+            ("user disable", Act::UserDisable(user()), None),
+            ("user enable --user x", Act::UserEnable("x".into()), None),
             ("check", Act::Check, None),
             ("backup /b/c.db", Act::Backup("/b/c.db".into()), None),
             ("export f", Act::Export { folder: "f".into(), session: None, html: false }, None),
@@ -394,6 +472,7 @@ mod tests {
             ("delete session x", Act::DeleteSession("x".into()), None),
             ("delete user a@b --data d", Act::DeleteUser("a@b".into()), Some("d")),
             ("vacuum", Act::Vacuum, None),
+            ("reindex --data d", Act::Reindex, Some("d")),
             (
                 "install-service --system --dest d --listen [::1]:2",
                 Act::InstallService {
@@ -428,9 +507,15 @@ mod tests {
             "key create --user=",
             "serve --listen",
             "serve --what",
+            "config x",
+            "check --config x",
+            "check --connections-max 1",
             "check --user x",
             "user",
             "user list --user x",
+            "user password x",
+            "user password --name x",
+            "user disable x",
             "backup",
             "backup a b",
             "delete session",

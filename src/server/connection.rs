@@ -3,60 +3,58 @@
 //! Invariant: after a body that was not read to its end, or not understood, the connection is
 //! closed; what follows would be taken for the next request.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::http::{Framing, HEAD_BYTES_MAX, Head, Payload, Refusal, Response, chunk_size};
-use crate::error::Context;
+use super::http::{Framing, Head, Payload, Pieces, Refusal, Response, chunk_size};
+use super::limits::Limits;
+use super::metrics::Metrics;
+use super::settings::Settings;
+use super::stream::Stream;
+use crate::error::{Context, Error};
 
-/// From a head's first byte to its last.
-pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
-/// From a request's first byte to its last.
-pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
-/// Between two requests.
-pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
-/// For each piece of a response.
-const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
-/// For a body that nobody wants, after the response.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
-/// Bytes of a body that nobody wants.
-const DRAIN_BYTES_MAX: usize = 32 << 20;
-/// Bytes of bodies that are in memory at once, over all connections.
-pub const BODIES_BYTES_MAX: usize = 512 << 20;
 /// A chunk's size with its extensions, or a trailer.
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Trailers behind the last chunk; they are ignored.
 const TRAILERS_MAX: usize = 16;
 /// How much is read, written and reserved at once.
 const PIECE_BYTES: usize = 256 << 10;
+/// How much of a head is read at once.
+const HEAD_PIECE_BYTES: usize = 16 << 10;
 
 /// What all connections share.
 #[derive(Debug)]
 pub struct Surroundings {
     /// The monotonic clock.
     pub monotonic: fn() -> Instant,
+    /// What the operator says.
+    pub settings: Settings,
+    /// How often somebody may ask.
+    pub limits: Limits,
+    /// What happened so far.
+    pub metrics: Metrics,
     /// Bytes of bodies in memory.
     pub bodies_bytes: AtomicUsize,
 }
 
-/// A part of [`BODIES_BYTES_MAX`], given back when dropped.
+/// A part of the memory for bodies, given back when dropped.
 #[derive(Debug)]
 pub struct Reservation<'a> {
     used: &'a AtomicUsize,
+    bytes_max: usize,
     bytes: usize,
 }
 
 impl<'a> Reservation<'a> {
-    fn new(used: &'a AtomicUsize) -> Reservation<'a> {
-        Reservation { used, bytes: 0 }
+    fn new(used: &'a AtomicUsize, bytes_max: u64) -> Reservation<'a> {
+        Reservation { used, bytes_max: size(bytes_max), bytes: 0 }
     }
 
     /// Makes it so large. False, and unchanged, when there is not as much left.
     pub fn resize(&mut self, bytes: usize) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_sub(self.bytes).saturating_add(bytes) <= BODIES_BYTES_MAX;
+        let fits = before.saturating_sub(self.bytes).saturating_add(bytes) <= self.bytes_max;
         let given_back = if fits { std::mem::replace(&mut self.bytes, bytes) } else { bytes };
         self.used.fetch_sub(given_back, Ordering::Relaxed);
         fits
@@ -71,20 +69,25 @@ impl Drop for Reservation<'_> {
 
 /// A connection and what was read from it ahead.
 pub struct Connection<'a> {
-    stream: &'a TcpStream,
+    stream: Stream<'a>,
     surroundings: &'a Surroundings,
     buffer: Vec<u8>,
 }
 
 impl<'a> Connection<'a> {
     /// A fresh connection.
-    pub fn new(stream: &'a TcpStream, surroundings: &'a Surroundings) -> Connection<'a> {
-        Connection { stream, surroundings, buffer: Vec::with_capacity(HEAD_BYTES_MAX) }
+    pub fn new(stream: Stream<'a>, surroundings: &'a Surroundings) -> Connection<'a> {
+        Connection { stream, surroundings, buffer: Vec::with_capacity(HEAD_PIECE_BYTES) }
     }
 
     /// The time now.
     pub fn now(&self) -> Instant {
-        (self.surroundings.monotonic)()
+        self.stream.now()
+    }
+
+    /// True when nobody in between can read it.
+    pub fn is_secure(&self) -> bool {
+        self.stream.is_secure()
     }
 
     /// Waits for the first byte of a request. False when the client has closed or says nothing.
@@ -97,8 +100,9 @@ impl<'a> Connection<'a> {
     /// # Errors
     /// What to answer before closing; `None` when nobody is left to read it.
     pub fn head(&mut self, deadline: Instant) -> Result<Head, Option<Refusal>> {
+        let bytes_max = size(self.surroundings.settings.head_bytes_max);
         loop {
-            if let Some((head, length)) = Head::parse(&self.buffer)? {
+            if let Some((head, length)) = Head::parse(&self.buffer, bytes_max)? {
                 self.buffer.drain(..length);
                 return Ok(head);
             }
@@ -112,7 +116,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Sends a response. `with_body` is false for HEAD, which shows the head alone.
+    /// Sends a response and returns how many bytes of its body that were. `with_body` is false for
+    /// HEAD, which shows the head alone.
     ///
     /// # Errors
     /// When the client reads too slowly or has gone, or the body's source fails.
@@ -121,28 +126,53 @@ impl<'a> Connection<'a> {
         response: Response,
         keep_alive: bool,
         with_body: bool,
-    ) -> crate::error::Result<()> {
+    ) -> crate::error::Result<u64> {
         let mut first = response.head(keep_alive).into_bytes();
-        let length = response.length();
-        let (mut pieces, mut left) = match response.payload {
-            Payload::Bytes(bytes) => {
-                if with_body {
-                    first.extend_from_slice(&bytes);
-                }
-                return self.write(&first).context(|| "send a response".into());
+        let what = || "send a response".to_owned();
+        match response.payload {
+            Payload::Bytes(bytes) if with_body => {
+                first.extend_from_slice(&bytes);
+                self.write(&first).context(what).map(|()| bytes.len() as u64)
             }
-            Payload::Stream(_, pieces) => (pieces, if with_body { length } else { 0 }),
-        };
-        self.write(&first).context(|| "send a response".into())?;
+            Payload::Stream(length, pieces) if with_body => {
+                self.write(&first).context(what)?;
+                self.send_pieces(length, pieces)
+            }
+            Payload::Endless(pieces) if with_body => {
+                self.write(&first).context(what)?;
+                self.send_chunks(pieces)
+            }
+            _ => self.write(&first).context(what).map(|()| 0),
+        }
+    }
+
+    fn send_pieces(&mut self, length: u64, mut pieces: Pieces) -> crate::error::Result<u64> {
+        let mut left = length;
         while left > 0 {
             let Some(mut piece) = pieces()? else {
-                return Err(crate::error::Error::new("send a response: its source is short"));
+                return Err(Error::new("send a response: its source is short"));
             };
-            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            piece.truncate(size(left));
             left -= piece.len() as u64;
             self.write(&piece).context(|| "send a response".into())?;
         }
-        Ok(())
+        Ok(length)
+    }
+
+    fn send_chunks(&mut self, mut pieces: Pieces) -> crate::error::Result<u64> {
+        let mut sent = 0;
+        while let Some(piece) = pieces()? {
+            // An empty chunk would be the end.
+            if !piece.is_empty() {
+                let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
+                chunk.extend_from_slice(&piece);
+                chunk.extend_from_slice(b"\r\n");
+                self.write(&chunk).context(|| "send a response".into())?;
+                sent += piece.len() as u64;
+            }
+        }
+        self.write(b"0\r\n\r\n").context(|| "send a response".into())?;
+        Ok(sent)
     }
 
     /// True when everything that was received is used.
@@ -153,50 +183,45 @@ impl<'a> Connection<'a> {
     /// Reads and drops what the client may still be sending: closing with unread bytes would
     /// destroy the response on its way.
     pub fn linger(&mut self) {
-        let deadline = self.now() + DRAIN_TIME_MAX;
+        let settings = &self.surroundings.settings;
+        let (deadline, bytes_max) = (self.unwanted_deadline(), settings.unwanted_bytes_max);
         let mut drained = 0;
-        if self.stream.shutdown(Shutdown::Write).is_err() {
+        if self.stream.finish(deadline).is_err() {
             return;
         }
-        while drained < DRAIN_BYTES_MAX {
+        while drained < bytes_max {
             self.buffer.clear();
             match self.fill(deadline) {
-                Ok(count @ 1..) => drained += count,
+                Ok(count @ 1..) => drained += count as u64,
                 Ok(_) | Err(_) => return,
             }
         }
     }
 
+    /// Says that nothing more will be sent, before the connection is closed.
+    pub fn close(&mut self) {
+        // An error means that the client was faster.
+        let _ = self.stream.finish(self.unwanted_deadline());
+    }
+
+    fn unwanted_deadline(&self) -> Instant {
+        self.now() + Duration::from_secs(self.surroundings.settings.unwanted_seconds_max)
+    }
+
     fn fill(&mut self, deadline: Instant) -> io::Result<usize> {
-        let time = self.remaining(deadline);
         let end = self.buffer.len();
-        self.buffer.resize(end + HEAD_BYTES_MAX, 0);
-        let result = read(self.stream, &mut self.buffer[end..], time);
+        self.buffer.resize(end + HEAD_PIECE_BYTES, 0);
+        let result = self.stream.read(&mut self.buffer[end..], deadline);
         self.buffer.truncate(end + *result.as_ref().unwrap_or(&0));
         result
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let time_max = Duration::from_secs(self.surroundings.settings.answer_seconds_max);
         for piece in bytes.chunks(PIECE_BYTES) {
-            let deadline = self.now() + WRITE_TIME_MAX;
-            let mut rest = piece;
-            while !rest.is_empty() {
-                self.stream.set_write_timeout(Some(self.remaining(deadline)?))?;
-                match (&mut &*self.stream).write(rest) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(count) => rest = &rest[count..],
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            self.stream.write(piece, self.now() + time_max)?;
         }
         Ok(())
-    }
-
-    /// The time left; none is an error.
-    fn remaining(&self, deadline: Instant) -> io::Result<Duration> {
-        let left = deadline.saturating_duration_since(self.now());
-        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
     }
 }
 
@@ -225,14 +250,17 @@ enum Left {
 pub struct Body<'c, 'a> {
     connection: &'c mut Connection<'a>,
     left: Left,
+    /// When a body that trickles in has to be there.
     deadline: Instant,
+    /// Bytes so far. Who sends fast enough gets the time for more.
+    received: u64,
     /// The client waits for leave to send.
     leave_due: bool,
     broken: bool,
 }
 
 impl<'c, 'a> Body<'c, 'a> {
-    /// The body that follows `head`, to be read before `deadline`.
+    /// The body that follows `head`, to be read before `deadline` or at a decent rate.
     pub fn new(connection: &'c mut Connection<'a>, head: &Head, deadline: Instant) -> Self {
         let left = match head.framing {
             Framing::Bytes(0) => Left::Nothing,
@@ -240,7 +268,7 @@ impl<'c, 'a> Body<'c, 'a> {
             Framing::Chunked => Left::ChunkSize,
         };
         let leave_due = head.expects_continue && !matches!(left, Left::Nothing);
-        Body { connection, left, deadline, leave_due, broken: false }
+        Body { connection, left, deadline, received: 0, leave_due, broken: false }
     }
 
     /// Reads all of it. Memory grows with what has arrived, not with what is announced.
@@ -253,7 +281,7 @@ impl<'c, 'a> Body<'c, 'a> {
         {
             return Err(BodyError::TooLarge);
         }
-        let mut reservation = Reservation::new(&self.connection.surroundings.bodies_bytes);
+        let mut reservation = self.reservation();
         let mut body = Vec::new();
         loop {
             if body.len() > bytes_max {
@@ -268,19 +296,32 @@ impl<'c, 'a> Body<'c, 'a> {
         }
     }
 
+    fn reservation(&self) -> Reservation<'a> {
+        let surroundings = self.connection.surroundings;
+        Reservation::new(&surroundings.bodies_bytes, surroundings.settings.bodies_bytes_max)
+    }
+
+    /// When the next byte has to be there.
+    fn due(&self) -> Instant {
+        let rate = self.connection.surroundings.settings.bytes_per_second_min;
+        self.deadline + Duration::from_secs(self.received / rate)
+    }
+
     /// True when the next request begins right behind this body: reads what is left of it, within
     /// limits.
     pub fn finish(mut self) -> bool {
         if self.leave_due || self.broken {
             return false;
         }
-        self.deadline = self.deadline.min(self.connection.now() + DRAIN_TIME_MAX);
+        self.deadline = self.due().min(self.connection.unwanted_deadline());
         let (mut piece, mut drained) = (Vec::new(), 0);
-        while drained <= DRAIN_BYTES_MAX {
+        while drained <= self.connection.surroundings.settings.unwanted_bytes_max {
             piece.clear();
+            // What nobody wants earns no time.
+            self.received = 0;
             match self.next_piece(&mut piece) {
                 Ok(0) => return true,
-                Ok(count) => drained += count,
+                Ok(count) => drained += count as u64,
                 Err(_) => return false,
             }
         }
@@ -328,19 +369,23 @@ impl<'c, 'a> Body<'c, 'a> {
 
     /// Appends up to `wanted` bytes, at least one.
     fn take(&mut self, into: &mut Vec<u8>, wanted: usize) -> Result<usize, BodyError> {
+        let due = self.due();
         let connection = &mut *self.connection;
         if !connection.buffer.is_empty() {
             let count = wanted.min(connection.buffer.len());
             into.extend(connection.buffer.drain(..count));
+            self.received += count as u64;
             return Ok(count);
         }
         let end = into.len();
         into.resize(end + wanted, 0);
-        let time = connection.remaining(self.deadline);
-        let result = read(connection.stream, &mut into[end..], time);
+        let result = connection.stream.read(&mut into[end..], due);
         into.truncate(end + *result.as_ref().unwrap_or(&0));
         match result {
-            Ok(count @ 1..) => Ok(count),
+            Ok(count @ 1..) => {
+                self.received += count as u64;
+                Ok(count)
+            }
             Ok(_) | Err(_) => Err(BodyError::Lost),
         }
     }
@@ -358,7 +403,7 @@ impl<'c, 'a> Body<'c, 'a> {
             if searched.len() == CHUNK_LINE_BYTES_MAX {
                 return Err(BodyError::Malformed);
             }
-            match self.connection.fill(self.deadline) {
+            match self.connection.fill(self.due()) {
                 Ok(1..) => {}
                 Ok(_) | Err(_) => return Err(BodyError::Lost),
             }
@@ -375,16 +420,9 @@ impl<'c, 'a> Body<'c, 'a> {
     }
 }
 
-/// One read that takes no longer than `time`.
-fn read(mut stream: &TcpStream, into: &mut [u8], time: io::Result<Duration>) -> io::Result<usize> {
-    let time = time?;
-    loop {
-        stream.set_read_timeout(Some(time))?;
-        match stream.read(into) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+/// A limit as the size of something in memory.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn is_timeout(error: &io::Error) -> bool {
@@ -393,9 +431,12 @@ fn is_timeout(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    const BODIES_BYTES_MAX: usize = 64 << 20;
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -404,7 +445,20 @@ mod tests {
     }
 
     fn surroundings() -> Surroundings {
-        Surroundings { monotonic: Instant::now, bodies_bytes: AtomicUsize::new(0) }
+        let bodies_bytes_max = BODIES_BYTES_MAX as u64;
+        let settings = Settings { bodies_bytes_max, ..Settings::default() };
+        Surroundings {
+            monotonic: Instant::now,
+            limits: Limits::new(&settings),
+            metrics: Metrics::default(),
+            settings,
+            bodies_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    fn connection<'a>(socket: &'a TcpStream, surroundings: &'a Surroundings) -> Connection<'a> {
+        let traffic = &surroundings.metrics.traffic;
+        Connection::new(Stream::new(socket, None, Instant::now, traffic), surroundings)
     }
 
     /// Reads the body of a request that announces 8 bytes and sends `sent`.
@@ -418,7 +472,7 @@ mod tests {
         let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n";
         client.write_all(head.as_bytes()).unwrap();
         client.write_all(sent.as_bytes()).unwrap();
-        let mut connection = Connection::new(&server, surroundings);
+        let mut connection = connection(&server, surroundings);
         let head = connection.head(Instant::now() + Duration::from_secs(60)).unwrap();
         let deadline = connection.now() + time;
         let mut body = Body::new(&mut connection, &head, deadline);
@@ -439,12 +493,29 @@ mod tests {
         assert_eq!(read_body("12345678", minute, 8, &full), Err(BodyError::Busy));
     }
 
+    /// Each second's worth of bytes moves the deadline by a second, and nothing else does.
+    #[test]
+    fn who_sends_fast_enough_gets_the_time_for_more() {
+        let (_client, server) = pair();
+        let free = surroundings();
+        let mut connection = connection(&server, &free);
+        let text = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n";
+        let (head, _) = Head::parse(text.as_bytes(), 1 << 10).unwrap().unwrap();
+        let deadline = connection.now() + Duration::from_secs(60);
+        connection.buffer.extend([b'x'; 20_000]);
+        let mut body = Body::new(&mut connection, &head, deadline);
+        assert_eq!(body.due(), deadline);
+        let mut piece = Vec::new();
+        assert_eq!(body.next_piece(&mut piece), Ok(20_000));
+        assert_eq!(body.due(), deadline + Duration::from_secs(2));
+    }
+
     #[test]
     fn a_head_that_does_not_come_in_time_is_refused() {
         let (mut client, server) = pair();
         client.write_all(b"GET / HT").unwrap();
         let free = surroundings();
-        let mut connection = Connection::new(&server, &free);
+        let mut connection = connection(&server, &free);
         let refusal = connection.head(Instant::now()).unwrap_err().unwrap();
         assert_eq!(refusal.status, 408);
         drop(client);
@@ -454,7 +525,8 @@ mod tests {
     #[test]
     fn reservations_never_exceed_the_whole_and_are_given_back() {
         let used = AtomicUsize::new(0);
-        let (mut one, mut two) = (Reservation::new(&used), Reservation::new(&used));
+        let whole = BODIES_BYTES_MAX as u64;
+        let (mut one, mut two) = (Reservation::new(&used, whole), Reservation::new(&used, whole));
         assert!(one.resize(BODIES_BYTES_MAX - 1));
         assert!(two.resize(1));
         assert!(!two.resize(2));

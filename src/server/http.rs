@@ -3,13 +3,11 @@
 //! What two readers of the same bytes could understand differently is refused, never guessed: two
 //! lengths, a length beside chunks, folded headers, a space before a colon.
 //!
-//! Deliberately absent: sockets (`connection`), what a request means (`api`), HTTP/2, ranges,
-//! response compression.
+//! Deliberately absent: sockets (`connection`), what a request means (`api`), HTTP/2. Ranges and
+//! compression have files of their own.
 
 use serde::Serialize;
 
-/// Bytes of a request line and its headers.
-pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Headers of a request.
 pub const HEADERS_MAX: usize = 64;
 /// Digits of a `Content-Length`; what is longer does not fit any limit of ours.
@@ -39,6 +37,8 @@ pub struct Head {
     pub expects_continue: bool,
     /// The client wants to send another request on this connection.
     pub keep_alive: bool,
+    /// The client reads answers whose length is not known at their beginning: HTTP/1.1.
+    pub reads_chunks: bool,
     headers: Vec<(String, String)>,
 }
 
@@ -60,17 +60,22 @@ impl Head {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Reads a head from the beginning of `bytes`. `None` when it is not complete; otherwise with
-    /// its length.
+    /// All headers of this name, which is given in lower case, in the order of their lines.
+    pub fn all(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Reads a head of at most `bytes_max` from the beginning of `bytes`. `None` when it is not
+    /// complete; otherwise with its length.
     ///
     /// # Errors
     /// [`Refusal`] as soon as the bytes cannot become a request that we serve.
-    pub fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refusal> {
+    pub fn parse(bytes: &[u8], bytes_max: usize) -> Result<Option<(Head, usize)>, Refusal> {
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {
-            Ok(httparse::Status::Complete(length)) if length <= HEAD_BYTES_MAX => length,
-            Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => return Ok(None),
+            Ok(httparse::Status::Complete(length)) if length <= bytes_max => length,
+            Ok(httparse::Status::Partial) if bytes.len() < bytes_max => return Ok(None),
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
             Err(httparse::Error::Version) => {
                 return Err(Refusal { status: 505, text: "505 HTTP version not supported\n" });
@@ -95,6 +100,7 @@ impl Head {
             framing: Framing::Bytes(0),
             expects_continue: false,
             keep_alive: false,
+            reads_chunks: version == 1,
             headers,
         };
         Ok(Some((head.understood(version)?, length)))
@@ -144,10 +150,6 @@ impl Head {
             }
             (_, Some(_)) => Err(BAD),
         }
-    }
-
-    fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
-        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -200,6 +202,8 @@ pub enum Payload {
     Bytes(Vec<u8>),
     /// So many bytes, made while they are sent; `None` ends them.
     Stream(u64, Pieces),
+    /// As much as comes, in chunks; for clients that read those.
+    Endless(Pieces),
 }
 
 /// A response.
@@ -244,12 +248,18 @@ impl Response {
         self
     }
 
-    /// Bytes of the body.
-    pub fn length(&self) -> u64 {
+    /// Bytes of the body, where that is known.
+    pub fn length(&self) -> Option<u64> {
         match &self.payload {
-            Payload::Bytes(bytes) => bytes.len() as u64,
-            Payload::Stream(length, _) => *length,
+            Payload::Bytes(bytes) => Some(bytes.len() as u64),
+            Payload::Stream(length, _) => Some(*length),
+            Payload::Endless(_) => None,
         }
+    }
+
+    /// The first header of this name, as it is written by whoever set it.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
     /// Status line and headers up to the empty line.
@@ -262,7 +272,10 @@ impl Response {
             head.push_str(value);
             head.push_str("\r\n");
         }
-        head.push_str(&format!("Content-Length: {}\r\n", self.length()));
+        match self.length() {
+            Some(length) => head.push_str(&format!("Content-Length: {length}\r\n")),
+            None => head.push_str("Transfer-Encoding: chunked\r\n"),
+        }
         head.push_str(if keep_alive { "\r\n" } else { "Connection: close\r\n\r\n" });
         head
     }
@@ -278,18 +291,26 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
+        204 => "No Content",
+        206 => "Partial Content",
+        303 => "See Other",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
         415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
         417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        507 => "Insufficient Storage",
         505 => "HTTP Version Not Supported",
         _ => "",
     }
@@ -299,8 +320,10 @@ fn reason(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
+    const HEAD_BYTES_MAX: usize = 16 << 10;
+
     fn parse(text: &str) -> Result<Option<(Head, usize)>, u16> {
-        Head::parse(text.as_bytes()).map_err(|refusal| refusal.status)
+        Head::parse(text.as_bytes(), HEAD_BYTES_MAX).map_err(|refusal| refusal.status)
     }
 
     #[test]

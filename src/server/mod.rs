@@ -1,64 +1,84 @@
 //! The embedded backend: the protocol of [`crate::wire`] over HTTP/1.1, kept in one SQLite file.
 //!
 //! One thread a connection. Every phase of a request has an absolute deadline and every buffer a
-//! limit, and connections are limited in total and per address: a slow, stuck or hostile client
-//! costs its share and blocks nobody.
+//! limit, and connections and requests are limited in total and for each address: a slow, stuck or
+//! hostile client costs its share and blocks nobody.
 //!
 //! | part | what lives there |
 //! |---|---|
+//! | [`settings`] | what an operator may set |
 //! | `http` | bytes to requests and responses to bytes, pure |
-//! | `connection` | a socket's deadlines, bodies, keep-alive |
-//! | this file | accepting, limits, ending |
+//! | `ranges`, `encoding` | a part of a file; answers made smaller |
+//! | `stream`, `tls` | a socket's bytes, plain or secret, with deadlines |
+//! | `connection` | bodies, keep-alive |
+//! | `caller`, `limits` | who asks, by which name, how often |
+//! | `accept`, `serve` | connections taken in, and served to their end |
+//! | `metrics`, [`LogFile`] | what happened |
+//! | this file | starting and ending |
 //! | `api` | what a request means |
 //! | `json` | tolerant reading of bodies |
-//! | `auth` | keys |
+//! | `auth`, `password` | keys, tokens and codes; passwords |
+//! | `background` | the threads that keep the index and bring lines to rest |
+//! | `browser` | cookies, pages, and where a request comes from |
 //! | `condensed` | what was said in a session |
+//! | `events` | what a line tells the index |
 //! | `export` | sessions as files and pages |
 //! | `lines` | lines joined and compressed |
 //! | [`service`] | running as a service |
 //! | [`Store`] | SQLite |
 //! | `transfer` | everything to another backend and back |
 //! | [`command`] | the command line |
-//!
-//! Deliberately absent: TLS (a reverse proxy does it), rate limits, device login.
 
+mod accept;
 mod api;
 mod auth;
+mod background;
+mod browser;
+mod caller;
 pub mod command;
 mod condensed;
 mod connection;
+mod encoding;
+mod events;
 mod export;
 mod http;
 mod json;
+mod limits;
 mod lines;
+mod log_file;
+mod metrics;
+mod password;
+mod ranges;
+mod serve;
 pub mod service;
+pub mod settings;
 mod store;
+mod stream;
+mod tls;
 mod transfer;
 
-use std::collections::HashMap;
-use std::io::{self, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use self::accept::Shared;
 use self::api::Api;
 pub use self::auth::{KeyHash, Random, hash, new_key};
-use self::connection::{Body, Connection, HEAD_TIME_MAX, IDLE_TIME_MAX, REQUEST_TIME_MAX};
+use self::background::Background;
+use self::caller::Names;
+use self::connection::Surroundings;
 pub use self::export::{Exported, export};
-use self::http::Response;
-pub use self::store::{KeyEntry, Report, Store, UserEntry};
+use self::limits::Limits;
+pub use self::log_file::LogFile;
+use self::metrics::Metrics;
+pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
+use self::serve::RequestIds;
+use self::settings::Settings;
+pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
+use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
-use crate::error::{Context, Result};
-
-/// Connections at once.
-pub const CONNECTIONS_MAX: usize = 512;
-/// Connections at once from one address.
-pub const ADDRESS_CONNECTIONS_MAX: usize = 128;
-/// Pause after the system refused to accept, unless a connection ends before.
-const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// A connection's stack; nothing of ours recurses deeper than JSON may nest.
-const STACK_BYTES: usize = 1 << 20;
+use crate::error::{Context, Error, Result};
 
 /// What only a binary may know.
 #[derive(Debug, Clone, Copy)]
@@ -74,52 +94,54 @@ pub struct World {
 /// A running server.
 pub struct Server {
     address: SocketAddr,
+    metrics: Option<SocketAddr>,
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    api: Api,
-    surroundings: connection::Surroundings,
-    connections: Mutex<Connections>,
-    ended: Condvar,
-}
-
-#[derive(Default)]
-struct Connections {
-    stopping: bool,
-    next_id: u64,
-    open: HashMap<u64, Open>,
-}
-
-struct Open {
-    stream: Arc<TcpStream>,
-    address: IpAddr,
-    /// Between two requests.
-    idle: bool,
+    background: Background,
 }
 
 impl Server {
-    /// Starts serving on a bound listener.
+    /// Starts serving on a bound listener, and the metrics where the settings want them.
     ///
     /// # Errors
-    /// When the listener has no address, or no thread can be started.
-    pub fn start(listener: TcpListener, store: Store, world: World) -> Result<Server> {
+    /// When the listener is not on loopback and nobody has a key or password; when certificate or
+    /// key cannot be used; when the metrics cannot be listened for, or no thread can be started.
+    pub fn start(
+        listener: TcpListener,
+        store: Store,
+        world: World,
+        settings: Settings,
+    ) -> Result<Server> {
         let address = listener.local_addr().context(|| "find the listening address".into())?;
-        let shared = Arc::new(Shared {
-            api: Api::new(store, world),
-            surroundings: connection::Surroundings {
-                monotonic: world.monotonic,
-                bodies_bytes: AtomicUsize::new(0),
-            },
-            connections: Mutex::default(),
-            ended: Condvar::new(),
+        if !address.ip().is_loopback() {
+            check_exposed(address, &store, &settings)?;
+        }
+        let tls = match (&settings.tls_cert, &settings.tls_key) {
+            (Some(cert), Some(key)) => Some(Tls::load(cert, key)?),
+            _ => None,
+        };
+        store.limit(settings.database_bytes_max)?;
+        let metrics = settings.metrics.as_deref().map(bind).transpose()?;
+        let names = Names::new(&settings, address);
+        let surroundings = Arc::new(Surroundings {
+            monotonic: world.monotonic,
+            limits: Limits::new(&settings),
+            metrics: Metrics::default(),
+            settings,
+            bodies_bytes: AtomicUsize::new(0),
         });
-        let accepting = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("accept".into())
-            .spawn(move || accept(&listener, &accepting))
-            .context(|| "start a thread".into())?;
-        Ok(Server { address, shared })
+        let store = Arc::new(store);
+        let background = Background::start(&store, world.now)?;
+        let api = Api::new(store, world, Arc::clone(&surroundings));
+        let ids = RequestIds::new(world.random)?;
+        let shared = Arc::new(Shared::new(api, surroundings, names, tls, ids));
+        let mut server = Server { address, metrics: None, shared, background };
+        if let Some(listener) = metrics {
+            let address = listener.local_addr();
+            server.metrics = Some(address.context(|| "find the metrics' address".into())?);
+            server.spawn("metrics", move |shared| metrics::serve(&listener, shared))?;
+        }
+        server.spawn("accept", move |shared| accept::accept(&listener, shared))?;
+        Ok(server)
     }
 
     /// Where it listens.
@@ -127,181 +149,72 @@ impl Server {
         self.address
     }
 
-    /// Takes no more requests, waits until those in flight are answered, at most `time_max`, and
-    /// moves the write-ahead log into the database.
+    /// Where the metrics are, if anywhere.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// What it is reached at from this machine.
+    pub fn url(&self) -> String {
+        let scheme = if self.shared.tls.is_some() { "https" } else { "http" };
+        let base_path = &self.shared.surroundings.settings.base_path;
+        format!("{scheme}://{}{base_path}", self.address)
+    }
+
+    /// Reads certificate and key again, for the connections to come.
+    ///
+    /// # Errors
+    /// When they cannot be used; the old ones stay in use.
+    pub fn reload(&self) -> Result<()> {
+        self.shared.tls.as_ref().map_or(Ok(()), Tls::reload)
+    }
+
+    /// Takes no more requests, waits until those in flight are answered, at most as long as the
+    /// settings say, and moves the write-ahead log into the database.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn stop(self, time_max: Duration) -> Result<()> {
-        let mut connections = self.shared.connections();
-        connections.stopping = true;
-        for open in connections.open.values().filter(|open| open.idle) {
-            // Wakes the thread that reads it; an error means that the client was faster.
-            let _ = open.stream.shutdown(Shutdown::Both);
+    pub fn stop(self) -> Result<()> {
+        let time_max = self.shared.surroundings.settings.stop_seconds_max;
+        let left = self.shared.end(Duration::from_secs(time_max));
+        if left > 0 {
+            log::warn!("{left} requests were cut off");
         }
-        let busy = |connections: &mut Connections| !connections.open.is_empty();
-        let (connections, _) = self
-            .shared
-            .ended
-            .wait_timeout_while(connections, time_max, busy)
-            .unwrap_or_else(PoisonError::into_inner);
-        if !connections.open.is_empty() {
-            log::warn!("{} requests were cut off", connections.open.len());
-        }
-        drop(connections);
-        self.shared.api.store().checkpoint()
+        drop(self.background);
+        self.shared.store().checkpoint()
+    }
+
+    fn spawn(&self, name: &str, act: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new().name(name.into());
+        thread.spawn(move || act(&shared)).context(|| "start a thread".into()).map(drop)
     }
 }
 
-impl Shared {
-    fn connections(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a connection in; `None` when there are too many.
-    fn admit(&self, stream: &Arc<TcpStream>, address: IpAddr) -> Option<u64> {
-        let mut connections = self.connections();
-        let (total, of_address) = connections.load(address);
-        let full = total >= CONNECTIONS_MAX || of_address >= ADDRESS_CONNECTIONS_MAX;
-        if connections.stopping || full {
-            return None;
-        }
-        let id = connections.next_id;
-        connections.next_id += 1;
-        let open = Open { stream: Arc::clone(stream), address, idle: false };
-        connections.open.insert(id, open);
-        Some(id)
-    }
-
-    /// Marks a connection as between two requests or not. False when it is to end.
-    fn set_idle(&self, id: u64, idle: bool) -> bool {
-        let mut connections = self.connections();
-        let stopping = connections.stopping;
-        if let Some(open) = connections.open.get_mut(&id) {
-            open.idle = idle;
-        }
-        !stopping
-    }
-
-    /// True when a connection may stay open for another request. When half of all places are taken,
-    /// none may be held by silence.
-    fn may_stay(&self, id: u64) -> bool {
-        let connections = self.connections();
-        let Some(open) = connections.open.get(&id) else { return false };
-        let (total, of_address) = connections.load(open.address);
-        let crowded = total > CONNECTIONS_MAX / 2 || of_address > ADDRESS_CONNECTIONS_MAX / 2;
-        !connections.stopping && !crowded
-    }
+/// Listens on an address and port of the settings.
+///
+/// # Errors
+/// When that is not possible.
+pub fn bind(listen: &str) -> Result<TcpListener> {
+    TcpListener::bind(listen).map_err(|error| {
+        Error::new(format!("listen on {listen}"))
+            .caused_by(error)
+            .with_hint("`--listen 127.0.0.1:0` takes a free port")
+    })
 }
 
-impl Connections {
-    /// Open connections in total and from one address.
-    fn load(&self, address: IpAddr) -> (usize, usize) {
-        let same = self.open.values().filter(|open| open.address == address).count();
-        (self.open.len(), same)
+/// Others can reach it: somebody must be able to prove who they are.
+fn check_exposed(address: SocketAddr, store: &Store, settings: &Settings) -> Result<()> {
+    if !store.has_keys()? {
+        let what = format!(
+            "{address} can be reached from other machines, and nobody has a key or password yet"
+        );
+        return Err(Error::new(what).with_hint(
+            "`confab-server key create --user NAME` makes one; or listen on 127.0.0.1",
+        ));
     }
-}
-
-/// Takes a connection out again however its thread ends.
-struct Leave<'a>(&'a Shared, u64);
-
-impl Drop for Leave<'_> {
-    fn drop(&mut self) {
-        self.0.connections().open.remove(&self.1);
-        self.0.ended.notify_all();
+    if settings.tls_cert.is_none() && settings.trusted_proxies.is_empty() {
+        log::warn!("keys and content travel readable for others: set tls_cert and tls_key");
     }
-}
-
-/// Accepts until the process ends; after [`Server::stop`] everyone is turned away.
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    loop {
-        match listener.accept() {
-            Ok((stream, peer)) => start_connection(stream, peer.ip(), shared),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                log::warn!("accept a connection: {error}");
-                let connections = shared.connections();
-                let _ = shared.ended.wait_timeout(connections, ACCEPT_RETRY_DELAY);
-            }
-        }
-    }
-}
-
-fn start_connection(stream: TcpStream, address: IpAddr, shared: &Arc<Shared>) {
-    let stream = Arc::new(stream);
-    let Some(id) = shared.admit(&stream, address) else { return turn_away(&stream) };
-    let of_thread = Arc::clone(shared);
-    let started = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
-        let _leave = Leave(&of_thread, id);
-        serve(&stream, id, &of_thread);
-    });
-    if let Err(error) = started {
-        log::warn!("start a thread: {error}");
-        drop(Leave(shared, id));
-    }
-}
-
-/// Says that there are too many connections, if that can be said without waiting.
-fn turn_away(stream: &TcpStream) {
-    let response = Response::empty(503).with_header("Retry-After", "1");
-    if stream.set_nonblocking(true).is_ok() {
-        let _ = (&mut &*stream).write(response.head(false).as_bytes());
-    }
-}
-
-/// Serves one connection to its end.
-fn serve(stream: &TcpStream, id: u64, shared: &Shared) {
-    // Responses are written whole; waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
-    let mut connection = Connection::new(stream, &shared.surroundings);
-    let mut patience = HEAD_TIME_MAX;
-    loop {
-        let deadline = connection.now() + patience;
-        if !shared.set_idle(id, true) || !connection.wait(deadline) {
-            return;
-        }
-        shared.set_idle(id, false);
-        match serve_request(&mut connection, id, shared) {
-            After::Next => patience = IDLE_TIME_MAX,
-            After::Close => return,
-            After::Linger => {
-                shared.set_idle(id, true);
-                return connection.linger();
-            }
-        }
-    }
-}
-
-/// What becomes of a connection after a request.
-enum After {
-    Next,
-    /// Nothing is left to say or to hear.
-    Close,
-    /// The client may still be sending.
-    Linger,
-}
-
-fn serve_request(connection: &mut Connection<'_>, id: u64, shared: &Shared) -> After {
-    let start = connection.now();
-    let head = match connection.head(start + HEAD_TIME_MAX) {
-        Ok(head) => head,
-        Err(None) => return After::Close,
-        Err(Some(refusal)) => {
-            let sent = connection.send(refusal.into(), false, true);
-            return if sent.is_ok() { After::Linger } else { After::Close };
-        }
-    };
-    let mut body = Body::new(connection, &head, start + REQUEST_TIME_MAX);
-    let response = shared.api.answer(&head, &mut body);
-    let in_step = body.finish();
-    let keep_alive = in_step && head.keep_alive && shared.may_stay(id);
-    if let Err(error) = connection.send(response, keep_alive, head.method != "HEAD") {
-        log::info!("{} {}: {error}", head.method, head.path);
-        return After::Close;
-    }
-    match keep_alive {
-        true => After::Next,
-        false if in_step && connection.is_empty() => After::Close,
-        false => After::Linger,
-    }
+    Ok(())
 }

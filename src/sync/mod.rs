@@ -1,6 +1,8 @@
 //! One pass over a session's files: what is new goes to the backend, in order, once.
 //!
 //! The backend's count of lines is the truth; the checkpoint in the state file only saves reading.
+//! Which line of a file is which of the backend's is noted before it is sent, so that neither a
+//! lost answer, a lost checkpoint nor a rewritten file leaves a doubt.
 //! A position moves on acknowledgement alone, and is forgotten after every error but "gone", to be
 //! asked of the backend again. Files are taken breadth first, each at most once a pass; what one
 //! file cannot do does not keep the others from being sent.

@@ -1,5 +1,9 @@
 //! Giving memory back while there is nothing to do.
 
+/// What is so large is used once and for long enough that getting it anew costs little.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE_BYTES_MIN: libc::c_int = 1 << 20;
+
 /// Tells the allocator to serve all threads from one heap: more speed than one thread that works
 /// and one that sends could use would cost memory for good. To be called before the first thread.
 pub fn keep_small() {
@@ -7,6 +11,17 @@ pub fn keep_small() {
     // SAFETY: mallopt takes two numbers, and no other thread runs yet.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
+/// Tells the allocator to get large pieces from the system one by one and to give each of them back
+/// as soon as it is free. Left to itself, it learns to keep them, for every thread that ever needed
+/// one. To be called before the first thread.
+pub fn keep_nothing_large() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: mallopt takes two numbers, and no other thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES_MIN);
     }
 }
 

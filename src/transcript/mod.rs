@@ -14,8 +14,7 @@ use std::borrow::Cow;
 use memchr::memmem;
 use serde_json::value::RawValue;
 
-pub use members::is_json;
-use members::{elements, members, string};
+pub use members::{elements, is_json, members, string};
 pub use outline::{Outline, OutlineFacts};
 pub use text::{sanitise, truncate};
 

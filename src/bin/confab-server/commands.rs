@@ -1,6 +1,6 @@
 //! The commands that end by themselves: what they ask of the store, and what they say.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,11 +8,15 @@ use std::time::SystemTime;
 
 use confab::config::Account;
 use confab::error::{Context, Error, Result};
+use confab::files::read_bounded;
 use confab::remote::{Client, Network};
-use confab::server::command::{self, Act, Command, Other};
+use confab::server::command::{self, Act, Command, Other, Wishes};
 use confab::server::service::{self, Service};
+use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
-use confab::server::{Moved, Peer, Pull, Random, pull, push};
+use confab::server::{Moved, PASSWORD_BYTES_MAX, PasswordHash, Peer, Pull, Random, Reindexed};
+use confab::server::{pull, push};
+use confab::sys::terminal;
 
 use crate::SystemClock;
 
@@ -40,12 +44,22 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match act {
         Act::Help => say(command::HELP.trim_end())?,
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
-        Act::Serve(listen) => crate::serve(&listen, data)?,
+        Act::Serve(wishes) => crate::serve(&wishes, data)?,
+        Act::Config(wishes) => show(&effective(&wishes, &data_folder(data)?)?)?,
         Act::UserAdd(user) => {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
         }
         Act::UserList => list_users(&open(data)?)?,
+        Act::UserPassword(user) => set_password(&open(data)?, &user)?,
+        Act::UserDisable(user) => match open(data)?.disable_user(&user, SystemTime::now())? {
+            true => say(&format!("{user} is shut out; keys and sessions are kept"))?,
+            false => return Err(no_user(&user)),
+        },
+        Act::UserEnable(user) => match open(data)?.enable_user(&user)? {
+            true => say(&format!("{user} may come in"))?,
+            false => return Err(no_user(&user)),
+        },
         Act::KeyCreate { user, name } => {
             let key = new_key(crate::random).context(|| "read /dev/urandom".into())?;
             made(data)?.create_key(&user, &name, &hash(&key), SystemTime::now())?;
@@ -60,10 +74,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
             tell_copy(&folder, &Store::restore(&file, &folder)?)?;
         }
         Act::Export { folder, session, html } => {
-            let Exported { sessions, files, bytes } =
-                export(&open(data)?, &folder, session.as_deref(), html)?;
-            let place = folder.display();
-            say(&format!("{place}: {sessions} sessions, {files} files, {bytes} bytes"))?;
+            let exported = export(&open(data)?, &folder, session.as_deref(), html)?;
+            tell_export(&folder, exported)?;
         }
         Act::Push { other, user } => {
             let store = open(data)?;
@@ -77,23 +89,61 @@ pub fn run(command: Command) -> Result<ExitCode> {
             let wanted = Pull { user: &user, only: &sessions, now, random };
             return moved(pull(&store, &wanted, &mut peer, &mut tell_line)?, "here");
         }
-        Act::DeleteSession(id) => match open(data)?.remove_session(&id)? {
-            true => say(&format!("nothing of session {id} is left here"))?,
-            false => return Err(Error::new(format!("there is no session {id}"))),
-        },
-        Act::DeleteUser(user) => match open(data)?.remove_user(&user)? {
-            true => say(&format!("nothing of {user} is left here"))?,
-            false => return Err(no_user(&user)),
-        },
+        Act::DeleteSession(id) => delete_session(&open(data)?, &id)?,
+        Act::DeleteUser(user) => delete_user(&open(data)?, &user)?,
         Act::Vacuum => {
-            open(data)?.vacuum()?;
+            let store = open(data)?;
+            let merged = store.merge_all(SystemTime::now());
+            store.vacuum()?;
+            merged?;
             say("no free space is left in the database")?;
         }
+        Act::Reindex => return reindex(&open(data)?),
         Act::InstallService { listen, is_system, dest } => {
             install_service(data, listen.as_deref(), is_system, dest)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The settings: the defaults, the file, the command line.
+pub fn effective(wishes: &Wishes, data: &Path) -> Result<Effective> {
+    let path = wishes.config.clone().unwrap_or_else(|| data.join("server.json"));
+    let bytes = match read_bounded(&path, FILE_BYTES_MAX) {
+        Ok(bytes) => Some(bytes),
+        // Only a file that was asked for must be there.
+        Err(error) if error.kind() == ErrorKind::NotFound && wishes.config.is_none() => None,
+        Err(error) => {
+            return Err(Error::new(format!("read {}", path.display()))
+                .caused_by(error)
+                .with_hint("it is a JSON object; `confab-server config` shows its keys"));
+        }
+    };
+    Effective::read(bytes.as_deref().map(|bytes| (path.as_path(), bytes)), &wishes.options)
+}
+
+fn show(settings: &Effective) -> Result<()> {
+    let text = serde_json::to_string_pretty(settings);
+    say(&text.context(|| "write the settings".into())?)
+}
+
+/// Makes the index anew; who watches sees how far it is.
+fn reindex(store: &Store) -> Result<ExitCode> {
+    let is_watched = io::stderr().is_terminal();
+    let mut told = String::new();
+    let Reindexed { files, lines, damaged } = store.reindex(&mut |done, total| {
+        let percent = done * 100 / total.max(1);
+        let text = format!("\r{percent} % of {total} lines");
+        if is_watched && text != told {
+            eprint!("{text}");
+            told = text;
+        }
+    })?;
+    if is_watched {
+        eprintln!();
+    }
+    say(&format!("{files} files, {lines} lines indexed, {damaged} damaged files"))?;
+    Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn install_service(
@@ -129,11 +179,57 @@ fn install_service(
 }
 
 fn list_users(store: &Store) -> Result<()> {
-    for UserEntry { email, created_at, keys, sessions, bytes } in store.users()? {
-        let stored = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
-        say(&format!("{email}  since {created_at}, {stored}"))?;
+    for user in store.users()? {
+        let UserEntry { email, created_at, keys, sessions, bytes, .. } = &user;
+        let mut text = format!("{keys} keys, {sessions} sessions, {bytes} bytes");
+        if user.has_password {
+            text.push_str(", with a password");
+        }
+        if let Some(time) = &user.disabled_at {
+            text.push_str(&format!(", shut out since {time}"));
+        }
+        say(&format!("{email}  since {created_at}, {text}"))?;
     }
     Ok(())
+}
+
+fn set_password(store: &Store, user: &str) -> Result<()> {
+    // Nobody shall think of a password for a user that there is not.
+    store.user_by_email(user)?.ok_or_else(|| no_user(user))?;
+    let password = PasswordHash::new(&new_password(user)?, crate::random)?;
+    if !store.set_password(user, &password, SystemTime::now())? {
+        return Err(no_user(user));
+    }
+    say(&format!("{user} has a new password, and is signed out everywhere"))
+}
+
+/// Asked for twice on a terminal, where nobody sees it; else the first line of standard input.
+fn new_password(user: &str) -> Result<String> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        let mut line = Vec::new();
+        stdin
+            .lock()
+            .take(PASSWORD_BYTES_MAX as u64 + 2)
+            .read_until(b'\n', &mut line)
+            .context(|| "read the password from standard input".into())?;
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        return text(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+    }
+    let hidden = terminal::Hidden::new(&stdin).context(|| "hide the password".into())?;
+    let ask = |prompt: &str| -> Result<String> {
+        eprint!("{prompt}: ");
+        text(hidden.line().context(|| "read the password".into())?)
+    };
+    let password = ask(&format!("new password of {user}"))?;
+    match ask("once more")? == password {
+        true => Ok(password),
+        false => Err(Error::new("the two passwords differ").with_hint("try again")),
+    }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String> {
+    String::from_utf8(bytes).context(|| "read the password as UTF-8".into())
 }
 
 fn list_keys(store: &Store) -> Result<()> {
@@ -153,6 +249,25 @@ fn revoke(store: &Store, user: &str, name: &str) -> Result<()> {
 
 fn no_user(user: &str) -> Error {
     Error::new(format!("there is no user {user}")).with_hint("`confab-server user list` shows all")
+}
+
+fn delete_session(store: &Store, id: &str) -> Result<()> {
+    match store.remove_session(id)? {
+        true => say(&format!("nothing of session {id} is left here")),
+        false => Err(Error::new(format!("there is no session {id}"))),
+    }
+}
+
+fn delete_user(store: &Store, user: &str) -> Result<()> {
+    match store.remove_user(user)? {
+        true => say(&format!("nothing of {user} is left here")),
+        false => Err(no_user(user)),
+    }
+}
+
+fn tell_export(folder: &Path, exported: Exported) -> Result<()> {
+    let Exported { sessions, files, bytes } = exported;
+    say(&format!("{}: {sessions} sessions, {files} files, {bytes} bytes", folder.display()))
 }
 
 /// A copy that was made and checked.

@@ -3,22 +3,18 @@
 mod commands;
 
 use std::io::{self, Read};
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use confab::error::{Error, Result};
-use confab::server::{Server, Store, World, command};
+use confab::server::command::{self, Wishes};
+use confab::server::{self, LogFile, Server, Store, World};
+use confab::sys::memory;
 use confab::sys::signals::{self, Signal};
 use confab::time::Clock;
 
-/// For requests in flight when the server is told to stop.
-const STOP_TIME_MAX: Duration = Duration::from_secs(10);
-
 fn main() -> ExitCode {
-    // Before any thread: threads inherit the mask.
-    signals::block();
     let command = match command::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(error) => return fail(&error, ExitCode::from(2)),
@@ -37,19 +33,41 @@ fn fail(error: &Error, code: ExitCode) -> ExitCode {
     code
 }
 
-fn serve(listen: &str, data: Option<PathBuf>) -> Result<()> {
-    env_logger::Builder::new().filter_level(log::LevelFilter::Info).init();
-    let store = Store::open(&commands::data_folder(data)?)?;
-    let listener = TcpListener::bind(listen).map_err(|error| {
-        Error::new(format!("listen on {listen}"))
-            .caused_by(error)
-            .with_hint("`--listen 127.0.0.1:0` takes a free port")
-    })?;
+fn serve(wishes: &Wishes, data: Option<PathBuf>) -> Result<()> {
+    // Before any thread: threads inherit the mask. Other commands end as any program does.
+    signals::block();
+    memory::keep_nothing_large();
+    let data = commands::data_folder(data)?;
+    let settings = commands::effective(wishes, &data)?.settings;
+    // First, because the log may be meant to lie in the folder that this makes.
+    let store = Store::open(&data)?;
+    let log = LogFile::open(settings.log_file.as_deref(), settings.log_bytes_max)?;
+    log.start(SystemTime::now)?;
+    let listener = server::bind(&settings.listen)?;
     let world = World { now: SystemTime::now, monotonic: Instant::now, random };
-    let server = Server::start(listener, store, world)?;
-    commands::say(&format!("listening on http://{}", server.address()))?;
-    while signals::wait() == Signal::Wake {}
-    server.stop(STOP_TIME_MAX)
+    let server = Server::start(listener, store, world, settings)?;
+    commands::say(&format!("listening on {}", server.url()))?;
+    if let Some(address) = server.metrics_address() {
+        commands::say(&format!("metrics on http://{address}/metrics"))?;
+    }
+    loop {
+        match signals::wait() {
+            Signal::Stop => return server.stop(),
+            Signal::HangUp => again(&log, &server),
+            Signal::Wake => {}
+        }
+    }
+}
+
+/// Opens the log and reads the certificate again. What cannot be read is told, and the old one
+/// stays.
+fn again(log: &LogFile, server: &Server) {
+    for result in [log.reopen(), server.reload()] {
+        if let Err(error) = result {
+            log::error!("{error}");
+        }
+    }
+    log::info!("log, certificate and key are read again");
 }
 
 fn random(bytes: &mut [u8]) -> io::Result<()> {

@@ -2,28 +2,50 @@
 //!
 //! Order of refusals, as the existing backend's: unknown path 404, wrong method 405, content type
 //! 415, key 401, content encoding 415, body 400, then the endpoint's own.
+//!
+//! Who asks shows a key, or is a browser that is signed in; a browser changes something only from
+//! our own pages. Sessions of others answer as those that do not exist.
 
+mod device;
 mod links;
+mod pages;
 mod sessions;
 mod sync;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::error::Error;
 use crate::server::World;
 use crate::server::auth::{bearer, hash};
-use crate::server::connection::{Body, BodyError, Reservation};
+use crate::server::browser;
+use crate::server::caller::Caller;
+use crate::server::connection::{Body, BodyError, Reservation, Surroundings};
 use crate::server::http::{Head, Response, percent_decoded};
-use crate::server::store::{Store, User};
+use crate::server::limits::{Kind, Who};
+use crate::server::password::Passwords;
+use crate::server::serve::too_many;
+use crate::server::store::{Store, Trouble, User};
 use crate::wire::{Capabilities, ErrorBody, Identity};
+
+/// Where the health is told.
+pub const HEALTH: &str = "/health";
+/// What a path that names nothing is called.
+pub const UNKNOWN: &str = "-";
+/// How long the health that was found is told.
+const HEALTH_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Answers requests.
 #[derive(Debug)]
 pub struct Api {
     store: Arc<Store>,
     world: World,
+    surroundings: Arc<Surroundings>,
+    /// When the database was last looked at, and what was wrong with it.
+    health: Mutex<Option<(Instant, Option<Trouble>)>>,
+    passwords: Passwords,
 }
 
 /// What a path names.
@@ -44,6 +66,12 @@ enum Route {
     Condensed(String),
     ByExternalId(String),
     Summary(String),
+    DeviceCode,
+    DeviceToken,
+    SignIn,
+    SignOut,
+    Device,
+    Style,
 }
 
 /// Why a request is not answered as asked; becomes a [`Response`].
@@ -58,8 +86,9 @@ type Answer = Result<Response, Refused>;
 
 impl Api {
     /// An API on a database.
-    pub fn new(store: Store, world: World) -> Api {
-        Api { store: Arc::new(store), world }
+    pub fn new(store: Arc<Store>, world: World, surroundings: Arc<Surroundings>) -> Api {
+        let (health, passwords) = (Mutex::default(), Passwords::default());
+        Api { store, world, surroundings, health, passwords }
     }
 
     /// The database.
@@ -67,35 +96,63 @@ impl Api {
         &self.store
     }
 
-    /// Answers a request. What is not read of its body is the caller's to drop.
-    pub fn answer(&self, head: &Head, body: &mut Body<'_, '_>) -> Response {
+    /// Answers a request, and says by which route. What is not read of its body is the caller's to
+    /// drop.
+    pub fn answer(
+        &self,
+        head: &Head,
+        body: &mut Body<'_, '_>,
+        caller: &Caller,
+    ) -> (Response, &'static str) {
         let Some(route) = route(&head.path) else {
-            return Response::text(404, "404 page not found\n");
+            return (Response::text(404, "404 page not found\n"), UNKNOWN);
         };
+        let template = route.template();
         if !route.methods().contains(&head.method.as_str()) {
-            return Response::empty(405).with_header("Allow", route.methods().join(", "));
+            let allowed = route.methods().join(", ");
+            return (Response::empty(405).with_header("Allow", allowed), template);
         }
-        match self.routed(&route, head, body) {
+        let response = match self.routed(&route, head, body, caller) {
             Ok(response) | Err(Refused::With(response)) => response,
             Err(Refused::Failed(message, error)) => {
-                log::error!("{} {}: {error}", head.method, head.path);
-                error_response(500, message)
+                let Caller { request_id, .. } = caller;
+                log::error!("request {request_id}: {} {template}: {error}", head.method);
+                match route.is_page() {
+                    true => self.failed_page(),
+                    false => failure(message, &error),
+                }
             }
-        }
+        };
+        (response, template)
     }
 
-    fn routed(&self, route: &Route, head: &Head, body: &mut Body<'_, '_>) -> Answer {
+    fn routed(
+        &self,
+        route: &Route,
+        head: &Head,
+        body: &mut Body<'_, '_>,
+        caller: &Caller,
+    ) -> Answer {
         match route {
-            Route::Health => return Ok(Response::json(200, &json!({"status": "ok"}))),
+            Route::Health => return Ok(self.health()),
             Route::Version => return Ok(version()),
             Route::Capabilities => return Ok(capabilities()),
+            Route::DeviceCode => return self.device_code(body, caller),
+            Route::DeviceToken => return self.device_token(body),
+            route if route.is_page() => return self.page(route, head, body, caller),
             _ => {}
         }
         if !matches!(head.method.as_str(), "GET" | "DELETE") {
             check_content_type(head)?;
         }
-        let user = self.user(head)?;
-        match route {
+        if matches!(route, Route::Validate) {
+            self.take(Kind::Validate, Who::at(caller.address))?;
+        }
+        let user = self.user(head, caller)?;
+        if let Some(kind) = route.kind() {
+            self.take(kind, Who::User(user.id))?;
+        }
+        let response = match route {
             Route::Validate => Ok(validated(user)),
             Route::Init => self.init(&user, head, body),
             Route::Chunk => self.chunk(&user, head, body),
@@ -110,27 +167,125 @@ impl Api {
             Route::Condensed(id) => self.condensed(&user, id, head),
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
-            Route::Health | Route::Version | Route::Capabilities => {
-                unreachable!("public routes are answered above")
+            _ => unreachable!("public routes are answered above"),
+        };
+        // It is this user's: no browser keeps it beyond their sign-in.
+        response.map(|response| response.with_header("Cache-Control", "no-store"))
+    }
+
+    /// Takes a request out of somebody's bucket.
+    fn take(&self, kind: Kind, who: Who) -> Result<(), Refused> {
+        let now = (self.world.monotonic)();
+        let taken = self.surroundings.limits.take(kind, who, now);
+        taken.map_err(|wait| Refused::With(too_many(wait)))
+    }
+
+    /// Whether the database can be read and written. Those who ask at the same time wait for one
+    /// look at it.
+    fn health(&self) -> Response {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.world.monotonic)();
+        let known = health.filter(|(at, _)| now.saturating_duration_since(*at) < HEALTH_TIME_MAX);
+        let trouble = match known {
+            Some((_, trouble)) => trouble,
+            None => self.store.probe().err().map(|error| {
+                log::error!("the database is not healthy: {error}");
+                Trouble::of(&error)
+            }),
+        };
+        if known.is_none() {
+            *health = Some(((self.world.monotonic)(), trouble));
+        }
+        match trouble {
+            None => Response::json(200, &json!({"status": "ok"})),
+            Some(trouble) => {
+                let why = match trouble {
+                    Trouble::Full => "the disk is full",
+                    Trouble::Busy => "the database is busy",
+                    Trouble::Other => "the database fails",
+                };
+                Response::json(503, &json!({"status": "failing", "error": why}))
             }
         }
     }
 
-    fn user(&self, head: &Head) -> Result<User, Refused> {
-        let key = bearer(head.header("authorization"))
-            .map_err(|text| Refused::With(Response::text(401, text)))?;
-        self.store
+    /// Who asks, by a key or else by the cookie of a browser.
+    fn user(&self, head: &Head, caller: &Caller) -> Result<User, Refused> {
+        if head.header("authorization").is_none()
+            && let Some(user) = self.browser_user(head)?
+        {
+            let is_allowed = head.method == "GET" || browser::is_own(head, caller);
+            return is_allowed.then_some(user).ok_or_else(|| refuse(403, "Not from our own page"));
+        }
+        let text = |status, text| Refused::With(Response::text(status, text));
+        let key = bearer(head.header("authorization")).map_err(|why| text(401, why))?;
+        let user = self
+            .store
             .user_of_key(&hash(key))
             .map_err(|error| Refused::Failed("Failed to validate API key", error))?
-            .ok_or_else(|| Refused::With(Response::text(401, "Invalid API key\n")))
+            .ok_or_else(|| text(401, "Invalid API key\n"))?;
+        if user.is_disabled {
+            return Err(text(403, "Account deactivated\n"));
+        }
+        Ok(user)
+    }
+
+    /// Whose browser this is.
+    fn browser_user(&self, head: &Head) -> Result<Option<User>, Refused> {
+        let Some(token) = browser::token(head) else { return Ok(None) };
+        self.store
+            .signed_in(&hash(token), (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to look the sign-in up", error))
     }
 }
 
 impl Route {
+    /// Its path with names in place of what differs: for logs and metrics.
+    fn template(&self) -> &'static str {
+        match self {
+            Route::Health => HEALTH,
+            Route::Version => "/api/v1/version",
+            Route::Capabilities => "/api/v1/capabilities",
+            Route::Validate => "/api/v1/auth/validate",
+            Route::Init => "/api/v1/sync/init",
+            Route::Chunk => "/api/v1/sync/chunk",
+            Route::Event => "/api/v1/sync/event",
+            Route::Sessions => "/api/v1/sessions",
+            Route::Session(_) => "/api/v1/sessions/{id}",
+            Route::Files(_) => "/api/v1/sessions/{id}/files",
+            Route::Links(_) => "/api/v1/sessions/{id}/github-links",
+            Route::Download(_) => "/api/v1/sessions/{id}/files/download",
+            Route::Condensed(_) => "/api/v1/sessions/{id}/condensed-transcript",
+            Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
+            Route::Summary(_) => "/api/v1/sessions/{id}/summary",
+            Route::DeviceCode => "/auth/device/code",
+            Route::DeviceToken => "/auth/device/token",
+            Route::SignIn => "/auth/login",
+            Route::SignOut => "/auth/logout",
+            Route::Device => "/auth/device",
+            Route::Style => "/assets/account.css",
+        }
+    }
+
+    /// What a user's requests of this route count as, next to any request of an address.
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Route::Init | Route::Chunk | Route::Event => Some(Kind::Sync),
+            Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
+            _ => None,
+        }
+    }
+
+    /// True for what people see.
+    fn is_page(&self) -> bool {
+        matches!(self, Route::SignIn | Route::SignOut | Route::Device | Route::Style)
+    }
+
     fn methods(&self) -> &'static [&'static str] {
         match self {
             Route::Init | Route::Chunk | Route::Event => &["POST"],
-            Route::Links(_) => &["GET", "POST"],
+            Route::DeviceCode | Route::DeviceToken | Route::SignOut => &["POST"],
+            Route::Links(_) | Route::SignIn | Route::Device => &["GET", "POST"],
             Route::Summary(_) => &["PATCH"],
             Route::Session(_) => &["GET", "DELETE"],
             _ => &["GET"],
@@ -144,8 +299,16 @@ fn route(path: &str) -> Option<Route> {
         path.strip_prefix('/')?.split('/').map(|part| percent_decoded(part, false)).collect();
     let segments = segments?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let ["api", "v1", rest @ ..] = segments.as_slice() else {
-        return (segments == ["health"]).then_some(Route::Health);
+    let rest = match *segments.as_slice() {
+        ["api", "v1", ref rest @ ..] => rest,
+        ["health"] => return Some(Route::Health),
+        ["auth", "login"] => return Some(Route::SignIn),
+        ["auth", "logout"] => return Some(Route::SignOut),
+        ["auth", "device"] => return Some(Route::Device),
+        ["auth", "device", "code"] => return Some(Route::DeviceCode),
+        ["auth", "device", "token"] => return Some(Route::DeviceToken),
+        ["assets", "account.css"] => return Some(Route::Style),
+        _ => return None,
     };
     match *rest {
         ["version"] => Some(Route::Version),
@@ -180,7 +343,7 @@ fn capabilities() -> Response {
 }
 
 fn validated(user: User) -> Response {
-    let User { id, email, name } = user;
+    let User { id, email, name, .. } = user;
     Response::json(200, &Identity { valid: true, user_id: id, email, name: Some(name) })
 }
 
@@ -192,6 +355,17 @@ fn check_content_type(head: &Head) -> Result<(), Refused> {
         _ => "Content-Type must be application/json\n",
     };
     Err(Refused::With(Response::text(415, text)))
+}
+
+/// What a client hears when something of ours failed. What it can wait for has a status of its own.
+fn failure(message: &'static str, error: &Error) -> Response {
+    match Trouble::of(error) {
+        Trouble::Full => error_response(507, "The disk of the server is full"),
+        Trouble::Busy => {
+            error_response(503, "The database is busy").with_header("Retry-After", "1")
+        }
+        Trouble::Other => error_response(500, message),
+    }
 }
 
 /// An error as the protocol has it.

@@ -10,7 +10,8 @@ use crate::server::condensed::Condensed;
 use crate::server::connection::Body;
 use crate::server::http::{Head, Payload, Response, query_value};
 use crate::server::json as body_json;
-use crate::server::store::{Changed, Cursor, Download, Store, User};
+use crate::server::ranges::{Wanted, wanted};
+use crate::server::store::{Changed, Cursor, Download, User};
 use crate::wire::{
     self, CondensedAnswer, CondensedMetadata, ExternalIdAnswer, FileEntry, FilesAnswer,
     SessionDetail, SessionsAnswer, SummaryRequest,
@@ -81,16 +82,53 @@ impl Api {
             .ok_or_else(session_not_found)?
             .ok_or_else(|| refuse(404, "File not found"))?;
         let disposition = format!("attachment; filename=\"{}\"", harmless_name(&name));
-        Ok(Response {
-            status: 200,
-            headers: vec![
-                ("Content-Type", "text/plain; charset=utf-8".into()),
-                ("Content-Disposition", disposition),
-                // The lines are the user's own text, never a page of this origin.
-                ("X-Content-Type-Options", "nosniff".into()),
-            ],
-            payload: streamed(Arc::clone(&self.store), download),
-        })
+        let mut headers = vec![
+            ("Content-Type", "text/plain; charset=utf-8".into()),
+            ("Content-Disposition", disposition),
+            // The lines are the user's own text, never a page of this origin.
+            ("X-Content-Type-Options", "nosniff".into()),
+            ("Accept-Ranges", "bytes".into()),
+        ];
+        let length = download.bytes;
+        let (status, payload) = match wanted(head, length) {
+            Wanted::Whole => (200, self.streamed(download, 1, 0, length)),
+            Wanted::Part(first, last) => {
+                headers.push(("Content-Range", format!("bytes {first}-{last}/{length}")));
+                let (line, before) = self
+                    .store
+                    .line_before(download.file, first)
+                    .map_err(|error| Refused::Failed("Failed to read file", error))?;
+                (206, self.streamed(download, line, first - before, last - first + 1))
+            }
+            Wanted::Nothing => {
+                let response = Response::text(416, "416 the file has no such part\n");
+                let range = format!("bytes */{length}");
+                return Err(Refused::With(response.with_header("Content-Range", range)));
+            }
+        };
+        Ok(Response { status, headers, payload })
+    }
+
+    /// So many bytes of a file's lines, from a line on but for some bytes at its beginning; one
+    /// block in memory at a time.
+    fn streamed(&self, download: Download, mut line: i64, skipped: u64, length: u64) -> Payload {
+        let store = Arc::clone(&self.store);
+        let mut skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
+        Payload::Stream(
+            length,
+            Box::new(move || {
+                if line > download.last_line {
+                    return Ok(None);
+                }
+                let (mut text, next) = store.lines_from(download.file, line)?;
+                line = next;
+                // A block may have been divided since its length was looked up.
+                let cut = skipped.min(text.len());
+                text.drain(..cut);
+                skipped -= cut;
+                Ok(Some(text))
+            }),
+        )
     }
 
     /// What was said in a session, read block by block: its end, when it is longer than wanted.
@@ -148,7 +186,6 @@ impl Api {
         match changed {
             Changed::Done => Ok(Response::json(200, &json!({"status": "ok"}))),
             Changed::NoSession => Err(session_not_found()),
-            Changed::Denied => Err(refuse(403, "Access denied")),
         }
     }
 }
@@ -187,22 +224,6 @@ fn repository(url: &str) -> Option<String> {
     let mut parts = url.trim_end_matches('/').trim_end_matches(".git").rsplit(['/', ':']);
     let (name, owner) = (parts.next()?, parts.next()?);
     (!name.is_empty() && !owner.is_empty()).then(|| format!("{owner}/{name}"))
-}
-
-/// A file's lines, one block in memory at a time.
-fn streamed(store: Arc<Store>, download: Download) -> Payload {
-    let mut line = 1;
-    Payload::Stream(
-        download.bytes,
-        Box::new(move || {
-            if line > download.last_line {
-                return Ok(None);
-            }
-            let (text, next) = store.lines_from(download.file, line)?;
-            line = next;
-            Ok(Some(text))
-        }),
-    )
 }
 
 /// A name that fits between quotes in a header and is one file in any folder.

@@ -1,5 +1,6 @@
 //! What the client sends while a session runs: init, chunk, event.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use super::{Answer, Api, INVALID_BODY, Refused};
@@ -64,6 +65,10 @@ impl Api {
             .store
             .append(user.id, &append, now)
             .map_err(|error| Refused::Failed("Failed to store chunk", error))?;
+        if let Appended::Stored(_) = appended {
+            let lines = chunk.lines.count() as u64;
+            self.surroundings.metrics.lines.fetch_add(lines, Ordering::Relaxed);
+        }
         answered(appended, chunk.first_line)
     }
 
@@ -92,7 +97,6 @@ impl Api {
         match changed {
             Changed::Done => Ok(Response::json(200, &EventAnswer { success: true })),
             Changed::NoSession => Err(session_not_found()),
-            Changed::Denied => Err(refuse(403, "Access denied")),
         }
     }
 }
@@ -253,7 +257,6 @@ fn answered(appended: Appended, first_line: i64) -> Answer {
             Ok(Response::json(200, &ChunkAnswer { last_synced_line }))
         }
         Appended::NoSession => Err(session_not_found()),
-        Appended::Denied => Err(refuse(403, "Access denied")),
         Appended::NotCodex => {
             Err(refuse(400, "codex_rollout metadata is only supported for codex sessions"))
         }

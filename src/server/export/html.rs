@@ -205,7 +205,7 @@ fn shortened(text: &str) -> String {
 
 /// Text for an element or between double quotes: without colours and other orders to a terminal,
 /// and without characters that HTML does not have.
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 16);
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

@@ -12,6 +12,8 @@
 
 mod html;
 
+pub use self::html::escaped;
+
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -28,7 +28,8 @@ start() {
     fi
     mkdir -p "$data" && : >>"$log" || return 1
     before=$(wc -c <"$log")
-    nohup {COMMAND} >>"$log" 2>&1 </dev/null &
+    # Its lines go there by themselves, too: it keeps the file small and opens it again on reload.
+    nohup {COMMAND} --log-file "$log" >>"$log" 2>&1 </dev/null &
     echo $! >"$pid_file"
     waited=0
     while ! listening "$before"; do

@@ -6,12 +6,12 @@
 
 use std::time::SystemTime;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::sessions::SessionUpdate;
-use super::{Failure, Store, line_number, micros, sessions, text_time};
-use crate::error::{Error, Result};
-use crate::server::lines::{Block, Codec, Lines};
+use super::{Failure, Store, blocks, line_number, micros, sessions, text_time};
+use crate::error::Result;
+use crate::server::lines::{Block, Lines};
 use crate::wire::{FILE_CHUNKS_MAX, FileEntry, FilePosition, LINE_NUMBER_MAX};
 
 /// Files of a session; the protocol has no limit, memory does.
@@ -41,10 +41,8 @@ pub struct Append<'a> {
 pub enum Appended {
     /// All lines are stored; number of the last one of the file.
     Stored(u64),
-    /// There is no such session.
+    /// The user has no such session; whether others have one, nobody is told.
     NoSession,
-    /// It is another user's.
-    Denied,
     /// Metadata of codex on another provider's session.
     NotCodex,
     /// `first_line` had to be this, or the repeated lines had to equal the stored ones.
@@ -88,7 +86,12 @@ impl Store {
             true => append.lines.blocks(0, append.first_line)?,
             false => Vec::new(),
         };
-        self.write("append lines", |transaction| append_in(transaction, user, append, blocks, now))
+        self.make_room()?;
+        let appended = self.write("append lines", |transaction| {
+            append_in(transaction, user, append, blocks, now)
+        })?;
+        self.wake.wake();
+        Ok(appended)
     }
 
     /// The files of a user's session; `None` when there is no such session.
@@ -139,9 +142,8 @@ impl Store {
     /// When the database fails or is damaged.
     pub fn lines_from(&self, file: i64, line: i64) -> Result<(Vec<u8>, i64)> {
         self.read("read lines", |connection| {
-            let block = block_with(connection, file, line)?;
-            let next = block.last_line + 1;
-            Ok((block.text_from(line)?, next))
+            let (block, base) = blocks::block_with(connection, file, line)?;
+            Ok((block.text_from(line, &base)?, block.last_line + 1))
         })
     }
 }
@@ -185,12 +187,9 @@ fn append_in(
     mut blocks: Vec<Block>,
     now: SystemTime,
 ) -> Result<Appended, Failure> {
-    let Some((session, owner, provider)) = sessions::found(transaction, append.session)? else {
+    let Some((session, provider)) = sessions::owned(transaction, user, append.session)? else {
         return Ok(Appended::NoSession);
     };
-    if owner != user {
-        return Ok(Appended::Denied);
-    }
     if append.codex_metadata && provider != "codex" {
         return Ok(Appended::NotCodex);
     }
@@ -216,7 +215,7 @@ fn append_in(
     }
     let raw_bytes = append.lines.text(repeated..append.lines.count()).len();
     let file = advance(transaction, session, append, (last_line, raw_bytes as i64), now)?;
-    insert_blocks(transaction, file, &blocks)?;
+    blocks::insert(transaction, file, &blocks)?;
     sessions::update(transaction, session, &append.update, now)?;
     Ok(Appended::Stored(line_number(last_line)))
 }
@@ -246,9 +245,9 @@ fn equals_stored(
     let mut rest = append.lines.text(0..repeated).as_bytes();
     let mut line = append.first_line;
     while !rest.is_empty() {
-        let block = block_with(transaction, file, line)?;
+        let (block, base) = blocks::block_with(transaction, file, line)?;
         let next = block.last_line + 1;
-        let text = block.text_from(line)?;
+        let text = block.text_from(line, &base)?;
         let compared = text.len().min(rest.len());
         if text[..compared] != rest[..compared] {
             return Ok(false);
@@ -305,58 +304,4 @@ fn advance(
             (session, append.file_name, append.file_type, last_line, raw_bytes, micros(now)),
             |row| row.get(0),
         )
-}
-
-fn insert_blocks(
-    transaction: &Transaction<'_>,
-    file: i64,
-    blocks: &[Block],
-) -> rusqlite::Result<()> {
-    let mut statement = transaction.prepare_cached(
-        "INSERT INTO blocks (file_id, first_line, last_line, raw_bytes, codec, data)
-         VALUES (?, ?, ?, ?, ?, ?)",
-    )?;
-    for block in blocks {
-        statement.execute((
-            file,
-            block.first_line,
-            block.last_line,
-            block.raw_bytes as i64,
-            block.codec as i64,
-            &block.data,
-        ))?;
-    }
-    Ok(())
-}
-
-/// The block that holds a line, in whatever way the file is divided.
-pub(super) fn block_with(connection: &Connection, file: i64, line: i64) -> Result<Block, Failure> {
-    let block = connection
-        .prepare_cached(
-            "SELECT first_line, last_line, raw_bytes, codec, data FROM blocks
-             WHERE file_id = ? AND first_line <= ? ORDER BY first_line DESC LIMIT 1",
-        )?
-        .query_row((file, line), read_block)
-        .optional()?;
-    match block {
-        Some(block) if block.last_line >= line => Ok(block),
-        _ => Err(Error::new(format!("line {line} of file {file} is missing")).into()),
-    }
-}
-
-fn read_block(row: &Row<'_>) -> rusqlite::Result<Block> {
-    let codec = match row.get(3)? {
-        0 => Codec::Raw,
-        1 => Codec::Zstd,
-        other => return Err(rusqlite::Error::IntegralValueOutOfRange(3, other)),
-    };
-    let raw_bytes: i64 = row.get(2)?;
-    Ok(Block {
-        first_line: row.get(0)?,
-        last_line: row.get(1)?,
-        raw_bytes: usize::try_from(raw_bytes)
-            .map_err(|_| rusqlite::Error::IntegralValueOutOfRange(2, raw_bytes))?,
-        codec,
-        data: row.get(4)?,
-    })
 }

@@ -1,18 +1,39 @@
 //! Everything that the backend remembers: one SQLite file.
 //!
 //! WAL with `synchronous=FULL`, so that what was answered survives a power cut. One connection
-//! writes, behind a mutex and in immediate transactions, which also hold against other processes
-//! on the same file; readers have connections of their own. Times are microseconds since 1970.
+//! writes at a time, behind a mutex and in immediate transactions, which also hold against other
+//! processes on the same file; readers have connections of their own and wait for nobody. Times are
+//! microseconds since 1970.
+//!
+//! | part | what lives there |
+//! |---|---|
+//! | `files` | lines are appended and read |
+//! | `sessions`, `links` | what else is known of a session |
+//! | `blocks` | lines at rest in the database |
+//! | `index` | a row per line |
+//! | `merge`, `base` | small blocks become large ones, copies refer to their originals |
+//! | `wal` | the write-ahead log stays small |
+//! | `removal`, `upkeep` | removing, checking, copying |
+//! | `wake` | how the threads behind the scenes hear of work |
 //!
 //! Deliberately absent: what a request or an answer looks like (`api`).
 
+mod accounts;
+mod base;
+mod blocks;
+mod devices;
 mod files;
+mod health;
+mod index;
 mod links;
+mod merge;
 mod removal;
 mod sessions;
 #[cfg(test)]
 mod tests;
 mod upkeep;
+mod wake;
+mod wal;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,10 +41,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
+pub use self::accounts::SIGN_IN_TIME_MAX;
+pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::files::{Append, Appended, Download};
+pub use self::health::{Sizes, Trouble};
+pub use self::index::{Reindexed, UsageEntry};
+pub use self::merge::{Found, QUIET_TIME};
 pub use self::sessions::{Changed, Cursor, Opening, SessionEvent, SessionUpdate, Stored};
 pub use self::upkeep::{KeyEntry, Report, UserEntry};
-use super::auth::KeyHash;
+pub use self::wake::Wake;
+use super::auth::{KeyHash, is_same};
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, private_folder};
 
@@ -35,11 +62,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS_MAX: usize = 8;
 /// Larger than the default: blocks are blobs of hundreds of KB.
 const PAGE_BYTES: i64 = 8192;
-/// The write-ahead log is cut back to this after a checkpoint.
-const LOG_BYTES_MAX: i64 = 64 << 20;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
+];
 
 /// What goes wrong within a transaction.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -49,10 +79,14 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub struct Store {
     path: PathBuf,
     writer: Mutex<Connection>,
+    /// Writes what may be made again, while `writer` is locked: it does not wait for the disk.
+    later: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
+    /// Rings when lines were appended.
+    pub(crate) wake: Wake,
 }
 
-/// A user whose key was presented.
+/// A user who has shown who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Number of the user.
@@ -61,6 +95,8 @@ pub struct User {
     pub email: String,
     /// Display name.
     pub name: String,
+    /// They may not come in any more.
+    pub is_disabled: bool,
 }
 
 impl Store {
@@ -95,7 +131,13 @@ impl Store {
     }
 
     fn of(path: PathBuf, writer: Connection) -> Store {
-        Store { path, writer: Mutex::new(writer), readers: Mutex::default() }
+        Store {
+            path,
+            writer: Mutex::new(writer),
+            later: Mutex::default(),
+            readers: Mutex::default(),
+            wake: Wake::default(),
+        }
     }
 
     /// Stores a key of a user, who is created when new. A key of the same user and name is
@@ -117,31 +159,28 @@ impl Store {
                  ON CONFLICT (email) DO NOTHING",
                 (email, name, micros(now)),
             )?;
-            transaction.execute(
-                "INSERT INTO keys (user_id, name, hash, created_at)
-                 SELECT id, ?, ?, ? FROM users WHERE email = ?
-                 ON CONFLICT (user_id, name)
-                 DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
-                (key_name, hash, micros(now), email),
-            )?;
-            Ok(())
+            let user =
+                transaction
+                    .query_row("SELECT id FROM users WHERE email = ?", [email], |row| row.get(0))?;
+            Ok(put_key(transaction, user, key_name, hash, now)?)
         })
     }
 
-    /// Whose key this is.
+    /// Whose key this is, be they disabled or not.
     ///
     /// # Errors
     /// When the database fails.
     pub fn user_of_key(&self, hash: &KeyHash) -> Result<Option<User>> {
         self.read("look a key up", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT users.id, users.email, users.name FROM keys
-                 JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
+                "SELECT users.id, users.email, users.name, disabled_at IS NOT NULL, keys.hash
+                 FROM keys JOIN users ON users.id = keys.user_id WHERE keys.hash = ?",
             )?;
-            let user = statement.query_row([hash], |row| {
-                Ok(User { id: row.get(0)?, email: row.get(1)?, name: row.get(2)? })
-            });
-            Ok(user.optional()?)
+            let found = statement
+                .query_row([hash], |row| Ok((accounts::read_user(row)?, row.get(4)?)))
+                .optional()?;
+            let found: Option<(User, KeyHash)> = found;
+            Ok(found.filter(|(_, stored)| is_same(stored, hash)).map(|(user, _)| user))
         })
     }
 
@@ -175,14 +214,30 @@ impl Store {
         what: &str,
         act: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T> {
-        let mut writer = lock(&self.writer);
-        let run = || -> Result<T, Failure> {
-            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = act(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
+        transacted(&mut lock(&self.writer), act).context(|| what.into())
+    }
+
+    /// Runs a transaction that writes what may be made again. It is durable with the next one of
+    /// [`Store::write`] at the latest; until then a power cut may undo it.
+    fn write_later<T>(
+        &self,
+        what: &str,
+        act: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+    ) -> Result<T> {
+        self.make_room()?;
+        // Other threads wait here and not within SQLite, which would sleep.
+        let _writer = lock(&self.writer);
+        let mut later = lock(&self.later);
+        let connection = match later.take() {
+            Some(connection) => connection,
+            None => {
+                let connection = connect(&self.path)?;
+                let set = connection.pragma_update(None, "synchronous", "normal");
+                set.context(|| "open database".into())?;
+                connection
+            }
         };
-        run().context(|| what.into())
+        transacted(later.insert(connection), act).context(|| what.into())
     }
 
     /// Runs queries that see one state of the database.
@@ -191,22 +246,54 @@ impl Store {
         what: &str,
         act: impl FnOnce(&Connection) -> Result<T, Failure>,
     ) -> Result<T> {
-        let idle = lock(&self.readers).pop();
-        let mut reader = match idle {
-            Some(reader) => reader,
-            None => connect(&self.path)?,
-        };
+        let mut reader = self.reader()?;
         let run = || -> Result<T, Failure> {
             let transaction = reader.transaction_with_behavior(TransactionBehavior::Deferred)?;
             act(&transaction)
         };
         let value = run().context(|| what.into())?;
+        self.put_back(reader);
+        Ok(value)
+    }
+
+    fn reader(&self) -> Result<Connection> {
+        let idle = lock(&self.readers).pop();
+        idle.map_or_else(|| connect(&self.path), Ok)
+    }
+
+    fn put_back(&self, reader: Connection) {
         let mut readers = lock(&self.readers);
         if readers.len() < READERS_MAX {
             readers.push(reader);
         }
-        Ok(value)
     }
+}
+
+/// Stores a key of a user; one of the same name stops working.
+fn put_key(
+    transaction: &Transaction<'_>,
+    user: i64,
+    name: &str,
+    hash: &KeyHash,
+    now: SystemTime,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO keys (user_id, name, hash, created_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (user_id, name)
+         DO UPDATE SET hash = excluded.hash, created_at = excluded.created_at",
+        (user, name, hash, micros(now)),
+    )?;
+    Ok(())
+}
+
+fn transacted<T>(
+    connection: &mut Connection,
+    act: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = act(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
 }
 
 /// A mutex whose holder panicked is used on: a transaction that did not commit is rolled back.
@@ -225,7 +312,9 @@ fn connect(path: &Path) -> Result<Connection> {
         connection.pragma_update(None, "foreign_keys", true)?;
         // What is deleted is overwritten: it was somebody's session.
         connection.pragma_update(None, "secure_delete", true)?;
-        connection.pragma_update(None, "journal_size_limit", LOG_BYTES_MAX)?;
+        connection.pragma_update(None, "journal_size_limit", wal::KEPT_BYTES_MAX)?;
+        let pages = wal::UNTENDED_BYTES_MAX / PAGE_BYTES;
+        connection.pragma_update(None, "wal_autocheckpoint", pages)?;
         Ok(connection)
     };
     open().context(|| format!("open database {}", path.display()))

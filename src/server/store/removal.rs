@@ -1,10 +1,23 @@
 //! Removing so that nothing is left in the data folder.
 //!
-//! Every connection overwrites with zeros what it deletes (`secure_delete`); what is left then are
-//! older copies in the write-ahead log, which is emptied after each removal.
+//! Blocks of other sessions that refer to lines of a removed one are encoded anew before: they lose
+//! nothing, and keep nothing of it. Every connection overwrites with zeros what it deletes
+//! (`secure_delete`); what is left then are older copies in the write-ahead log, which is emptied
+//! after each removal.
 
-use super::{Store, lock, sessions};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction};
+
+use super::{BUSY_TIMEOUT, Failure, Store, lock, merge, sessions};
 use crate::error::{Context, Error, Result};
+
+/// How long upkeep waits for the transactions of other processes.
+const UPKEEP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Tries to find that no other session refers to one any more.
+const ROUNDS_MAX: usize = 100;
+/// Blocks that are encoded anew before the next try.
+const RELEASES_MAX: usize = 100_000;
 
 impl Store {
     /// Removes a user's session with all that belongs to it; false when there is none.
@@ -12,12 +25,8 @@ impl Store {
     /// # Errors
     /// When the database fails; nothing is removed then.
     pub fn delete_session(&self, user: i64, session: &str) -> Result<bool> {
-        let was_there = self.write("delete a session", |transaction| {
-            let Some((id, _)) = sessions::owned(transaction, user, session)? else {
-                return Ok(false);
-            };
-            transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
-            Ok(true)
+        let was_there = self.remove_released("delete a session", &|transaction| {
+            Ok(sessions::owned(transaction, user, session)?.map(|(id, _)| id))
         })?;
         if was_there {
             // A reader that keeps it from being emptied does so until the next checkpoint.
@@ -32,7 +41,41 @@ impl Store {
     /// When the database fails; nothing is removed then. When somebody reads all the time: it
     /// cannot be read any more then, but the write-ahead log still holds it.
     pub fn remove_session(&self, session: &str) -> Result<bool> {
-        self.remove("remove a session", "DELETE FROM sessions WHERE uuid = ?", session)
+        let was_there = self.remove_released("remove a session", &|transaction| {
+            Ok(sessions::found(transaction, session)?.map(|(id, ..)| id))
+        })?;
+        if was_there {
+            self.empty_log()?;
+        }
+        Ok(was_there)
+    }
+
+    /// Removes the session that `find` finds, once no block of another one refers to its blocks.
+    fn remove_released(
+        &self,
+        what: &str,
+        find: &dyn Fn(&Transaction<'_>) -> rusqlite::Result<Option<i64>>,
+    ) -> Result<bool> {
+        for _ in 0..ROUNDS_MAX {
+            let mut still_used = None;
+            let removed = self.write(what, |transaction| {
+                let Some(id) = find(transaction)? else { return Ok(false) };
+                if merge::dependent_of(transaction, id)?.is_some() {
+                    still_used = Some(id);
+                    return Ok(false);
+                }
+                transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
+                Ok(true)
+            })?;
+            let Some(id) = still_used else { return Ok(removed) };
+            // New ones may come to it meanwhile, but hardly as fast as these go.
+            for _ in 0..RELEASES_MAX {
+                if !merge::release_one(self, id)? {
+                    break;
+                }
+            }
+        }
+        Err(Error::new(format!("{what}: others refer to it all the time")))
     }
 
     /// Removes a user with their keys and sessions; false when there is none.
@@ -40,11 +83,10 @@ impl Store {
     /// # Errors
     /// As [`Store::remove_session`].
     pub fn remove_user(&self, email: &str) -> Result<bool> {
-        self.remove("remove a user", "DELETE FROM users WHERE email = ?", email)
-    }
-
-    fn remove(&self, what: &str, statement: &str, name: &str) -> Result<bool> {
-        let n_gone = self.write(what, |transaction| Ok(transaction.execute(statement, [name])?))?;
+        // Blocks refer to those of the same user alone: all of them go together.
+        let n_gone = self.write("remove a user", |transaction| {
+            Ok(transaction.execute("DELETE FROM users WHERE email = ?", [email])?)
+        })?;
         if n_gone > 0 {
             self.empty_log()?;
         }
@@ -52,27 +94,42 @@ impl Store {
     }
 
     /// Writes the database anew without free space, and empties the write-ahead log. Writers wait
-    /// meanwhile, those of other processes for five seconds.
+    /// meanwhile, those of other processes for a few seconds.
     ///
     /// # Errors
     /// When there is no room for a second copy, or another process reads all the time.
     pub fn vacuum(&self) -> Result<()> {
-        lock(&self.writer)
-            .execute_batch("VACUUM")
-            .context(|| "give back free space of the database".into())?;
+        self.patiently("give back free space of the database", |writer| {
+            Ok(writer.execute_batch("VACUUM")?)
+        })?;
         self.empty_log()
     }
 
     fn empty_log(&self) -> Result<()> {
         lock(&self.readers).clear();
-        let what = || "empty the write-ahead log".into();
-        let is_busy: i64 = lock(&self.writer)
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .context(what)?;
+        let is_busy: i64 = self.patiently("empty the write-ahead log", |writer| {
+            Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?)
+        })?;
         match is_busy {
             0 => Ok(()),
             _ => Err(Error::new("empty the write-ahead log: somebody reads the database")
                 .with_hint("`confab-server vacuum` does it later")),
         }
+    }
+
+    /// Runs a statement that waits longer for others than those that clients wait for.
+    fn patiently<T>(
+        &self,
+        what: &str,
+        act: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T> {
+        let writer = lock(&self.writer);
+        let run = || -> Result<T, Failure> {
+            writer.busy_timeout(UPKEEP_TIMEOUT)?;
+            let value = act(&writer);
+            writer.busy_timeout(BUSY_TIMEOUT)?;
+            value
+        };
+        run().context(|| what.into())
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of the database below HTTP.
 
+mod rest;
+
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +10,7 @@ use crate::github::Link;
 use crate::server::lines::Lines;
 use crate::wire::{FILE_CHUNKS_MAX, LINE_NUMBER_MAX, LinkEntry, LinkRequest};
 
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Folder {
@@ -25,11 +27,11 @@ impl Drop for Folder {
     }
 }
 
-const NOW: SystemTime = UNIX_EPOCH;
-const HASH: KeyHash = [7; 32];
+pub(super) const NOW: SystemTime = UNIX_EPOCH;
+pub(super) const HASH: KeyHash = [7; 32];
 
 /// A store with one user and one session.
-fn with_session() -> (Folder, Store, i64) {
+pub(super) fn with_session() -> (Folder, Store, i64) {
     let folder = Folder::new();
     let store = Store::open(&folder.0).unwrap();
     store.create_key("a@b", "k", &HASH, NOW).unwrap();
@@ -77,7 +79,7 @@ fn whole(store: &Store, user: i64) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn execute(store: &Store, sql: &str) {
+pub(super) fn execute(store: &Store, sql: &str) {
     lock(&store.writer).execute_batch(sql).unwrap();
 }
 
@@ -220,7 +222,7 @@ fn a_new_key_replaces_the_one_of_the_same_user_and_name() {
     let new = [8; 32];
     store.create_key("a@b", "k", &new, NOW).unwrap();
     assert_eq!(store.user_of_key(&HASH).unwrap(), None);
-    let expected = User { id: user, email: "a@b".into(), name: "a".into() };
+    let expected = User { id: user, email: "a@b".into(), name: "a".into(), is_disabled: false };
     assert_eq!(store.user_of_key(&new).unwrap(), Some(expected));
     store.create_key("a@b", "other", &HASH, NOW).unwrap();
     assert!(store.user_of_key(&HASH).unwrap().is_some());
@@ -253,19 +255,6 @@ fn a_newer_database_is_refused() {
 fn link(store: &Store, user: i64, session: &str, url: &str) -> Option<LinkEntry> {
     let request = LinkRequest { url: url.into(), source: "manual".into(), ..Default::default() };
     store.add_link(user, session, &request, &Link::parse(url).unwrap(), NOW).unwrap()
-}
-
-#[test]
-fn a_database_of_the_first_version_keeps_what_it_holds() {
-    let (folder, store, user) = with_session();
-    append(&store, user, 1, &["a"]);
-    execute(&store, "DROP TABLE links; PRAGMA user_version = 1");
-    drop(store);
-    let store = Store::open(&folder.0).unwrap();
-    assert_eq!(whole(&store, user), "a\n");
-    assert!(link(&store, user, "s", "https://github.com/o/r/pull/1").is_some());
-    drop(store);
-    assert_eq!(Store::open(&folder.0).unwrap().links(user, "s").unwrap().unwrap().len(), 1);
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::files::block_with;
-use super::{FILE_NAME, Failure, Store, connect, micros, migrate, text_time};
+use super::{FILE_NAME, Failure, Store, blocks, connect, index, micros, migrate, text_time};
 use crate::error::{Context, Error, Result};
 use crate::files::{move_new, private_file, private_folder, remove_if_present};
+use crate::server::events::event;
 
 /// Problems that are told one by one.
 const PROBLEMS_MAX: usize = 100;
@@ -52,11 +52,16 @@ pub struct UserEntry {
     pub sessions: u64,
     /// Bytes of their files as they were uploaded.
     pub bytes: u64,
+    /// They can sign in with a password.
+    pub has_password: bool,
+    /// RFC 3339; since when they may not come in any more.
+    pub disabled_at: Option<String>,
 }
 
 impl Store {
-    /// Reads everything: the database's own structures, every block of every file, and whether the
-    /// blocks make up what is said of the file.
+    /// Reads everything: the database's own structures, every block of every file with what it
+    /// refers to, whether the blocks make up what is said of the file, and whether the rows of its
+    /// lines are what the lines tell.
     ///
     /// # Errors
     /// When the database cannot be read at all.
@@ -65,11 +70,14 @@ impl Store {
             let mut report = Report::default();
             integrity(connection, &mut report)?;
             report.sessions = count(connection, "SELECT count(*) FROM sessions")?;
-            for (file, name, last_line, bytes) in files(connection)? {
+            for claim in claims(connection)? {
                 report.files += 1;
-                match check_file(connection, file, last_line, bytes) {
+                match check_file(connection, &claim) {
                     Ok(lines) => report.lines += lines,
-                    Err(error) => problem(&mut report, format!("file {file} ({name}): {error}")),
+                    Err(error) => {
+                        let Claim { file, name, .. } = claim;
+                        problem(&mut report, format!("file {file} ({name}): {error}"));
+                    }
                 }
             }
             Ok(report)
@@ -196,7 +204,8 @@ impl Store {
                      (SELECT count(*) FROM keys WHERE user_id = users.id),
                      (SELECT count(*) FROM sessions WHERE user_id = users.id),
                      (SELECT coalesce(sum(raw_bytes), 0) FROM files
-                      JOIN sessions ON sessions.id = session_id WHERE user_id = users.id)
+                      JOIN sessions ON sessions.id = session_id WHERE user_id = users.id),
+                     EXISTS (SELECT 1 FROM passwords WHERE user_id = users.id), disabled_at
                  FROM users ORDER BY email",
             )?;
             let users = statement.query_map([], |row| {
@@ -206,6 +215,8 @@ impl Store {
                     keys: unsigned(row.get(2)?),
                     sessions: unsigned(row.get(3)?),
                     bytes: unsigned(row.get(4)?),
+                    has_password: row.get(5)?,
+                    disabled_at: row.get::<_, Option<i64>>(6)?.map(text_time),
                 })
             })?;
             Ok(users.collect::<rusqlite::Result<_>>()?)
@@ -250,46 +261,114 @@ fn integrity(connection: &Connection, report: &mut Report) -> Result<(), Failure
     Ok(())
 }
 
-/// Number, name, last line and bytes of every file.
-fn files(connection: &Connection) -> rusqlite::Result<Vec<(i64, String, i64, i64)>> {
+/// What is said of every file.
+fn claims(connection: &Connection) -> rusqlite::Result<Vec<Claim>> {
     connection
-        .prepare("SELECT id, name, last_line, raw_bytes FROM files ORDER BY id")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .prepare(
+            "SELECT files.id, name, user_id, last_line, raw_bytes, indexed_line FROM files
+             JOIN sessions ON sessions.id = session_id ORDER BY files.id",
+        )?
+        .query_map([], |row| {
+            Ok(Claim {
+                file: row.get(0)?,
+                name: row.get(1)?,
+                user: row.get(2)?,
+                last_line: row.get(3)?,
+                bytes: row.get(4)?,
+                indexed_line: row.get(5)?,
+            })
+        })?
         .collect()
 }
 
-/// Reads all blocks of a file; how many lines they hold.
-fn check_file(
-    connection: &Connection,
+/// A row of `files`, as far as it says what there must be.
+struct Claim {
     file: i64,
+    name: String,
+    user: i64,
     last_line: i64,
     bytes: i64,
-) -> Result<u64, Failure> {
+    indexed_line: i64,
+}
+
+/// Reads all blocks of a file, and its rows beside them; how many lines they hold.
+fn check_file(connection: &Connection, claim: &Claim) -> Result<u64, Failure> {
     let (mut line, mut n_bytes) = (1, 0);
-    while line <= last_line {
-        let block = block_with(connection, file, line)?;
-        let (first, last) = (block.first_line, block.last_line);
+    while line <= claim.last_line {
+        let stored = blocks::stored_with(connection, claim.file, line)?;
+        let (first, last) = (stored.block.first_line, stored.block.last_line);
         if first != line {
             return Err(format!("a block begins at line {first} and not at {line}").into());
         }
-        let text = block.text_from(line)?;
+        check_base(connection, claim.user, stored.base)?;
+        let text = blocks::text(connection, &stored)?;
         let n_lines = memchr::memchr_iter(b'\n', &text).count();
         if n_lines != usize::try_from(last - first + 1)? {
             return Err(format!("lines {first} to {last} are {n_lines}").into());
         }
+        check_rows(connection, claim, line, &text)?;
         n_bytes += i64::try_from(text.len())?;
         line = last + 1;
     }
     let further: Option<i64> = connection
         .prepare_cached("SELECT first_line FROM blocks WHERE file_id = ? AND last_line > ?")?
-        .query_row((file, last_line), |row| row.get(0))
+        .query_row((claim.file, claim.last_line), |row| row.get(0))
         .optional()?;
     if let Some(further) = further {
         return Err(format!("there is a block from line {further} on behind the last one").into());
     }
-    match n_bytes == bytes {
-        true => Ok(unsigned(last_line)),
-        false => Err(format!("{n_bytes} bytes instead of {bytes}").into()),
+    match n_bytes == claim.bytes {
+        true => Ok(unsigned(claim.last_line)),
+        false => Err(format!("{n_bytes} bytes instead of {}", claim.bytes).into()),
+    }
+}
+
+/// Whether a base may be one: of the same user, so that it goes only with all that refers to it.
+fn check_base(connection: &Connection, user: i64, base: Option<i64>) -> Result<(), Failure> {
+    let Some(base) = base else { return Ok(()) };
+    let owner: i64 = connection
+        .prepare_cached(
+            "SELECT user_id FROM blocks JOIN files ON files.id = file_id
+             JOIN sessions ON sessions.id = session_id WHERE blocks.id = ?",
+        )?
+        .query_row([base], |row| row.get(0))?;
+    match owner == user {
+        true => Ok(()),
+        false => Err(format!("the base {base} is of another user").into()),
+    }
+}
+
+/// Whether the rows of lines from `first` on are what the lines tell.
+fn check_rows(
+    connection: &Connection,
+    claim: &Claim,
+    first: i64,
+    text: &[u8],
+) -> Result<(), Failure> {
+    let n_lines = memchr::memchr_iter(b'\n', text).count();
+    let mut lines = (first..).zip(text.split(|byte| *byte == b'\n'));
+    let mut next = first;
+    index::each_row(connection, claim.file, first, n_lines, &mut |line, row| {
+        let told = lines.next().filter(|(number, _)| *number == line);
+        let Some((_, bytes)) = told else { return Ok(()) };
+        let mut expected = event(&String::from_utf8_lossy(bytes));
+        let is_counted = match expected.usage.take() {
+            Some(usage) => index::has_usage(connection, claim.file, &usage)?,
+            None => true,
+        };
+        if !is_counted {
+            return Err(format!("the tokens of line {line} are not counted").into());
+        }
+        if row != expected {
+            return Err(format!("the row of line {line} is wrong").into());
+        }
+        next = line + 1;
+        Ok(())
+    })?;
+    let end = claim.indexed_line.min(first + i64::try_from(n_lines)? - 1);
+    match next <= end {
+        true => Err(format!("the row of line {next} is missing").into()),
+        false => Ok(()),
     }
 }
 

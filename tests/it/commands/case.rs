@@ -189,7 +189,7 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
             let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_string();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.starts_with(".confab/logs/") {
+            } else if !name.starts_with(".confab/logs/") && !name.ends_with(".sent") {
                 let bytes = fs::read(&path).unwrap();
                 files.insert(name, String::from_utf8_lossy(&bytes).into_owned());
             }

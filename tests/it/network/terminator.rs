@@ -63,6 +63,16 @@ impl Authority {
         self.path("authority.pem")
     }
 
+    /// The certificate of the server.
+    pub fn server_certificate(&self) -> PathBuf {
+        self.path("server.pem")
+    }
+
+    /// Its private key.
+    pub fn server_key(&self) -> PathBuf {
+        self.path("server.key")
+    }
+
     /// A port that speaks TLS and passes on to a port that does not. `options` are those of
     /// `openssl s_server`.
     pub fn terminate(&self, backend_port: u16, options: &[&str]) -> Port {

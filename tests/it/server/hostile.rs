@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use confab::server::ADDRESS_CONNECTIONS_MAX;
+use confab::server::settings::Settings;
 use serde_json::json;
 
 use super::process::{Folder, Response, Server, chunk, create_key};
@@ -38,7 +38,7 @@ fn slow_heads_are_cut_while_others_are_served() {
     let folder = Folder::new();
     let key = create_key(&folder.0, "u@x");
     let server = Server::start(&folder.0);
-    let mut slow: Vec<TcpStream> = (0..ADDRESS_CONNECTIONS_MAX / 2)
+    let mut slow: Vec<TcpStream> = (0..Settings::default().address_connections_max / 2)
         .map(|_| {
             let mut stream = server.connect();
             stream.write_all(b"POST /api/v1/sync/init HTTP/1.1\r\nHost: ").unwrap();
@@ -84,7 +84,8 @@ fn a_client_that_does_not_read_its_answer_blocks_nobody() {
 fn an_address_has_a_limit_of_connections_and_gets_its_places_back() {
     let folder = Folder::new();
     let server = Server::start(&folder.0);
-    let silent: Vec<TcpStream> = (0..ADDRESS_CONNECTIONS_MAX).map(|_| server.connect()).collect();
+    let places = Settings::default().address_connections_max;
+    let silent: Vec<TcpStream> = (0..places).map(|_| server.connect()).collect();
     let refused = Response::read(&mut server.connect(), false).unwrap();
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")));
     drop(silent);

@@ -27,6 +27,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_file(log_of(&self.0));
     }
 }
 
@@ -34,20 +35,58 @@ impl Drop for Folder {
 pub struct Server {
     child: Child,
     pub address: String,
+    pub url: String,
+    /// What it says of where its metrics are.
+    pub metrics: Option<String>,
 }
 
+/// Tests ask more often than people, and under a name that says nothing.
+const PATIENT: [&str; 10] = [
+    "--host",
+    "x",
+    "--requests-per-hour",
+    "0",
+    "--validate-per-hour",
+    "0",
+    "--sync-per-hour",
+    "0",
+    "--read-per-hour",
+    "0",
+];
+
 impl Server {
+    /// Without limits on how often it is asked.
     pub fn start(data: &Path) -> Server {
         Server::start_at(data, "127.0.0.1:0")
     }
 
+    /// The same at an address.
     pub fn start_at(data: &Path, address: &str) -> Server {
-        let mut child =
-            command(&["serve", "--listen", address], data).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://").unwrap().to_owned();
-        Server { child, address }
+        Server::start_with(data, &[&["--listen", address], &PATIENT[..]].concat())
+    }
+
+    /// With settings as on the command line, and the defaults. What it logs is beside its folder.
+    pub fn start_with(data: &Path, settings: &[&str]) -> Server {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], settings].concat();
+        let mut command = command(&arguments, data);
+        command.arg("--log-file").arg(log_of(data));
+        Server::spawn(command, settings.contains(&"--metrics"))
+    }
+
+    /// Runs a command that becomes a server.
+    pub fn spawn(mut command: Command, with_metrics: bool) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).unwrap();
+            line.trim_end().to_owned()
+        };
+        let url = line().strip_prefix("listening on ").unwrap().to_owned();
+        let metrics = with_metrics.then(line);
+        let (_, rest) = url.split_once("://").unwrap();
+        let address = rest.split('/').next().unwrap().to_owned();
+        Server { child, address, url, metrics }
     }
 
     /// SIGKILL: what was not written is lost.
@@ -70,6 +109,16 @@ impl Server {
     /// SIGTERM, without waiting.
     pub fn signal(&self) {
         self.send_signal("-TERM");
+    }
+
+    /// The file system as it sees it.
+    pub fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.child.id()).into()
+    }
+
+    /// SIGHUP: read again what can be.
+    pub fn hang_up(&self) {
+        self.send_signal("-HUP");
     }
 
     fn send_signal(&self, signal: &str) {
@@ -222,6 +271,11 @@ pub fn chunk(session: &str, first_line: u64, lines: &[&str]) -> Value {
     })
 }
 
+/// Where the server of a folder logs to.
+pub fn log_of(data: &Path) -> PathBuf {
+    data.with_extension("log")
+}
+
 /// The server's binary, its environment empty but for what it needs.
 pub fn command(arguments: &[&str], data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_confab-server"));
@@ -246,7 +300,7 @@ pub struct Response {
 
 impl Response {
     /// `None` when the connection is closed before a whole response.
-    pub fn read(stream: &mut TcpStream, head_only: bool) -> Option<Response> {
+    pub fn read(stream: &mut impl Read, head_only: bool) -> Option<Response> {
         let mut reader = BufReader::new(stream);
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -262,12 +316,30 @@ impl Response {
         if status == 100 {
             return Some(response);
         }
+        if response.header("transfer-encoding").is_some() {
+            response.body = unchunked(&mut reader)?;
+            return Some(response);
+        }
         let length: usize = response.header("content-length")?.parse().ok()?;
         if !head_only {
             response.body.resize(length, 0);
             reader.read_exact(&mut response.body).ok()?;
         }
         Some(response)
+    }
+
+    /// The body as it was before it was compressed.
+    pub fn unpacked(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.header("content-encoding") {
+            None => bytes.clone_from(&self.body),
+            Some("gzip") => {
+                flate2::read::GzDecoder::new(&self.body[..]).read_to_end(&mut bytes).unwrap();
+            }
+            Some("zstd") => bytes = zstd::stream::decode_all(&self.body[..]).unwrap(),
+            other => panic!("{other:?}"),
+        }
+        bytes
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -280,5 +352,22 @@ impl Response {
 
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// A body in chunks; `None` when it is not whole.
+fn unchunked(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let size = usize::from_str_radix(line.trim_end(), 16).ok()?;
+        let mut chunk = vec![0; size + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        assert_eq!(chunk.split_off(size), b"\r\n");
+        if size == 0 {
+            return Some(body);
+        }
+        body.extend(chunk);
     }
 }

@@ -90,6 +90,6 @@ fn the_script_starts_and_stops_a_server() {
     let broken = fs::read_to_string(&path).unwrap().replace("127.0.0.1:0", "127.0.0.1:nowhere");
     fs::write(&path, broken).unwrap();
     let (said, status) = script("start");
-    assert!(status == 1 && said.contains("confab-server: error: listen on"), "{said}");
+    assert!(status == 1 && said.contains("confab-server: error: --listen"), "{said}");
     assert_eq!(script("status").1, 3);
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::process::{Folder, Server, chunk, create_key};
+use super::process::{Folder, Server, chunk, command, create_key};
 use super::upkeep::run;
 use crate::support::backend::{Backend, Endpoint, Fault, Manner};
+use crate::support::processes;
 
 /// A server with a session that has everything, one of another agent, and one with nothing.
 struct Full {
@@ -206,6 +207,20 @@ fn a_backend_that_fails_gets_every_line_once() {
     assert_eq!(there("agent-a.jsonl"), file("agent-a.jsonl"));
     // As it stands in the path.
     assert_eq!(backend.summaries(), [("e%2F1".to_owned(), "what it is".to_owned())]);
+}
+
+/// Whoever has started it can end it, however long the other backend is silent.
+#[test]
+fn an_interrupt_ends_a_push() {
+    use std::os::unix::process::ExitStatusExt;
+    let full = Full::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let push = ["push", "--to", &url, "--key", "k"];
+    let mut pushing = command(&push, &full.folder.0).spawn().unwrap();
+    let _asked = silent.accept().unwrap();
+    processes::signal(pushing.id(), "INT");
+    assert_eq!(pushing.wait().unwrap().signal(), Some(2));
 }
 
 #[test]

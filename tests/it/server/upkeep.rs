@@ -139,7 +139,9 @@ fn a_restored_backup_is_served_and_replaces_nothing() {
 #[test]
 fn commands_make_no_database_where_there_is_none() {
     let folder = Folder::new();
-    for words in [&["check"][..], &["key", "list"], &["vacuum"], &["delete", "session", "x"]] {
+    for words in
+        [&["check"][..], &["reindex"], &["key", "list"], &["vacuum"], &["delete", "session", "x"]]
+    {
         let (said, status) = run(words, &folder);
         assert!(status == 1 && said.contains("there is no database in"), "{said}");
     }

@@ -37,9 +37,9 @@ fn a_user_sees_only_their_own_sessions() {
         server.request("PATCH", "/api/v1/sessions/e/summary", &headers, br#"{"summary":"s"}"#)
     };
     let written = chunk(&session, 2, &["b"]);
-    assert_eq!(server.post("/api/v1/sync/chunk", &other, &written).status, 403);
-    assert_eq!(server.post("/api/v1/sync/event", &other, &event).status, 403);
-    assert_eq!(summary(&other).status, 403);
+    assert_eq!(server.post("/api/v1/sync/chunk", &other, &written).status, 404);
+    assert_eq!(server.post("/api/v1/sync/event", &other, &event).status, 404);
+    assert_eq!(summary(&other).status, 404);
     assert_eq!(summary(&mine).status, 200);
     assert_eq!(server.get("/api/v1/sessions", &other).json()["sessions"], json!([]));
     // The same external id is another session of another user.
@@ -104,7 +104,11 @@ fn the_command_line_fails_with_a_hint() {
     let taken = taken.local_addr().unwrap().to_string();
     let cases: [(&[&str], i32, &str); 3] = [
         (&["nonsense"], 2, "hint: see `confab-server help`\n"),
-        (&["serve", "--listen", "nowhere"], 1, "hint: `--listen 127.0.0.1:0` takes a free port\n"),
+        (
+            &["serve", "--listen", "nowhere"],
+            1,
+            "hint: it takes ADDRESS:PORT, for example 127.0.0.1:8787\n",
+        ),
         (&["serve", "--listen", &taken], 1, "hint: `--listen 127.0.0.1:0` takes a free port\n"),
     ];
     for (arguments, code, hint) in cases {

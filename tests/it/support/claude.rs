@@ -80,7 +80,8 @@ impl Claude {
     #[track_caller]
     pub fn hook(&mut self, event: &str, input: &Value) -> String {
         self.calls += 1;
-        let path = |kind: &str| self.folder.join(format!("{}.{kind}", self.calls));
+        let name = format!("{}-{}", self.child.id(), self.calls);
+        let path = |kind: &str| self.folder.join(format!("{name}.{kind}"));
         let (stdin, stdout, done) = (path("in"), path("out"), path("done"));
         fs::write(&stdin, format!("{input}\n")).unwrap();
         let pid = self.told_pid.map(|pid| format!("CLAUDE_PID={pid} ")).unwrap_or_default();

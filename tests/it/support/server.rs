@@ -28,18 +28,43 @@ impl Server {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let key = String::from_utf8(output.stdout).unwrap().trim().to_string();
-        let mut command = sandbox.command(PROGRAM);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").expect("an address");
-        Server { address: address.into(), child, key }
+        let (child, address) = serve(sandbox, "127.0.0.1:0");
+        Server { address, child, key }
     }
 
     /// For `backend_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    #[allow(dead_code, reason = "used by chaos alone")]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends it as the kernel does: `kill -9`.
+    #[allow(dead_code, reason = "used by chaos alone")]
+    pub fn kill(&mut self) {
+        processes::signal(self.child.id(), "KILL");
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again at the same address, unless it runs.
+    #[allow(dead_code, reason = "used by chaos alone")]
+    pub fn restart(&mut self, sandbox: &Sandbox) {
+        if self.child.try_wait().unwrap().is_some() {
+            self.child = serve(sandbox, &self.address).0;
+        }
+    }
+
+    /// Panics unless everything that is stored is whole.
+    #[allow(dead_code, reason = "used by chaos alone")]
+    pub fn check(&self, sandbox: &Sandbox) {
+        let mut command = sandbox.command(PROGRAM);
+        command.args(["check", "--data"]).arg(sandbox.root().join("server"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
     }
 
     /// Its API key.
@@ -88,6 +113,20 @@ impl Server {
             _ => panic!("GET {path}: {head}"),
         }
     }
+}
+
+/// Starts a server, and waits until it listens.
+fn serve(sandbox: &Sandbox, address: &str) -> (Child, String) {
+    let mut command = sandbox.command(PROGRAM);
+    // Reading back, a test asks more often than any user.
+    let patient = ["--requests-per-hour", "0", "--read-per-hour", "0"];
+    command.args(["serve", "--listen", address]).args(patient);
+    command.arg("--data").arg(sandbox.root().join("server"));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://").expect("an address");
+    (child, address.into())
 }
 
 impl Drop for Server {

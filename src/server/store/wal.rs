@@ -1,0 +1,68 @@
+//! The write-ahead log stays small, and nobody waits for that.
+//!
+//! A thread behind the scenes moves the log into the database every second while something is
+//! written ([`Store::tend_log`]). Writers begin the log anew by themselves when all of it was moved
+//! and nobody reads it. Where readers follow each other without a gap they are waited for, a
+//! moment; and while one of them reads on and on, the log grows up to a limit, at which appends are
+//! refused until it is done: clients send them again.
+
+use std::time::Duration;
+
+use super::{BUSY_TIMEOUT, PAGE_BYTES, Store, lock};
+use crate::error::{Context, Error, Result};
+
+/// What stays of the log's file when it is begun anew.
+pub const KEPT_BYTES_MAX: i64 = 16 << 20;
+/// At so many bytes the writer itself moves the log, where no thread does: in other commands.
+pub const UNTENDED_BYTES_MAX: i64 = 32 << 20;
+/// From here on writers are stopped for a moment, so that the log can be begun anew.
+const CROWDED_BYTES: i64 = 64 << 20;
+/// This moment: writers wait so long at most.
+const CROWDED_TIME_MAX: Duration = Duration::from_millis(100);
+/// The largest log.
+pub const FULL_BYTES: u64 = 1 << 30;
+
+impl Store {
+    /// Moves the log into the database as far as readers allow.
+    pub(crate) fn tend_log(&self) -> Result<()> {
+        let reader = self.reader()?;
+        let pages: i64 = reader
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
+            .context(|| "checkpoint the database".into())?;
+        self.put_back(reader);
+        if pages * PAGE_BYTES > CROWDED_BYTES {
+            self.begin_log_anew()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses while the log is too large.
+    pub(super) fn make_room(&self) -> Result<()> {
+        if self.log_bytes() < FULL_BYTES {
+            return Ok(());
+        }
+        self.begin_log_anew()?;
+        match self.log_bytes() < FULL_BYTES {
+            true => Ok(()),
+            false => Err(Error::new("the write-ahead log is full: somebody reads all the time")),
+        }
+    }
+
+    fn log_bytes(&self) -> u64 {
+        let mut name = self.path.clone().into_os_string();
+        name.push("-wal");
+        std::fs::metadata(name).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Stops writers, waits a moment for readers, and empties the log when there is none.
+    fn begin_log_anew(&self) -> Result<()> {
+        let writer = lock(&self.writer);
+        let run = || -> rusqlite::Result<()> {
+            writer.busy_timeout(CROWDED_TIME_MAX)?;
+            let emptied = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            writer.busy_timeout(BUSY_TIMEOUT)?;
+            emptied
+        };
+        run().context(|| "checkpoint the database".into())
+    }
+}
