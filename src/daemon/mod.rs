@@ -60,6 +60,9 @@ const PENDING_INTERVAL: Duration = Duration::from_secs(60);
 /// Opens a connection to an account's backend.
 pub type Connect<'a> = &'a dyn Fn(&Account) -> Result<Box<dyn Backend>>;
 
+/// Prepares redaction by settings; also says what is wrong in them.
+pub type Prepare<'a> = &'a dyn Fn(&Settings) -> (Arc<Redactor>, Vec<Error>);
+
 /// What surrounds a daemon; `main` fills it in.
 pub struct World<'a> {
     /// Where everything lies.
@@ -72,8 +75,8 @@ pub struct World<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connect<'a>,
-    /// Prepares redaction by the configuration of a pass; also says what is wrong in it.
-    pub redactor: &'a dyn Fn(&Settings) -> (Arc<Redactor>, Vec<Error>),
+    /// Prepares redaction by the configuration of a pass.
+    pub redactor: Prepare<'a>,
     /// Starts to listen for what a daemon waits for.
     pub events: &'a dyn Fn() -> Result<Box<dyn Events>>,
     /// Who runs, and how a session is handed over to a new daemon.

@@ -310,8 +310,8 @@ impl Play {
     fn settle(&self) {
         self.heal();
         self.run(SETTLE_TIME);
-        for session in 0..SESSIONS {
-            let has_daemon = self.hub.core().daemon_of(IDS[session]).is_some();
+        for (session, id) in IDS.iter().enumerate() {
+            let has_daemon = self.hub.core().daemon_of(id).is_some();
             // Where files without a transcript are, only a hook can tell.
             let is_found = self.disk.path(session, 0).exists();
             if has_daemon && is_found && !self.is_lied_of(session) {

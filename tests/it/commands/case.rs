@@ -179,7 +179,7 @@ impl Marks {
     }
 }
 
-/// All files below a folder but logs, by their paths in it.
+/// All files below a folder but logs and the hashes of what was sent, by their paths in it.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
