@@ -96,6 +96,17 @@ impl SentLines {
         if there > end { file.set_len(end) } else { Ok(()) }
     }
 
+    /// Notes that the file parts from what was sent behind line `line`, and that the backend's
+    /// lines up to `server_line` are no longer those that follow.
+    ///
+    /// # Errors
+    /// As [`SentLines::append`].
+    pub fn part(&self, line: u64, server_line: u64) -> io::Result<()> {
+        // No line has this hash, and whatever is sent next takes its place.
+        let entry = SentLine { hash: 0, server_line: server_line + 1 };
+        self.replace(line, std::iter::once(entry))
+    }
+
     /// How many lines have an entry.
     pub fn count(&self) -> u64 {
         std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len() / ENTRY_BYTES)

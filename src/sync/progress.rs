@@ -194,6 +194,7 @@ impl Progress {
             );
             self.record.rewrites += 1;
             self.record.parallel_from = server_line;
+            sent.part(position.line, server_line)?;
         }
         self.set_position(position);
         self.record.last_synced_line = server_line;

@@ -295,10 +295,7 @@ impl World {
             if !lines.is_empty() || !sent.is_empty() {
                 self.expected.entry(name).or_default().extend(new.iter().cloned());
             }
-            // A file that was only cut may go on as it was before.
-            if !new.is_empty() {
-                *sent = lines;
-            }
+            *sent = lines;
         }
     }
 

@@ -95,7 +95,7 @@ impl Disk {
                 4 => {
                     let secret = &self.secret;
                     text.extend(
-                        format!("{{\"type\":\"user\",\"sessionId\":\"{id}\",\"n\":{n},\"message\":{{\"role\":\"user\",\"content\":\"key {secret}\"}}}}\n")
+                        format!("{{\"type\":\"user\",\"sessionId\":\"{id}\",\"message\":{{\"role\":\"user\",\"content\":\"key {secret}\"}},\"n\":{n}}}\n")
                             .bytes(),
                     );
                 }

@@ -344,14 +344,17 @@ impl Play {
     /// Everything is well again, everybody is told once more, and everything ends.
     fn finish(&mut self) {
         self.heal();
+        // What was on its way may still be a lie.
+        self.run(END_TIME);
         let now = self.hub.wall();
         let sessions: Vec<usize> = (0..SESSIONS).filter(|it| self.is_in_use(*it)).collect();
         for session in sessions.iter().copied() {
             self.hub.core().tasks.iter_mut().for_each(|task| task.spare());
             for file in 0..FILES {
-                // What the backend was wrong about comes to light with the next line.
+                // What the backend was wrong about comes to light with the next lines, once they
+                // are more than it has lied about.
                 if self.is_lied_of(session) && !self.disk.read(session, file).is_empty() {
-                    let text = self.disk.lines(session, 1, &mut Rng::with_seed(7));
+                    let text = self.disk.lines(session, 5, &mut Rng::with_seed(7));
                     self.disk.append(session, file, &text, now);
                 }
             }
