@@ -420,7 +420,8 @@ impl Engine {
             Ok(located) => located,
             Err(error) => return Ok(Err(error)),
         };
-        let mut tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
+        let tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
+        let mut tail = tail.behind_these(&located.behind);
         let sent = self.send_tail(&session_id, &mut tail, &sent_lines, sending, tools, report);
         if matches!(sent, Ok(Ok(()))) && !report.interrupted {
             let progress = self.files.entry(source.name.clone()).or_default();

@@ -47,6 +47,8 @@ pub struct Located {
     pub position: Position,
     /// What it looked like when it was opened.
     pub stamp: Stamp,
+    /// The bytes in front of the position, at most [`tail::BEHIND_BYTES`].
+    pub behind: Vec<u8>,
 }
 
 impl Progress {
@@ -87,7 +89,8 @@ impl Progress {
         self.record.inode = stamp.inode;
         let position = self.position();
         file.seek(SeekFrom::Start(position.offset)).context(what)?;
-        Ok(Located { file, position, stamp })
+        let behind = bytes_behind(&file, position.offset).context(what)?;
+        Ok(Located { file, position, stamp, behind })
     }
 
     /// These lines are about to be sent. Noted before, so that whatever happens on the way, the
@@ -117,14 +120,9 @@ impl Progress {
         self.settled = Some(stamp);
         self.record.modified_nanos = stamp.modified_nanos;
         self.record.bytes_seen = stamp.bytes;
-        // What was read counts, where it is known: the file may have been rewritten since.
-        let behind = tail.behind();
-        let is_known =
-            behind.len() == WINDOW_BYTES && tail.position().offset == self.record.byte_offset;
-        self.window = match is_known {
-            true => Some(tail::hash(&behind)),
-            false => window(tail.reader(), self.record.byte_offset),
-        };
+        // What was read counts: the file may have been rewritten since.
+        let is_known = tail.position().offset == self.record.byte_offset;
+        self.window = is_known.then(|| tail::hash(&tail.behind()));
     }
 
     fn position(&self) -> Position {
@@ -226,8 +224,13 @@ impl Progress {
 
 /// Hash of the bytes in front of a position.
 fn window(file: &File, offset: u64) -> Option<u64> {
+    bytes_behind(file, offset).ok().map(|bytes| tail::hash(&bytes))
+}
+
+/// The bytes in front of a position.
+fn bytes_behind(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let length = usize::try_from(offset).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
-    let mut bytes = [0; WINDOW_BYTES];
-    file.read_exact_at(&mut bytes[..length], offset - length as u64).ok()?;
-    Some(tail::hash(&bytes[..length]))
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset - length as u64)?;
+    Ok(bytes)
 }
