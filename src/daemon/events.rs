@@ -1,4 +1,5 @@
-//! What wakes a daemon: signals, the end of Claude Code, the clock.
+//! What wakes a daemon: signals, the end of Claude Code, changed files where they are asked for,
+//! the clock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,9 +13,7 @@ use crate::time::Clock;
 /// Stack of a waiting thread, which calls next to nothing.
 const STACK_BYTES: usize = 64 << 10;
 /// How long the kernel is asked at once to wait for a process' end.
-const PARENT_WAIT_MAX: Duration = Duration::from_secs(600);
-/// A wait for which it is worth giving memory back.
-const LONG_WAIT_MIN: Duration = Duration::from_millis(100);
+const PARENT_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What happened. The time is that of the event, not that of its being looked at: the time for
 /// ending runs from it, also when an upload was hanging just then.
@@ -26,6 +25,8 @@ pub enum Event {
     ParentGone(Process, Instant),
     /// Look at inbox and files now.
     Wake(Instant),
+    /// Files of the session have changed.
+    Files,
     /// Nothing, for as long as was to be waited.
     Tick,
 }
@@ -35,7 +36,7 @@ impl Event {
     pub fn at(&self) -> Option<Instant> {
         match self {
             Event::Stop(at) | Event::ParentGone(_, at) | Event::Wake(at) => Some(*at),
-            Event::Tick => None,
+            Event::Files | Event::Tick => None,
         }
     }
 }
@@ -51,6 +52,10 @@ pub trait Events {
     fn wait(&self, limit: Duration) -> Event;
     /// What has happened already, if anything.
     fn poll(&self) -> Option<Event>;
+    /// Where further events are put in, if anywhere.
+    fn sender(&self) -> Option<Sender<Event>>;
+    /// Makes this process small before a long wait.
+    fn rest(&self);
 }
 
 /// One channel, with a thread for signals and one for each process that is watched.
@@ -102,10 +107,15 @@ impl Events for SystemEvents {
         Ok(())
     }
 
+    fn sender(&self) -> Option<Sender<Event>> {
+        Some(self.sender.clone())
+    }
+
+    fn rest(&self) {
+        memory::release();
+    }
+
     fn wait(&self, limit: Duration) -> Event {
-        if limit >= LONG_WAIT_MIN {
-            memory::release();
-        }
         match self.receiver.recv_timeout(limit) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => Event::Tick,
@@ -120,7 +130,8 @@ impl Events for SystemEvents {
     }
 }
 
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+/// Starts a thread whose failure ends the process.
+pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .stack_size(STACK_BYTES)

@@ -402,6 +402,13 @@ impl Events for News {
         self.seat.touch();
         self.seat.hub.core().tasks[self.seat.me].events.pop_front()
     }
+
+    fn sender(&self) -> Option<Sender<Event>> {
+        // Files are looked at; there are no events of them here.
+        None
+    }
+
+    fn rest(&self) {}
 }
 
 /// The processes, seen by a daemon or, without a seat, by a hook below `claude`.
