@@ -7,6 +7,7 @@
 
 mod events;
 mod follower;
+mod known;
 mod links;
 mod live;
 mod pending;

@@ -28,7 +28,7 @@ use crate::files::{Paths, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Backend, Failure, Verdict};
 use crate::session::{Session, Source, Workflows};
-use crate::state::{FileRecord, HookInput, SentLines};
+use crate::state::{FILE_LINES_MAX, FileRecord, HookInput, SentLines};
 use crate::tail::{self, Tail};
 use crate::time::Clock;
 use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_TRANSCRIPT};
@@ -283,7 +283,8 @@ impl Engine {
             progress.server_line = Some(0);
         }
         for (name, position) in answer.files {
-            self.files.entry(name).or_default().server_line = Some(position.last_synced_line);
+            let line = position.last_synced_line.min(FILE_LINES_MAX);
+            self.files.entry(name).or_default().server_line = Some(line);
         }
         self.backend_id = Some(answer.session_id.clone());
         Ok(answer.session_id)

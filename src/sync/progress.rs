@@ -11,7 +11,7 @@ use log::{info, warn};
 use crate::chunk::Contents;
 use crate::error::{Context, Result};
 use crate::files::Stamp;
-use crate::state::{FileRecord, SentLine, SentLines};
+use crate::state::{FILE_LINES_MAX, FileRecord, SentLine, SentLines};
 use crate::tail::{self, Position, Tail};
 use crate::wire;
 
@@ -54,6 +54,11 @@ pub struct Located {
 impl Progress {
     /// What the state file remembers of a file. It is not trusted until it was compared.
     pub fn new(record: FileRecord) -> Progress {
+        let numbers = [record.last_synced_line, record.local_line, record.parallel_from];
+        if numbers.into_iter().any(|number| number > FILE_LINES_MAX) {
+            // The backend tells how much it has, and the notes of what was sent tell what that is.
+            return Progress::default();
+        }
         Progress { record, ..Progress::default() }
     }
 

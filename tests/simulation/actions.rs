@@ -91,6 +91,9 @@ pub enum Action {
     HashesTorn {
         bytes: u64,
     },
+    HashesDamaged {
+        seed: u64,
+    },
     TornNote,
     // The backend.
     Fault {
@@ -240,7 +243,8 @@ fn action(random: &mut Rng) -> Action {
         823..=832 => Action::StateSaved,
         833..=842 => Action::StateOld,
         843..=849 => Action::HashesLost,
-        850..=857 => Action::HashesTorn { bytes: random.u64(1..40) },
+        850..=854 => Action::HashesTorn { bytes: random.u64(1..40) },
+        855..=857 => Action::HashesDamaged { seed },
         858..=864 => Action::TornNote,
         865..=929 => {
             let fault = FAULTS[random.usize(0..FAULTS.len())];

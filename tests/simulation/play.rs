@@ -251,17 +251,10 @@ impl Play {
             Action::StateZeroed if state.exists() => fs::write(state, [0; 300]).unwrap(),
             Action::StateSaved => drop(fs::copy(state, saved)),
             Action::StateOld => drop(fs::copy(saved, state)),
-            Action::HashesLost | Action::HashesTorn { .. } => {
+            Action::HashesLost | Action::HashesTorn { .. } | Action::HashesDamaged { .. } => {
                 self.hub.core().store.model.damage_hashes(IDS[session]);
                 for path in self.kept_files(session, ".sent") {
-                    let length = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-                    match action {
-                        Action::HashesTorn { bytes } => {
-                            let out = OpenOptions::new().write(true).open(path).unwrap();
-                            out.set_len(length.saturating_sub(*bytes)).unwrap();
-                        }
-                        _ => fs::remove_file(path).unwrap(),
-                    }
+                    damage_hashes(&path, action);
                 }
             }
             Action::TornNote => {
@@ -409,4 +402,19 @@ impl Play {
             core.complaints.push(format!("{n_daemons} daemons are left over"));
         }
     }
+}
+
+fn damage_hashes(path: &Path, action: &Action) {
+    let mut bytes = fs::read(path).unwrap();
+    match action {
+        Action::HashesTorn { bytes: cut } => {
+            bytes.truncate(bytes.len().saturating_sub(*cut as usize));
+        }
+        Action::HashesDamaged { seed } if !bytes.is_empty() => {
+            let at = *seed as usize % bytes.len();
+            bytes[at] ^= 1 << (seed >> 61);
+        }
+        _ => return fs::remove_file(path).unwrap(),
+    }
+    fs::write(path, bytes).unwrap();
 }
