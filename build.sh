@@ -110,6 +110,7 @@ everything() {
     step "lints of the client" cargo clippy --locked --all-targets -- -D warnings
     step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
     step "tests" cargo test --locked --features server --no-fail-fast
+    step "simulated disasters" cargo test --locked --release --test simulation
     step "instructions" instructions
     step "size and crates of the client" small
     step "documentation" env RUSTDOCFLAGS="-D warnings" \

@@ -1,6 +1,7 @@
 //! Simulated disasters: hooks, daemons and the engine against a simulated clock, process table and
 //! backend, and real files in memory. `cargo test --test simulation` plays the same sequences each
-//! time; `./build.sh soak [HOURS]` others, for as long as is wanted.
+//! time, optimised by `./build.sh test` ten times as many; `./build.sh soak [HOURS]` plays others,
+//! for as long as is wanted.
 //!
 //! A sequence follows from its seed. What must hold is in `model`. A failure is made small and
 //! printed; `--seed N --sequences 1` repeats it.
@@ -24,8 +25,8 @@ use confab::redact::{Redactor, Settings};
 
 use actions::Step;
 
-/// Sequences of the short run.
-const SEQUENCES: u64 = 20_000;
+/// Sequences of the short run: without optimisation one costs several times as much.
+const SEQUENCES: u64 = if cfg!(debug_assertions) { 2000 } else { 20_000 };
 /// Attempts at making a failing sequence shorter.
 const SHRINK_ROUNDS_MAX: usize = 2000;
 
