@@ -19,7 +19,7 @@ help() {
                         self-check: target/dist; name one of the two for it alone; as root,
                         --install first installs what is missing on Debian
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
-./build.sh fuzz SECONDS redaction and the server against any input, other inputs every time
+./build.sh fuzz SECONDS redaction, server and client against any input, other inputs every time
 ./build.sh soak [HOURS] simulated disasters, others every time, without end or for so long
 ./build.sh crash [N]    kill -9 of the server N times under load, 200 unless told otherwise
 ./build.sh instructions count what hooks and a megabyte of sync take; --record keeps the counts
@@ -135,8 +135,8 @@ case "${1-}" in
         --rounds "${2:-200}" ;;
     fuzz)
         prepare
-        cargo test --locked --release --features server --test fuzz --test fuzz_server -- \
-            --seconds "${2:?for how long}"
+        cargo test --locked --release --features server --test fuzz --test fuzz_server \
+            --test fuzz_client -- --seconds "${2:?for how long}"
         ;;
     crash)
         prepare
