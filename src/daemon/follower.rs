@@ -316,6 +316,17 @@ impl Follower {
         other.is_some()
     }
 
+    /// True when the configuration says that the session is never uploaded.
+    pub fn is_excluded(&self, world: &World<'_>) -> bool {
+        let config = config::load(world.paths).unwrap_or_default();
+        is_excluded(&config, &self.id, &self.record, world)
+    }
+
+    /// The session runs in this folder now, by what its lines say.
+    pub fn move_to(&mut self, cwd: &str) {
+        self.record.move_to(cwd);
+    }
+
     fn consume_notes(&mut self, world: &World<'_>) -> io::Result<()> {
         // What waits must stand in one of the two at any time.
         if !self.record.links.is_empty()

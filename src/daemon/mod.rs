@@ -6,9 +6,11 @@
 //! daemon of any session.
 
 mod events;
+pub mod folders;
 mod follower;
 mod links;
 mod live;
+mod meter;
 mod pending;
 mod strays;
 
@@ -32,9 +34,10 @@ use crate::time::Clock;
 
 use live::Live;
 
-pub use events::{Event, Events};
+pub use events::{Event, Events, thread};
 pub use follower::{Finished, Follower, Outcome};
-pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch};
+pub use meter::{Exchange, Meter, Reading};
+pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch, hand_over};
 
 /// The longest that a pass may take before events are looked at again.
 const PASS_TIME_MAX: Duration = Duration::from_secs(600);

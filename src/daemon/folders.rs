@@ -1,6 +1,7 @@
 //! In which folders a session has run, by its own lines.
 
 use std::fs::File;
+use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Context, Result};
@@ -16,11 +17,25 @@ const FOLDERS_MAX: usize = 10_000;
 /// # Errors
 /// When the file cannot be read.
 pub fn of(transcript: &Path, all: bool) -> Result<Vec<String>> {
-    let what = || format!("read {}", transcript.display());
-    let file = File::open(transcript).context(what)?;
-    let mut tail = Tail::new(file, Position::default(), LINE_BYTES_MAX);
-    let mut folders: Vec<String> = Vec::new();
     let limit = if all { FOLDERS_MAX } else { 1 };
+    read(transcript, 0, limit).map(|(folders, _)| folders)
+}
+
+/// Those that are named behind `offset`, which is the end of a line, and the end of the last whole
+/// line.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn behind(transcript: &Path, offset: u64) -> Result<(Vec<String>, u64)> {
+    read(transcript, offset, FOLDERS_MAX)
+}
+
+fn read(transcript: &Path, offset: u64, limit: usize) -> Result<(Vec<String>, u64)> {
+    let what = || format!("read {}", transcript.display());
+    let mut file = File::open(transcript).context(what)?;
+    file.seek(SeekFrom::Start(offset)).context(what)?;
+    let mut tail = Tail::new(file, Position { offset, ..Position::default() }, LINE_BYTES_MAX);
+    let mut folders: Vec<String> = Vec::new();
     while folders.len() < limit
         && let Some(line) = tail.next_line().context(what)?
     {
@@ -31,7 +46,7 @@ pub fn of(transcript: &Path, all: bool) -> Result<Vec<String>> {
     if folders.len() < limit {
         note(tail.unterminated(), &mut folders);
     }
-    Ok(folders)
+    Ok((folders, tail.position().offset))
 }
 
 fn note(line: &[u8], folders: &mut Vec<String>) {
