@@ -357,7 +357,7 @@ impl Follower {
                 None if report.interrupted => return Outcome::Interrupted,
                 None => {
                     let error = report.file_errors.into_iter().next();
-                    return self.after_success(world, error);
+                    return self.after_success(world, error, last);
                 }
                 Some(failure) => failure,
             },
@@ -443,7 +443,7 @@ impl Follower {
         self.account = Some(account);
     }
 
-    fn after_success(&mut self, world: &World<'_>, error: Option<Error>) -> Outcome {
+    fn after_success(&mut self, world: &World<'_>, error: Option<Error>, last: bool) -> Outcome {
         self.n_gone = 0;
         let now = time::rfc3339(world.clock.wall());
         if self.record.last_error.is_some() && error.is_none() {
@@ -454,7 +454,11 @@ impl Follower {
             self.record.synced_at = Some(now.clone());
         }
         self.record.last_error = error.map(|error| last_error(now, &error));
-        self.save_or_warn(world);
+        // Behind the last pass all of it is removed: with thousands of sessions, writing it to the
+        // disk just before that would take the most of the time.
+        if failed || !last {
+            self.save_or_warn(world);
+        }
         if failed { Outcome::Rejected } else { Outcome::Complete }
     }
 

@@ -123,6 +123,6 @@ mod tests {
         troubles.relent(now);
         assert_eq!((troubles.pause(now), troubles.len()), (None, 2));
         troubles.success(other);
-        assert!(!troubles.is_down() && troubles.at(other).is_none && troubles.len() == 1);
+        assert!(!troubles.is_down() && troubles.at(other).is_none() && troubles.len() == 1);
     }
 }
