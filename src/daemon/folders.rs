@@ -4,10 +4,17 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
 
+use crate::config::Config;
 use crate::error::{Context, Result};
+use crate::files::{self, SessionId};
+use crate::state::Record;
 use crate::tail::{LINE_BYTES_MAX, Line, Position, Tail};
 use crate::transcript;
 
+use super::World;
+
+/// Bytes at the beginning of a transcript in which the folder is named where it began.
+const START_BYTES_MAX: usize = 256 << 10;
 /// Folders of one session that are remembered.
 const FOLDERS_MAX: usize = 10_000;
 
@@ -47,6 +54,19 @@ fn read(transcript: &Path, offset: u64, limit: usize) -> Result<(Vec<String>, u6
         note(tail.unterminated(), &mut folders);
     }
     Ok((folders, tail.position().offset))
+}
+
+/// Whether the configuration says that a session is never uploaded: by its id, by any folder in
+/// which a hook has seen it, or by that in which its transcript begins, which is all that is left
+/// when it began in such a folder and went on elsewhere.
+pub fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'_>) -> bool {
+    if config.exclude.is_empty() {
+        return false;
+    }
+    let start = files::read_start(&record.transcript_path, START_BYTES_MAX).unwrap_or_default();
+    let first = start.split(|byte| *byte == b'\n').find_map(|line| transcript::inspect(line).cwd);
+    let folders = record.cwds.iter().map(String::as_str).chain([record.cwd.as_str()]);
+    folders.chain(first.as_deref()).any(|cwd| config.excludes(id, Path::new(cwd), world.paths))
 }
 
 fn note(line: &[u8], folders: &mut Vec<String>) {

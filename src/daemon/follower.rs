@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::config::{self, Account, Config};
+use crate::config::{self, Account};
 use crate::error::{Context, Error, Result};
-use crate::files::{self, SessionId, Stamp};
+use crate::files::{SessionId, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Failure, Verdict};
 use crate::session::{self, Session};
@@ -16,14 +16,12 @@ use crate::state::{self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, 
 use crate::sync::{Engine, Report, Surroundings, Tools};
 use crate::sys::{self, process::Process};
 use crate::time;
-use crate::transcript;
 use crate::watch::Place;
 use crate::wire::{self, PROVIDER};
 
+use super::folders::is_excluded;
 use super::{World, links};
 
-/// Bytes at the beginning of a transcript in which the folder is named where it began.
-const START_BYTES_MAX: usize = 256 << 10;
 /// "Session not found" in a row after which the backend is taken to have deleted the session.
 const GONE_MAX: u32 = 3;
 /// Requests for one file behind which file events are not heeded any more.
@@ -601,19 +599,6 @@ fn known_record(world: &World<'_>, id: &SessionId, launch: Option<Launch>) -> Op
         }
     }
     Some(record)
-}
-
-/// Whether the configuration says that a session is never uploaded: by its id, by any folder in
-/// which a hook has seen it, or by that in which its transcript begins, which is all that is left
-/// when it began in such a folder and went on elsewhere.
-fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'_>) -> bool {
-    if config.exclude.is_empty() {
-        return false;
-    }
-    let start = files::read_start(&record.transcript_path, START_BYTES_MAX).unwrap_or_default();
-    let first = start.split(|byte| *byte == b'\n').find_map(|line| transcript::inspect(line).cwd);
-    let folders = record.cwds.iter().map(String::as_str).chain([record.cwd.as_str()]);
-    folders.chain(first.as_deref()).any(|cwd| config.excludes(id, Path::new(cwd), world.paths))
 }
 
 /// Whether a session runs, or was written to a moment ago, or has still to be written.

@@ -62,11 +62,19 @@ impl Catalogue {
         all.into_iter().filter_map(|(key, seen)| self.note(key, seen)).collect()
     }
 
-    /// Looks at one session again; what it looks like now, if it is still where it was.
+    /// Looks at one session again, where it was or where it was moved to; what it looks like now.
     pub fn look(&mut self, key: Key) -> Option<Looks> {
         let known = self.sessions.get_mut(&key)?;
         let folder = &self.folders[known.folder as usize];
+        if let Some(looks) = scan::session(&folder.path, key, folder.has_old_agents) {
+            known.looks = looks;
+            return Some(looks);
+        }
+        let name = format!("{}.jsonl", key.id());
+        let at = self.folders.iter().position(|folder| folder.path.join(&name).exists())?;
+        let folder = &self.folders[at];
         let looks = scan::session(&folder.path, key, folder.has_old_agents)?;
+        known.folder = u32::try_from(at).expect("folders are numbered");
         known.looks = looks;
         Some(looks)
     }

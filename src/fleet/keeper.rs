@@ -393,8 +393,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.catalogue.settle(key, looks);
                 self.brought(key);
             }
-            // Only the end interrupts; what was kept of it is on the disk.
-            Ending::Interrupted => {}
+            // What was kept of it is on the disk, or goes on.
+            Ending::Interrupted => self.touch(key, None, now),
             Ending::Failed(at_least, why) => {
                 self.troubles.failure(key, at_least, now);
                 self.failed(key, why);

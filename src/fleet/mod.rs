@@ -11,8 +11,8 @@
 //! What fails is tried again behind a wait of its own, and when nothing goes through everything
 //! waits (`troubles`): the files are the queue, so nothing is lost and nothing piles up.
 //!
-//! After a crash nothing is missing and nothing comes twice: a session counts as delivered only once
-//! its looks were noted behind the last acknowledgement (`memory`); all others are asked for.
+//! After a crash nothing is missing and nothing comes twice: a session counts as delivered only
+//! once its looks were noted behind the last acknowledgement (`memory`); all others are asked for.
 //!
 //! Deliberately absent: ends of sessions, which only Claude Code can tell; what a hook says of a
 //! session that is followed here makes it a daemon's.

@@ -210,12 +210,13 @@ fn follow(
         warn!("the inbox cannot be read: {error}");
     }
     let is_announced = follower.is_resumed() && !follower.is_ended();
-    if is_announced && follower.parent().is_some_and(Process::is_alive) {
+    if is_announced && follower.parent().is_none_or(Process::is_alive) {
         return (pass_on(hand.follower, world), None);
     }
-    if let Err(error) = search(&mut hand, world) {
-        return (Ending::Refused(error.to_string()), Some(hand));
-    }
+    let searched = match search(&mut hand, world) {
+        Ok(searched) => searched,
+        Err(error) => return (Ending::Refused(error.to_string()), Some(hand)),
+    };
     if hand.follower.is_excluded(world) {
         // What is kept of it stays for the case that the exclusion is taken back.
         hand.follower.leave_pending(world);
@@ -223,26 +224,33 @@ fn follow(
     }
     let follower = &mut hand.follower;
     let last = job.task == Task::Release || follower.is_ended();
-    let outcome = follower.pass(world, job.deadline, last, interrupted);
+    // Lines that were not searched wait for the next pass.
+    let transcript = follower.record().transcript_path.clone();
+    let mut interrupted = || {
+        let has_grown = |bytes| std::fs::metadata(&transcript).is_ok_and(|now| now.len() > bytes);
+        interrupted() || searched.is_some_and(has_grown)
+    };
+    let outcome = follower.pass(world, job.deadline, last, &mut interrupted);
     after_pass(outcome, hand, last, world)
 }
 
-/// Notes the folders that new lines name: one of them may be excluded.
-fn search(hand: &mut Hand, world: &World<'_>) -> Result<()> {
+/// Notes the folders that new lines name: one of them may be excluded. How many bytes
+/// were there; `None` when nothing is excluded.
+fn search(hand: &mut Hand, world: &World<'_>) -> Result<Option<u64>> {
     if config::load(world.paths)?.exclude.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let transcript = &hand.follower.record().transcript_path;
-    let bytes = std::fs::metadata(transcript).map_or(0, |metadata| metadata.len());
-    if bytes == hand.searched {
-        return Ok(());
-    }
+    let Ok(metadata) = std::fs::metadata(transcript) else { return Ok(Some(0)) };
+    let bytes = metadata.len();
     // What has shrunk is another text.
     let from = if bytes < hand.searched { 0 } else { hand.searched };
-    let (folders, end) = folders::behind(transcript, from)?;
-    folders.iter().for_each(|folder| hand.follower.move_to(folder));
-    hand.searched = end;
-    Ok(())
+    if bytes > from {
+        let (folders, end) = folders::behind(transcript, from)?;
+        folders.iter().for_each(|folder| hand.follower.move_to(folder));
+        hand.searched = end;
+    }
+    Ok(Some(bytes))
 }
 
 fn after_pass(
