@@ -399,8 +399,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.troubles.failure(key, at_least, now);
                 self.failed(key, why);
             }
-            Ending::Refused(why) => {
-                self.troubles.refusal(key, now);
+            Ending::Refused(wait, why) => {
+                self.troubles.refusal(key, wait, now);
                 self.failed(key, why);
             }
         }
@@ -459,6 +459,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         }
         if is_new(&self.saved, SAVE_INTERVAL) {
             self.saved = (standing.clone(), now);
+            // Writing it has cost memory, which is given back when nothing follows.
+            self.rest_at.get_or_insert(now + REST_TIME);
             let updated_at = time::rfc3339(self.base.clock.wall());
             let written = Standing { updated_at, ..standing.clone() }.save(self.base.paths);
             if let Err(error) = written.context(|| "write watch.json".into()) {
