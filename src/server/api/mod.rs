@@ -10,6 +10,7 @@ mod device;
 mod links;
 mod pages;
 mod sessions;
+mod streams;
 mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,6 +67,8 @@ enum Route {
     Condensed(String),
     ByExternalId(String),
     Summary(String),
+    Stream,
+    LineStream(String),
     DeviceCode,
     DeviceToken,
     SignIn,
@@ -167,6 +170,8 @@ impl Api {
             Route::Condensed(id) => self.condensed(&user, id, head),
             Route::ByExternalId(id) => self.by_external_id(&user, id),
             Route::Summary(id) => self.summary(&user, id, body),
+            Route::Stream => self.stream(&user, head),
+            Route::LineStream(id) => self.line_stream(&user, id, head),
             _ => unreachable!("public routes are answered above"),
         };
         // It is this user's: no browser keeps it beyond their sign-in.
@@ -258,6 +263,8 @@ impl Route {
             Route::Condensed(_) => "/api/v1/sessions/{id}/condensed-transcript",
             Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
             Route::Summary(_) => "/api/v1/sessions/{id}/summary",
+            Route::Stream => "/api/v1/stream",
+            Route::LineStream(_) => "/api/v1/sessions/{id}/stream",
             Route::DeviceCode => "/auth/device/code",
             Route::DeviceToken => "/auth/device/token",
             Route::SignIn => "/auth/login",
@@ -272,6 +279,7 @@ impl Route {
         match self {
             Route::Init | Route::Chunk | Route::Event => Some(Kind::Sync),
             Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
+            Route::Stream | Route::LineStream(_) => Some(Kind::Read),
             _ => None,
         }
     }
@@ -326,6 +334,8 @@ fn route(path: &str) -> Option<Route> {
         ["sessions", id, "files", "download"] => Some(Route::Download(id.into())),
         ["sessions", id, "condensed-transcript"] => Some(Route::Condensed(id.into())),
         ["sessions", id, "github-links"] => Some(Route::Links(id.into())),
+        ["stream"] => Some(Route::Stream),
+        ["sessions", id, "stream"] => Some(Route::LineStream(id.into())),
         ["sessions", id, "summary"] => Some(Route::Summary(id.into())),
         _ => None,
     }

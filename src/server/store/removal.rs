@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::{BUSY_TIMEOUT, Failure, Store, lock, merge, sessions};
+use super::{ArrivalKind, BUSY_TIMEOUT, Failure, Store, lock, merge, sessions};
 use crate::error::{Context, Error, Result};
 
 /// How long upkeep waits for the transactions of other processes.
@@ -29,6 +29,7 @@ impl Store {
             Ok(sessions::owned(transaction, user, session)?.map(|(id, _)| id))
         })?;
         if was_there {
+            self.tell(user, session, ArrivalKind::Gone);
             // A reader that keeps it from being emptied does so until the next checkpoint.
             self.checkpoint()?;
         }

@@ -7,9 +7,17 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Failure, Store, files, line_number, micros, text_time};
+use super::{Arrival, ArrivalKind, Failure, Store, files, line_number, micros, text_time};
 use crate::error::Result;
 use crate::wire::{FilePosition, GitInfo, SessionDetail, SessionEntry};
+
+/// What a list shows of sessions, and their rows.
+const ENTRIES: &str = "SELECT uuid, external_id, provider, summary, first_user_message, cwd,
+         hostname, username, first_seen, last_sync_at, last_message_at,
+         (SELECT count(*) FROM files WHERE session_id = sessions.id),
+         (SELECT coalesce(sum(last_line), 0) FROM files WHERE session_id = sessions.id),
+         id
+     FROM sessions";
 
 /// A session to open, validated.
 #[derive(Debug, Default)]
@@ -133,7 +141,7 @@ impl Store {
         new_id: &str,
         now: SystemTime,
     ) -> Result<Opened> {
-        self.write("open a session", |transaction| {
+        let opened = self.write("open a session", |transaction| {
             let (id, session_id) = transaction
                 .prepare_cached(
                     "INSERT INTO sessions (uuid, user_id, provider, external_id, transcript_path,
@@ -164,7 +172,9 @@ impl Store {
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )?;
             Ok(Opened { session_id, files: files::positions(transaction, id)? })
-        })
+        })?;
+        self.tell(user, &opened.session_id, ArrivalKind::Other);
+        Ok(opened)
     }
 
     /// Stores an event of a user's session; one that is stored already is not stored again, as
@@ -201,14 +211,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn set_summary(&self, user: i64, external_id: &str, summary: &str) -> Result<Changed> {
-        self.write("set a summary", |transaction| {
-            let changed = transaction
-                .prepare_cached(
-                    "UPDATE sessions SET summary = ? WHERE user_id = ? AND external_id = ?",
-                )?
-                .execute((summary, user, external_id))?;
-            Ok(if changed > 0 { Changed::Done } else { Changed::NoSession })
-        })
+        let changed: Vec<String> = self.write("set a summary", |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "UPDATE sessions SET summary = ? WHERE user_id = ? AND external_id = ?
+                 RETURNING uuid",
+            )?;
+            let changed = statement.query_map((summary, user, external_id), |row| row.get(0))?;
+            Ok(changed.collect::<rusqlite::Result<_>>()?)
+        })?;
+        changed.iter().for_each(|session| self.tell(user, session, ArrivalKind::Other));
+        Ok(if changed.is_empty() { Changed::NoSession } else { Changed::Done })
     }
 
     /// The id of a user's newest session with this external id.
@@ -240,15 +252,10 @@ impl Store {
     ) -> Result<(Vec<SessionEntry>, Option<Cursor>)> {
         let Cursor { last_sync_at, row } = after.unwrap_or(Cursor::START);
         self.read("list sessions", |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT uuid, external_id, provider, summary, first_user_message, cwd, hostname,
-                     username, first_seen, last_sync_at, last_message_at,
-                     (SELECT count(*) FROM files WHERE session_id = sessions.id),
-                     (SELECT coalesce(sum(last_line), 0) FROM files WHERE session_id = sessions.id),
-                     id
-                 FROM sessions WHERE user_id = ?1 AND (last_sync_at, id) < (?2, ?3)
-                 ORDER BY last_sync_at DESC, id DESC LIMIT ?4",
-            )?;
+            let mut statement = connection.prepare_cached(&format!(
+                "{ENTRIES} WHERE user_id = ?1 AND (last_sync_at, id) < (?2, ?3)
+                     ORDER BY last_sync_at DESC, id DESC LIMIT ?4"
+            ))?;
             let mut end = None;
             let entries = statement.query_map((user, last_sync_at, row, limit), |row| {
                 end = Some(Cursor { last_sync_at: row.get(9)?, row: row.get(13)? });
@@ -258,6 +265,45 @@ impl Store {
             let is_full = entries.len() == limit as usize;
             Ok((entries, end.filter(|_| is_full)))
         })
+    }
+
+    /// What a list shows of one of a user's sessions; `None` when there is no such session.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn session_entry(&self, user: i64, session: &str) -> Result<Option<SessionEntry>> {
+        self.read("read a session", |connection| {
+            let entry = connection
+                .prepare_cached(&format!("{ENTRIES} WHERE user_id = ? AND uuid = ?"))?
+                .query_row((user, session), read_entry);
+            Ok(entry.optional()?)
+        })
+    }
+
+    /// What a list shows of a user's sessions that were synced after `since`, the longest ago
+    /// first, so many at most.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sessions_since(
+        &self,
+        user: i64,
+        since: SystemTime,
+        limit: u32,
+    ) -> Result<Vec<SessionEntry>> {
+        self.read("list sessions", |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "{ENTRIES} WHERE user_id = ?1 AND last_sync_at > ?2
+                 ORDER BY last_sync_at, id LIMIT ?3"
+            ))?;
+            let entries = statement.query_map((user, micros(since), limit), read_entry)?;
+            Ok(entries.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Tells those who watch.
+    pub(super) fn tell(&self, user: i64, session: &str, kind: ArrivalKind) {
+        self.arrivals.add(Arrival { user, session: session.to_owned(), kind });
     }
 
     /// All sessions with their owners, the oldest first, or the one with this id.

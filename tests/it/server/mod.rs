@@ -11,6 +11,7 @@ mod removal;
 mod rest;
 mod service;
 mod storage;
+mod streams;
 mod transfer;
 mod upkeep;
 mod users;
