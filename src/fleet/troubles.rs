@@ -59,7 +59,7 @@ impl Troubles {
         }
     }
 
-    /// A part of a session was refused, or the backend did not know it: that says nothing of others.
+    /// A part of a session was refused, or the backend did not know it: others may be well.
     pub fn refusal(&mut self, key: Key, wait: Duration, now: Instant) {
         let schedule = Schedule::new(Duration::ZERO, Duration::ZERO, self.seed);
         self.sessions.insert(key, Trouble { schedule, at: now + wait });

@@ -92,8 +92,8 @@ pub enum Ending {
     Unwanted,
     /// The backend did not take it; what it said is the least time until the next attempt.
     Failed(Duration, String),
-    /// The backend or the file system refuses a part of it, or the backend did not know it just now.
-    /// It says nothing of other sessions, and may be tried again after this time.
+    /// The backend or the file system refuses a part of it, or the backend did not know it just
+    /// now. It says nothing of other sessions, and may be tried again after this time.
     Refused(Duration, String),
 }
 
