@@ -245,6 +245,7 @@ fn everybody(browser: &Browser) {
     let pages = [
         ("list", "/", "document.querySelectorAll('a.session').length === 2"),
         ("session", session.as_str(), "document.querySelector('.is-broken')"),
+        ("figures", "/stats?days=0", "document.querySelectorAll('.figures-table').length === 4"),
         ("status", "/status", "document.querySelectorAll('.figure table tr').length > 1"),
     ];
     for (name, path, there) in pages {
