@@ -19,7 +19,8 @@ help() {
                         self-check: target/dist; name one of the two for it alone; as root,
                         --install first installs what is missing on Debian
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
-./build.sh fuzz SECONDS redaction and the server against any input, other inputs every time
+./build.sh fuzz SECONDS redaction, server and client against any input, other inputs every time
+./build.sh soak [HOURS] simulated disasters, others every time, without end or for so long
 ./build.sh crash [N]    kill -9 of the server N times under load, 200 unless told otherwise
 ./build.sh instructions count what hooks and a megabyte of sync take; --record keeps the counts
 TEXT
@@ -109,11 +110,18 @@ everything() {
     step "lints of the client" cargo clippy --locked --all-targets -- -D warnings
     step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
     step "tests" cargo test --locked --features server --no-fail-fast
+    step "simulated disasters" cargo test --locked --release --test simulation
     step "instructions" instructions
     step "size and crates of the client" small
     step "documentation" env RUSTDOCFLAGS="-D warnings" \
         cargo doc --locked --no-deps --features server
     say "all of it: ok, $((SECONDS - start)) s"
+}
+
+soak() {
+    local time=()
+    [ -z "$1" ] || time=(--seconds "$((${1%.*} * 3600))")
+    cargo test --locked --release --test simulation -- --endless "${time[@]}"
 }
 
 case "${1-}" in
@@ -127,14 +135,15 @@ case "${1-}" in
         --rounds "${2:-200}" ;;
     fuzz)
         prepare
-        cargo test --locked --release --features server --test fuzz --test fuzz_server -- \
-            --seconds "${2:?for how long}"
+        cargo test --locked --release --features server --test fuzz --test fuzz_server \
+            --test fuzz_client -- --seconds "${2:?for how long}"
         ;;
     crash)
         prepare
         cargo test --locked --features server --test crash -- --rounds "${2:-200}"
         ;;
     instructions) shift; prepare; instructions "$@" ;;
+    soak) prepare; soak "${2-}" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
 esac

@@ -51,8 +51,9 @@
 //!
 //! A hook takes the session's lock and hands it over to a daemon that it starts, or leaves a note
 //! for the one that holds it. The daemon sends what is new until Claude Code or the session ends,
-//! then the rest within 30 s, then removes what it kept; what it could not deliver stays *pending*
-//! for the next daemon of any session.
+//! then the rest within 30 s, then removes its state; hash and number of each line that was sent
+//! stay in `kept`, for a file that is rewritten before the session is resumed. What it could not
+//! deliver stays *pending* for the next daemon of any session.
 //!
 //! # Deliberately absent
 //!

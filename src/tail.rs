@@ -88,6 +88,12 @@ impl<R: Read> Tail<R> {
         }
     }
 
+    /// The same, told what stands in front of the position: at most [`BEHIND_BYTES`] count.
+    pub fn behind_these(mut self, bytes: &[u8]) -> Tail<R> {
+        self.behind = last(bytes).to_vec();
+        self
+    }
+
     /// The position behind the last line returned.
     pub fn position(&self) -> Position {
         self.position
@@ -99,7 +105,7 @@ impl<R: Read> Tail<R> {
     }
 
     /// The last bytes in front of the position, as they were when they were read; at most
-    /// [`BEHIND_BYTES`], and only those that were read here.
+    /// [`BEHIND_BYTES`], and only those that were read here or told of.
     pub fn behind(&self) -> Vec<u8> {
         let mut bytes = self.behind.clone();
         bytes.extend_from_slice(last(&self.buffer[..self.start]));

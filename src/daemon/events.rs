@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::error::{Context, Result};
-use crate::sys::{process::Process, signals, signals::Signal};
+use crate::sys::{memory, process::Process, signals, signals::Signal};
 use crate::time::Clock;
 
 /// Stack of a waiting thread, which calls next to nothing.
@@ -41,20 +41,37 @@ impl Event {
     }
 }
 
-/// The one channel that a daemon waits on.
-pub struct Events {
+/// What a daemon waits on: the kernel's news, or those of a test.
+pub trait Events {
+    /// From now on the end of this process is an event, too.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    fn watch(&mut self, parent: Option<Process>) -> Result<()>;
+    /// Waits for what happens next, at most for `limit`.
+    fn wait(&self, limit: Duration) -> Event;
+    /// What has happened already, if anything.
+    fn poll(&self) -> Option<Event>;
+    /// Where further events are put in, if anywhere.
+    fn sender(&self) -> Option<Sender<Event>>;
+    /// Makes this process small before a long wait.
+    fn rest(&self);
+}
+
+/// One channel, with a thread for signals and one for each process that is watched.
+pub struct SystemEvents {
     clock: Arc<dyn Clock + Send + Sync>,
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     watched: Option<Process>,
 }
 
-impl Events {
+impl SystemEvents {
     /// Starts the signal thread. Signals must be blocked in this thread already.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(clock: Arc<dyn Clock + Send + Sync>) -> Result<Events> {
+    pub fn start(clock: Arc<dyn Clock + Send + Sync>) -> Result<SystemEvents> {
         let (sender, receiver) = mpsc::channel();
         let signals = sender.clone();
         let own_clock = Arc::clone(&clock);
@@ -70,14 +87,13 @@ impl Events {
             }
         };
         thread("signals", wait)?;
-        Ok(Events { clock, sender, receiver, watched: None })
+        Ok(SystemEvents { clock, sender, receiver, watched: None })
     }
+}
 
+impl Events for SystemEvents {
     /// Starts a thread that reports the end of this process, unless one does already.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn watch(&mut self, parent: Option<Process>) -> Result<()> {
+    fn watch(&mut self, parent: Option<Process>) -> Result<()> {
         let Some(process) = parent.filter(|parent| Some(*parent) != self.watched) else {
             return Ok(());
         };
@@ -91,13 +107,15 @@ impl Events {
         Ok(())
     }
 
-    /// Where further events are put in.
-    pub fn sender(&self) -> Sender<Event> {
-        self.sender.clone()
+    fn sender(&self) -> Option<Sender<Event>> {
+        Some(self.sender.clone())
     }
 
-    /// Waits for what happens next, at most for `limit`.
-    pub fn wait(&self, limit: Duration) -> Event {
+    fn rest(&self) {
+        memory::release();
+    }
+
+    fn wait(&self, limit: Duration) -> Event {
         match self.receiver.recv_timeout(limit) {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => Event::Tick,
@@ -107,8 +125,7 @@ impl Events {
         }
     }
 
-    /// What has happened already, if anything.
-    pub fn poll(&self) -> Option<Event> {
+    fn poll(&self) -> Option<Event> {
         self.receiver.try_recv().ok()
     }
 }

@@ -6,30 +6,25 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::config::{self, Account, Config};
+use crate::config::{self, Account};
 use crate::error::{Context, Error, Result};
-use crate::files::{self, SessionId, Stamp};
-use crate::redact::Redactor;
+use crate::files::{SessionId, Stamp};
 use crate::remote::{Failure, Verdict};
-use crate::session::{self, Session};
-use crate::state::{self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, Record, Status};
+use crate::session::Session;
+use crate::state::{self, Kept, LastError, Launch, Lock, Note, NoteKind, Record, Status};
 use crate::sync::{Engine, Report, Surroundings, Tools};
 use crate::sys::{self, process::Process};
 use crate::time;
-use crate::transcript;
 use crate::watch::Place;
 use crate::wire::{self, PROVIDER};
 
+use super::known::{find_transcript, is_excluded, is_live, known_record, set_parent};
 use super::{World, links};
 
-/// Bytes at the beginning of a transcript in which the folder is named where it began.
-const START_BYTES_MAX: usize = 256 << 10;
 /// "Session not found" in a row after which the backend is taken to have deleted the session.
 const GONE_MAX: u32 = 3;
 /// Requests for one file behind which file events are not heeded any more.
 const LIVE_CHUNKS_MAX: u64 = wire::FILE_CHUNKS_MAX / 2;
-/// How long after its last line a session that nobody runs is taken for one that still does.
-const LIVE_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -158,9 +153,8 @@ impl Follower {
     /// # Errors
     /// When state or lock cannot be written.
     pub fn settle_in(&mut self, world: &World<'_>) -> Result<()> {
-        let own = Process::current();
-        self.record.pid = own.pid;
-        self.record.pid_start = own.start;
+        self.record.pid = world.process.pid;
+        self.record.pid_start = world.process.start;
         self.record.started_at = time::rfc3339(world.clock.wall());
         self.record.status = Status::Running;
         self.save(world)
@@ -251,7 +245,7 @@ impl Follower {
         self.n_notes += new.len();
         self.n_inbox_bytes = n_bytes;
         for note in new {
-            self.follow_note(note);
+            self.follow_note(note, world);
         }
         if any {
             if let Err(error) = self.save(world) {
@@ -264,7 +258,8 @@ impl Follower {
         Ok(any)
     }
 
-    fn follow_note(&mut self, note: Note) {
+    fn follow_note(&mut self, note: Note, world: &World<'_>) {
+        let is_alive = |process: &Process| world.processes.is_alive(*process);
         if note.kind == NoteKind::Link {
             self.record.add_links(note.links);
             return;
@@ -286,7 +281,7 @@ impl Follower {
         match note.kind {
             NoteKind::SessionEnd => {
                 let ended = note.parent();
-                self.parents.retain(|parent| Some(*parent) != ended && parent.is_alive());
+                self.parents.retain(|parent| Some(*parent) != ended && is_alive(parent));
                 // Two processes may use one session; it goes on while one of them does.
                 let other = ended.and_then(|_| self.parents.last().copied());
                 self.is_ended = other.is_none();
@@ -299,7 +294,7 @@ impl Follower {
             _ => {
                 self.is_ended = false;
                 self.is_resumed = true;
-                let known = self.parent().filter(|parent| parent.is_alive());
+                let known = self.parent().filter(is_alive);
                 set_parent(&mut self.record, note.parent().or(known));
                 self.parents.extend(note.parent().filter(|parent| !self.parents.contains(parent)));
             }
@@ -307,8 +302,8 @@ impl Follower {
     }
 
     /// The process of the session has ended. True when another one still uses the session.
-    pub fn has_other_parent(&mut self) -> bool {
-        self.parents.retain(|parent| parent.is_alive());
+    pub fn has_other_parent(&mut self, world: &World<'_>) -> bool {
+        self.parents.retain(|parent| world.processes.is_alive(*parent));
         let other = self.parents.last().copied();
         if other.is_some() {
             set_parent(&mut self.record, other);
@@ -368,7 +363,7 @@ impl Follower {
                 .with_hint("take its folder or id out of exclude to have it uploaded"));
         }
         let account: Account = config.account()?;
-        let (redactor, problems) = Redactor::new(&config.redaction);
+        let (redactor, problems) = (world.redactor)(&config.redaction);
         for problem in problems {
             warn!("{problem}");
         }
@@ -480,7 +475,7 @@ impl Follower {
                 links::session_url(&self.record, self.account.as_ref(), self.links);
         }
         self.record.transcript_path = self.engine.session().transcript().to_owned();
-        if self.record.pid == std::process::id() && !self.names_holder {
+        if self.record.pid == world.process.pid && !self.names_holder {
             // Hooks wake who is named there. On a full disk it may take more than one attempt.
             let holder = Process { pid: self.record.pid, start: self.record.pid_start };
             self.names_holder = self.lock.write_holder(holder).is_ok();
@@ -519,7 +514,8 @@ impl Follower {
             return;
         }
         let finished = state::finish(world.paths, &self.id, self.lock, u64::MAX);
-        if let Err(error) = finished {
+        let forgotten = state::forget_sent(world.paths, &self.id);
+        if let Err(error) = finished.and(forgotten) {
             warn!("the state of session {} cannot be removed: {error}", self.id);
         }
     }
@@ -540,6 +536,14 @@ impl Follower {
         let transcript = self.engine.session().transcript().to_owned();
         let sent = self.engine.records().into_values().find(|file| file.path == transcript);
         let Follower { id, lock, n_inbox_bytes, .. } = self;
+        if let Err(error) = state::keep_sent(world.paths, &id) {
+            // A file that is rewritten before the session is resumed may lose lines.
+            warn!("what was sent of session {id} is not kept: {error}");
+        }
+        let has_transcript = |id: &SessionId| find_transcript(world, id).is_some();
+        if let Err(error) = state::clear_kept(world.paths, world.clock.wall(), &has_transcript) {
+            warn!("what was kept for too long cannot be removed: {error}");
+        }
         match state::finish(world.paths, &id, lock, n_inbox_bytes)? {
             None => {
                 let noted =
@@ -561,70 +565,4 @@ impl Follower {
 
 fn last_error(at: String, error: &Error) -> LastError {
     LastError { at, what: error.to_string(), hint: error.hint().map(str::to_owned) }
-}
-
-/// What a hook has told of a session, else what the state file or the inbox remembers; `None` when
-/// nobody knows where its transcript is.
-fn known_record(world: &World<'_>, id: &SessionId, launch: Option<Launch>) -> Option<Record> {
-    let mut record = load_record(world, id).unwrap_or_else(|| Record {
-        files: Kept::load(world.paths, id).files,
-        ..Record::default()
-    });
-    if let Some(launch) = launch {
-        record.transcript_path = launch.transcript;
-        record.move_to(&launch.cwd);
-        set_parent(&mut record, launch.parent);
-    } else if record.transcript_path.as_os_str().is_empty() {
-        let notes = state::read(world.paths, id).map_or(Vec::new(), |(notes, _)| notes);
-        match notes.first() {
-            Some(note) => {
-                record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
-                record.move_to(&note.hook_input.cwd);
-            }
-            // The state is damaged; the transcript is where it always is.
-            None => record.transcript_path = find_transcript(world, id)?,
-        }
-    }
-    Some(record)
-}
-
-/// Whether the configuration says that a session is never uploaded: by its id, by any folder in
-/// which a hook has seen it, or by that in which its transcript begins, which is all that is left
-/// when it began in such a folder and went on elsewhere.
-fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'_>) -> bool {
-    if config.exclude.is_empty() {
-        return false;
-    }
-    let start = files::read_start(&record.transcript_path, START_BYTES_MAX).unwrap_or_default();
-    let first = start.split(|byte| *byte == b'\n').find_map(|line| transcript::inspect(line).cwd);
-    let folders = record.cwds.iter().map(String::as_str).chain([record.cwd.as_str()]);
-    folders.chain(first.as_deref()).any(|cwd| config.excludes(id, Path::new(cwd), world.paths))
-}
-
-/// Whether a session runs, or was written to a moment ago, or has still to be written.
-fn is_live(record: &Record, parent: Process, world: &World<'_>) -> bool {
-    let modified = std::fs::metadata(&record.transcript_path).and_then(|found| found.modified());
-    let age = modified.ok().and_then(|modified| world.clock.wall().duration_since(modified).ok());
-    parent.is_alive() || age.is_none_or(|age| age < LIVE_WITHIN)
-}
-
-fn load_record(world: &World<'_>, id: &SessionId) -> Option<Record> {
-    match state::load(world.paths, id) {
-        Ok(Loaded::Ours(record)) => Some(*record),
-        Ok(_) => None,
-        Err(error) => {
-            warn!("the state of session {id} cannot be read: {error}");
-            None
-        }
-    }
-}
-
-fn find_transcript(world: &World<'_>, id: &SessionId) -> Option<PathBuf> {
-    let mut roots = world.paths.claude.iter();
-    roots.find_map(|root| session::find_in_projects(&root.join("projects"), id))
-}
-
-fn set_parent(record: &mut Record, parent: Option<Process>) {
-    record.parent_pid = parent.map_or(0, |parent| parent.pid);
-    record.parent_start = parent.map_or(0, |parent| parent.start);
 }

@@ -38,18 +38,16 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts the thread when the configuration asks for file events.
+    /// Starts the thread when the configuration asks for file events and `sender` takes them.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start(
         config: &Config,
-        sender: Sender<Event>,
+        sender: Option<Sender<Event>>,
         clock: Arc<dyn Clock + Send + Sync>,
     ) -> Result<Option<Live>> {
-        if !config.is_live() {
-            return Ok(None);
-        }
+        let Some(sender) = sender.filter(|_| config.is_live()) else { return Ok(None) };
         let is_told = Arc::new(AtomicBool::new(false));
         let watch = Watch::new().inspect_err(|error| warn!("there are no file events: {error}"));
         let Ok(watch) = watch.map(Arc::new) else {

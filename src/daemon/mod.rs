@@ -7,15 +7,14 @@
 
 mod events;
 mod follower;
+mod known;
 mod links;
 mod live;
 mod pending;
 mod strays;
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,15 +23,16 @@ use log::{info, warn};
 use crate::config::{self, Account, Overrides};
 use crate::error::{Error, Result};
 use crate::files::Paths;
+use crate::redact::{Redactor, Settings};
 use crate::remote::Backend;
 use crate::schedule::{self, Schedule};
 use crate::state::{Attempt, Launch, Lock, try_lock};
-use crate::sys::{self, process::Process};
+use crate::sys::{machine::Processes, process::Process};
 use crate::time::Clock;
 
 use live::Live;
 
-pub use events::{Event, Events};
+pub use events::{Event, Events, SystemEvents};
 pub use follower::{Finished, Follower, Outcome};
 pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch};
 
@@ -68,6 +68,9 @@ const PENDING_INTERVAL: Duration = Duration::from_secs(60);
 /// Opens a connection to an account's backend.
 pub type Connect<'a> = &'a dyn Fn(&Account) -> Result<Box<dyn Backend>>;
 
+/// Makes what redacts, with what is wrong with its settings.
+pub type MakeRedactor<'a> = &'a dyn Fn(&Settings) -> (Arc<Redactor>, Vec<Error>);
+
 /// What surrounds a daemon; `main` fills it in.
 pub struct World<'a> {
     /// Where everything lies.
@@ -80,10 +83,14 @@ pub struct World<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connect<'a>,
-    /// This program, to hand a session over to a new daemon.
-    pub executable: PathBuf,
-    /// The environment of such a daemon.
-    pub environment: Vec<(OsString, OsString)>,
+    /// Prepares redaction by the configuration of a pass; also says what is wrong in it.
+    pub redactor: MakeRedactor<'a>,
+    /// Starts to listen for what a daemon waits for.
+    pub events: &'a dyn Fn() -> Result<Box<dyn Events>>,
+    /// Who runs, and how a session is handed over to a new daemon.
+    pub processes: &'a dyn Processes,
+    /// This process.
+    pub process: Process,
 }
 
 /// Follows a session to its end. `lock` is the lock that the hook has taken, when it was handed
@@ -105,7 +112,7 @@ pub fn run(launch: Launch, lock: Option<File>, world: &World<'_>) -> Result<()> 
             Err(error) => return Err(Error::new(format!("lock session {id}")).caused_by(error)),
         },
     };
-    let events = Events::start(Arc::clone(&world.clock))?;
+    let events = (world.events)()?;
     let Some(mut follower) = Follower::open(world, id, lock, Some(launch))? else {
         return Ok(());
     };
@@ -148,7 +155,7 @@ struct Pause {
 
 struct Daemon<'a> {
     world: &'a World<'a>,
-    events: Events,
+    events: Box<dyn Events>,
     schedule: Schedule,
     /// File events, where the configuration asks for them.
     live: Option<Live>,
@@ -163,7 +170,7 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    fn new(world: &'a World<'a>, events: Events) -> Result<Daemon<'a>> {
+    fn new(world: &'a World<'a>, events: Box<dyn Events>) -> Result<Daemon<'a>> {
         let config = config::load(world.paths).unwrap_or_default();
         let (interval, jitter_max) = config.interval(&world.overrides);
         let live = Live::start(&config, events.sender(), Arc::clone(&world.clock))?;
@@ -228,8 +235,8 @@ impl<'a> Daemon<'a> {
                 warn!("{error}");
             }
             // The event may have been spent on ending the session before it was resumed.
-            let parent_is_gone = follower.parent().is_some_and(|parent| !parent.is_alive())
-                && !follower.has_other_parent();
+            let parent_is_gone =
+                !self.parent_runs(follower) && !follower.has_other_parent(self.world);
             if follower.is_ended() || parent_is_gone {
                 let woken_at = woken_at.or_else(|| self.waiting.front().and_then(Event::at));
                 self.end_at = woken_at.unwrap_or_else(|| self.world.clock.now());
@@ -244,7 +251,8 @@ impl<'a> Daemon<'a> {
                     return End::Stop;
                 }
                 Event::ParentGone(process, at)
-                    if Some(process) == follower.parent() && !follower.has_other_parent() =>
+                    if Some(process) == follower.parent()
+                        && !follower.has_other_parent(self.world) =>
                 {
                     self.end_at = at;
                     return End::Session;
@@ -307,7 +315,7 @@ impl<'a> Daemon<'a> {
             let until = keep_until.unwrap_or(deadline).min(deadline);
             let left = until.saturating_duration_since(clock.now());
             if keep_until.is_none() && left >= LONG_WAIT_MIN {
-                sys::memory::release();
+                self.events.rest();
             }
             match self.waiting.pop_front().unwrap_or_else(|| self.events.wait(left)) {
                 Event::Files if !pause.heeds_files => {}
@@ -320,7 +328,7 @@ impl<'a> Daemon<'a> {
     /// One pass. It ends early when something happens that may mean the end.
     fn pass(&mut self, follower: &mut Follower, time_max: Duration, last: bool) -> Outcome {
         let deadline = self.world.clock.now() + time_max;
-        let (events, waiting) = (&self.events, &mut self.waiting);
+        let (events, waiting) = (&*self.events, &mut self.waiting);
         follower.pass(self.world, deadline, last, &mut || {
             waiting.extend(events.poll());
             !last && waiting.iter().any(|event| *event != Event::Files)
@@ -353,7 +361,7 @@ impl<'a> Daemon<'a> {
         if !well || now < self.pending_at || is_called {
             return;
         }
-        let (events, waiting) = (&self.events, &mut self.waiting);
+        let (events, waiting) = (&*self.events, &mut self.waiting);
         let mut interrupted = || {
             waiting.extend(events.poll());
             waiting.iter().any(|event| *event != Event::Files)
@@ -436,8 +444,13 @@ impl<'a> Daemon<'a> {
 
     /// True when the session was resumed while it was being ended, by a process that still runs.
     fn is_to_go_on(&self, follower: &Follower, end: End) -> bool {
-        let parent_runs = follower.parent().is_none_or(Process::is_alive);
+        let parent_runs = self.parent_runs(follower);
         follower.is_resumed() && parent_runs && end == End::Session && !self.is_stopped
+    }
+
+    /// False when the process of the session is known to have ended.
+    fn parent_runs(&self, follower: &Follower) -> bool {
+        follower.parent().is_none_or(|parent| self.world.processes.is_alive(parent))
     }
 
     /// Waits near the end, when only one event matters any more.
@@ -460,7 +473,7 @@ impl<'a> Daemon<'a> {
         let mut stamps = follower.stamps();
         loop {
             let now = clock.now();
-            let parent_runs = follower.parent().is_none_or(|parent| parent.is_alive());
+            let parent_runs = self.parent_runs(follower);
             let needed = match (parent_runs, stamps.is_empty()) {
                 (false, _) => Duration::ZERO,
                 (true, true) => LATE_FILE_TIME_MAX,

@@ -8,7 +8,6 @@ use log::{info, warn};
 
 use crate::files::SessionId;
 use crate::state::{self, Attempt, Launch, Loaded};
-use crate::sys::{self, process::Process};
 
 use super::{Finished, Follower, Outcome, World};
 
@@ -117,7 +116,7 @@ fn deliver_once(
     if let Err(error) = follower.read_notes(world) {
         return failed(&error);
     }
-    let parent_runs = follower.parent().is_some_and(Process::is_alive);
+    let parent_runs = follower.parent().is_some_and(|parent| world.processes.is_alive(parent));
     let is_over = follower.is_ended() || follower.was_left() || !parent_runs;
     match follower.pass(world, deadline, is_over, interrupted) {
         Outcome::Complete if is_over => finish(follower, world),
@@ -196,6 +195,5 @@ fn hand_over(follower: Follower, world: &World<'_>) -> std::io::Result<()> {
     };
     let (arguments, mut lock) = (launch.arguments(), follower.into_lock());
     lock.clear_holder()?;
-    sys::daemon::spawn(&world.executable, &arguments, &world.environment, lock.into_file())?;
-    Ok(())
+    world.processes.start(&arguments, lock.into_file())
 }

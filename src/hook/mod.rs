@@ -11,7 +11,6 @@
 mod actions;
 mod tool;
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
@@ -19,7 +18,7 @@ use std::time::SystemTime;
 use crate::error::{Context, Error, Result};
 use crate::files::{Paths, SessionId};
 use crate::state::{self, Attempt, HookInput, Kept, Launch, Loaded, Lock, Note, NoteKind};
-use crate::sys::{self, process::Process};
+use crate::sys::{machine::Processes, process::Process};
 
 /// Bytes of one hook input: the largest seen carried a 12 MB prompt.
 const INPUT_BYTES_MAX: usize = 64 << 20;
@@ -63,14 +62,11 @@ impl Event {
 }
 
 /// What surrounds a hook; `main` fills it in.
-#[derive(Debug)]
 pub struct Surroundings<'a> {
     /// Where everything lies.
     pub paths: &'a Paths,
-    /// This program, to be started as the daemon.
-    pub executable: &'a Path,
-    /// The whole environment; the daemon gets a part of it.
-    pub environment: Vec<(OsString, OsString)>,
+    /// Who runs, and how a daemon is started.
+    pub processes: &'a dyn Processes,
     /// `CLAUDE_PID`.
     pub claude_pid: Option<u32>,
     /// Commits and pull requests are not linked, says the environment.
@@ -144,7 +140,7 @@ fn reach_daemon(
     surroundings: &Surroundings<'_>,
 ) -> Result<()> {
     let paths = surroundings.paths;
-    let parent = sys::process::claude(surroundings.claude_pid);
+    let parent = surroundings.processes.claude(surroundings.claude_pid);
     let what = || format!("reach the daemon of session {id}");
     if let Attempt::Taken(lock) = state::try_lock(paths, id).context(what)? {
         return start(lock, id, input, parent, event, surroundings);
@@ -153,9 +149,11 @@ fn reach_daemon(
     state::append(paths, id, &Note::new(kind, input, parent, surroundings.now)).context(what)?;
     match state::try_lock(paths, id).context(what)? {
         Attempt::Busy => {
-            if let (Event::SessionEnd, Some(daemon)) = (event, state::holder(paths, id)) {
+            let daemon = state::named_holder(paths, id)
+                .filter(|daemon| surroundings.processes.is_alive(*daemon));
+            if let (Event::SessionEnd, Some(daemon)) = (event, daemon) {
                 // A daemon that ends in this moment has read the note or left it for the next.
-                let _ = sys::signals::wake(daemon.pid);
+                surroundings.processes.wake(daemon);
             }
             Ok(())
         }
@@ -217,7 +215,7 @@ fn start(
     if let Loaded::Foreign { daemon, inbox } = loaded {
         if event == Event::SessionEnd {
             state::append_foreign(&inbox, &note).context(|| format!("end session {id}"))?;
-            let _ = sys::signals::stop(daemon.pid);
+            surroundings.processes.stop(daemon);
         }
         return lock.remove().context(|| format!("leave session {id} to its daemon"));
     }
@@ -245,15 +243,10 @@ fn spawn(
         cwd: input.cwd.clone(),
         parent,
     };
-    let environment = Launch::environment(surroundings.environment.iter().cloned());
-    sys::daemon::spawn(
-        surroundings.executable,
-        &launch.arguments(),
-        &environment,
-        lock.into_file(),
-    )
-    .context(|| format!("start the daemon of session {id}"))?;
-    Ok(())
+    surroundings
+        .processes
+        .start(&launch.arguments(), lock.into_file())
+        .context(|| format!("start the daemon of session {id}"))
 }
 
 /// Finds the end of a JSON object in a stream of bytes.

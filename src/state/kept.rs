@@ -1,21 +1,28 @@
 //! What must be remembered of a session once its state is gone: that the backend deleted it, so
 //! that the next prompt does not bring it back, and how lines of server and file relate where they
-//! differ.
+//! differ. What was sent of its files lies beside it, see `lines`.
+//!
+//! It is not remembered for ever: [`clear`] bounds it by age and by number.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
 use crate::files::{self, Paths, SessionId};
-use crate::state::FileRecord;
+use crate::state::{FileRecord, lines};
 
 const VERSION: u32 = 1;
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// Entries looked at in one listing.
 const ENTRIES_MAX: usize = 100_000;
+/// How long what is not touched is kept: Claude Code deletes transcripts after thirty days.
+const KEPT_TIME_MAX: Duration = Duration::from_secs(60 * 24 * 3600);
+/// Notes of sent lines that are kept, of the newest ones: a session has one for each of its files.
+const SENT_FILES_MAX: usize = 20_000;
 
 /// A session's entry in `~/.confab/kept`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -77,6 +84,139 @@ impl Kept {
     }
 }
 
+/// Clears away what is too old to be needed, and the oldest of what is too much. That a session was
+/// deleted is remembered for as long as `has_transcript` says that it could come back.
+///
+/// # Errors
+/// As the system calls.
+pub fn clear(
+    paths: &Paths,
+    now: SystemTime,
+    has_transcript: &dyn Fn(&SessionId) -> bool,
+) -> io::Result<()> {
+    let mut sent = Vec::new();
+    for name in lines::names(&paths.kept) {
+        let path = paths.kept.join(&name);
+        let Ok(modified) = std::fs::metadata(&path).and_then(|metadata| metadata.modified()) else {
+            continue;
+        };
+        // A time in the future says nothing; it will have come one day.
+        let age = now.duration_since(modified).unwrap_or_default();
+        if name.ends_with(lines::ENDING) {
+            sent.push((age, path));
+        } else if age > KEPT_TIME_MAX && is_to_go(paths, &name, has_transcript) {
+            files::remove_if_present(&path)?;
+        }
+    }
+    sent.sort();
+    let mut sent = sent.into_iter().enumerate();
+    sent.try_for_each(|(place, (age, path))| match age > KEPT_TIME_MAX || place >= SENT_FILES_MAX {
+        true => files::remove_if_present(&path),
+        false => Ok(()),
+    })
+}
+
+/// Whether an old file in the folder is one that goes with its age.
+fn is_to_go(paths: &Paths, name: &str, has_transcript: &dyn Fn(&SessionId) -> bool) -> bool {
+    if name.starts_with('.') {
+        // What a process was writing when it was killed.
+        return Path::new(name).extension().is_some_and(|ending| ending == "tmp");
+    }
+    let id = name.strip_suffix(".json").and_then(SessionId::new);
+    id.is_some_and(|id| !Kept::is_deleted(paths, &id) || !has_transcript(&id))
+}
+
 fn path(paths: &Paths, id: &SessionId) -> PathBuf {
     paths.kept.join(format!("{id}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::SentLines;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    /// What is left of these files of these ages after a clearing.
+    fn cleared(name: &str, files: &[(&str, &str, Duration)]) -> Vec<String> {
+        let home = std::env::temp_dir().join(format!("confab-kept-{}-{name}", std::process::id()));
+        let paths = Paths::new(files::Roots { home: home.clone(), ..files::Roots::default() });
+        std::fs::create_dir_all(&paths.kept).unwrap();
+        let now = SystemTime::UNIX_EPOCH + 1000 * DAY;
+        for (name, text, age) in files {
+            let mut out =
+                files::private_file().write(true).create(true).open(paths.kept.join(name)).unwrap();
+            io::Write::write_all(&mut out, text.as_bytes()).unwrap();
+            out.set_modified(now - *age).unwrap();
+        }
+        clear(&paths, now, &|id| id.as_str() == "there").unwrap();
+        let mut left: Vec<String> = lines::names(&paths.kept).collect();
+        left.sort();
+        std::fs::remove_dir_all(&home).unwrap();
+        left
+    }
+
+    #[test]
+    fn what_is_kept_goes_with_its_age() {
+        let deleted = r#"{"version":1,"deleted_at":"2026-01-01T00:00:00Z"}"#;
+        let differs = r#"{"version":1,"files":{"a.jsonl":{}}}"#;
+        let (old, young) = (61 * DAY, 59 * DAY);
+        let left = cleared(
+            "age",
+            &[
+                ("there.0.sent", "", young),
+                ("there.1.sent", "", old),
+                ("gone.0.sent", "", young),
+                ("there.json", deleted, old),
+                ("gone.json", deleted, old),
+                ("young.json", deleted, young),
+                ("differs.json", differs, old),
+                ("damaged.json", "{", old),
+                (".gone.json.7.tmp", "{", old),
+                (".gone.json.8.tmp", "{", young),
+                ("delivered.jsonl", "", old),
+                ("delivered.lock", "", old),
+                ("notes of the user.txt", "", old),
+            ],
+        );
+        let expected = [
+            ".gone.json.8.tmp",
+            "delivered.jsonl",
+            "delivered.lock",
+            "gone.0.sent",
+            "notes of the user.txt",
+            "there.0.sent",
+            "there.json",
+            "young.json",
+        ];
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let names: Vec<String> =
+            (0..SENT_FILES_MAX + 3).map(|n| format!("s.{n:06}.sent")).collect();
+        let seconds = |n: usize| Duration::from_secs(n as u64);
+        let files: Vec<_> =
+            names.iter().enumerate().map(|(n, name)| (name.as_str(), "", seconds(n))).collect();
+        assert_eq!(cleared("number", &files), names[..SENT_FILES_MAX]);
+    }
+
+    #[test]
+    fn what_was_sent_survives_delivery_and_is_taken_up() {
+        let home = std::env::temp_dir().join(format!("confab-kept-{}-sent", std::process::id()));
+        let paths = Paths::new(files::Roots { home: home.clone(), ..files::Roots::default() });
+        let [id, other] = ["a", "a-b"].map(|id| SessionId::new(id).unwrap());
+        std::fs::create_dir_all(&paths.sync).unwrap();
+        let sent = SentLines::new(&paths, &id, "a.jsonl");
+        sent.append(0, 0, &[7, 8, 9]).unwrap();
+        SentLines::new(&paths, &other, "a.jsonl").append(0, 0, &[7]).unwrap();
+        lines::keep_sent(&paths, &id).unwrap();
+        assert_eq!(sent.count(), 0);
+        sent.take_up();
+        assert_eq!((sent.count(), lines::names(&paths.kept).count()), (3, 0));
+        lines::forget_sent(&paths, &id).unwrap();
+        assert_eq!((sent.count(), lines::names(&paths.sync).count()), (0, 1));
+        std::fs::remove_dir_all(&home).unwrap();
+    }
 }

@@ -53,11 +53,15 @@ pub fn try_lock(paths: &Paths, id: &SessionId) -> io::Result<Attempt> {
 
 /// The process that a session's lock file names, when it runs.
 pub fn holder(paths: &Paths, id: &SessionId) -> Option<Process> {
+    named_holder(paths, id).filter(|process| process.is_alive())
+}
+
+/// The process that a session's lock file names, whether it runs or not.
+pub fn named_holder(paths: &Paths, id: &SessionId) -> Option<Process> {
     let mut text = String::new();
     File::open(path(paths, id)).ok()?.take(LOCK_BYTES_MAX).read_to_string(&mut text).ok()?;
     let (pid, start) = text.trim_end().split_once(' ')?;
-    let process = Process { pid: pid.parse().ok()?, start: start.parse().ok()? };
-    process.is_alive().then_some(process)
+    Some(Process { pid: pid.parse().ok()?, start: start.parse().ok()? })
 }
 
 impl Lock {

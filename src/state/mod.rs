@@ -1,4 +1,4 @@
-//! What is kept on disk of a session while it is followed: state, lock, inbox and line hashes.
+//! What is kept on disk of a session while it is followed: state, lock, inbox and what was sent.
 //!
 //! | file in `~/.confab/sync` | what for |
 //! |---|---|
@@ -6,9 +6,10 @@
 //! | `<id>.lock` | single instance: an exclusive `flock` that the daemon holds for life; names its process |
 //! | `<id>.inbox.jsonl` | notes from hooks to the daemon |
 //! | `<id>.asked` | commands that were sent back for a link to the session |
-//! | `<id>.<key>.lines` | a hash for each acknowledged line of a file, to find where a rewritten file parts |
+//! | `<id>.<key>.sent` | for each line of a file that was sent, a hash and the backend's number of it |
 //!
-//! All of them go when everything was acknowledged. What must outlive them is in `~/.confab/kept`.
+//! All of them go when everything was acknowledged. What must outlive them is in `~/.confab/kept`,
+//! the last kind among it, for sixty days.
 //! The state file is never a lock and is distrusted when read back: a damaged one costs a question
 //! to the backend. The format is that of the existing client (reference §4.5, §4.6) plus `version`
 //! and `files`, so that hooks and daemons of either respect each other.
@@ -27,10 +28,10 @@ pub use delivered::{load as load_delivered, note as note_delivered};
 pub use inbox::{
     HookInput, Note, NoteKind, append, append_foreign, consume, finish, has_notes, read,
 };
-pub use kept::Kept;
+pub use kept::{Kept, clear as clear_kept};
 pub use launch::Launch;
-pub use lines::LineHashes;
-pub use lock::{Attempt, Lock, holder, try_lock};
+pub use lines::{FILE_LINES_MAX, SentLine, SentLines, forget_sent, keep_sent};
+pub use lock::{Attempt, Lock, holder, named_holder, try_lock};
 pub use record::{FileRecord, LastError, Loaded, Record, Status, load, remove, save, sessions};
 
 /// For serde: values that a reader would assume anyway are left out.

@@ -219,7 +219,7 @@ pub fn save(paths: &Paths, id: &SessionId, record: &mut Record) -> Result<()> {
     files::replace(&path, &bytes).context(what)
 }
 
-/// Removes a session's state file, its line hashes and what was asked in it.
+/// Removes a session's state file, what was noted of its lines and what was asked in it.
 ///
 /// # Errors
 /// As the system calls.
@@ -230,7 +230,7 @@ pub fn remove(paths: &Paths, id: &SessionId) -> io::Result<()> {
     for entry in std::fs::read_dir(&paths.sync)?.take(SESSIONS_MAX * 4) {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
-        let is_beside = name.ends_with(".lines") || name.ends_with(".asked");
+        let is_beside = [".sent", ".lines", ".asked"].iter().any(|ending| name.ends_with(ending));
         if (name.starts_with(&prefix) && is_beside) || name.starts_with(&unfinished) {
             files::remove_if_present(&paths.sync.join(name))?;
         }

@@ -1,6 +1,8 @@
 //! One pass over a session's files: what is new goes to the backend, in order, once.
 //!
 //! The backend's count of lines is the truth; the checkpoint in the state file only saves reading.
+//! Which line of a file is which of the backend's is noted before it is sent, so that neither a
+//! lost answer, a lost checkpoint nor a rewritten file leaves a doubt.
 //! A position moves on acknowledgement alone, and is forgotten after every error but "gone", to be
 //! asked of the backend again. Files are taken breadth first, each at most once a pass; what one
 //! file cannot do does not keep the others from being sent.
@@ -26,7 +28,7 @@ use crate::files::{Paths, Stamp};
 use crate::redact::Redactor;
 use crate::remote::{Backend, Failure, Verdict};
 use crate::session::{Session, Source, Workflows};
-use crate::state::{FileRecord, HookInput, LineHashes};
+use crate::state::{FILE_LINES_MAX, FileRecord, HookInput, SentLines};
 use crate::tail::{self, Tail};
 use crate::time::Clock;
 use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_TRANSCRIPT};
@@ -281,7 +283,8 @@ impl Engine {
             progress.server_line = Some(0);
         }
         for (name, position) in answer.files {
-            self.files.entry(name).or_default().server_line = Some(position.last_synced_line);
+            let line = position.last_synced_line.min(FILE_LINES_MAX);
+            self.files.entry(name).or_default().server_line = Some(line);
         }
         self.backend_id = Some(answer.session_id.clone());
         Ok(answer.session_id)
@@ -412,14 +415,15 @@ impl Engine {
         progress.record.path.clone_from(&source.path);
         progress.record.file_type = source.file_type.to_owned();
         let session_id = self.open(tools)?;
-        let hashes = LineHashes::new(&self.paths, self.session.id(), &source.name);
+        let sent_lines = SentLines::new(&self.paths, self.session.id(), &source.name);
         let progress = self.files.entry(source.name.clone()).or_default();
-        let located = match progress.locate(&source.path, &hashes) {
+        let located = match progress.locate(&source.path, &sent_lines) {
             Ok(located) => located,
             Err(error) => return Ok(Err(error)),
         };
-        let mut tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
-        let sent = self.send_tail(&session_id, &mut tail, &hashes, sending, tools, report);
+        let tail = Tail::new(located.file, located.position, tail::LINE_BYTES_MAX);
+        let mut tail = tail.behind_these(&located.behind);
+        let sent = self.send_tail(&session_id, &mut tail, &sent_lines, sending, tools, report);
         if matches!(sent, Ok(Ok(()))) && !report.interrupted {
             let progress = self.files.entry(source.name.clone()).or_default();
             progress.settle(&tail, located.stamp);
@@ -431,7 +435,7 @@ impl Engine {
         &mut self,
         session_id: &str,
         tail: &mut Tail<File>,
-        hashes: &LineHashes,
+        sent_lines: &SentLines,
         sending: &mut Sending<'_>,
         tools: &mut Tools<'_>,
         report: &mut Report,
@@ -459,6 +463,7 @@ impl Engine {
             };
             progress.n_lines_tried = chunk.contents.n_lines;
             progress.n_bytes_tried = chunk.contents.bytes;
+            progress.announce(&chunk.contents, sent_lines);
             let time_max = time_left_of(self.request_time_max, tools)?;
             let expected = acknowledged + chunk.contents.n_lines;
             let (answer, ahead) = preparing.exchange(&chunk, expected, tail, tools, time_max);
@@ -468,7 +473,7 @@ impl Engine {
                 return Err(Failure { verdict: Verdict::Reject, ..Failure::retry(error) });
             }
             let progress = self.files.entry(source.name.clone()).or_default();
-            progress.acknowledge(&chunk.contents, hashes);
+            progress.acknowledge(&chunk.contents);
             report.n_lines += chunk.contents.n_lines;
             self.request_bytes = (self.request_bytes * 2).min(chunk::REQUEST_BYTES_TARGET);
             self.request_time_max = REQUEST_TIME_MAX;

@@ -11,7 +11,7 @@ use log::{info, warn};
 use crate::chunk::Contents;
 use crate::error::{Context, Result};
 use crate::files::Stamp;
-use crate::state::{FileRecord, LineHashes};
+use crate::state::{FILE_LINES_MAX, FileRecord, SentLine, SentLines};
 use crate::tail::{self, Position, Tail};
 use crate::wire;
 
@@ -47,11 +47,18 @@ pub struct Located {
     pub position: Position,
     /// What it looked like when it was opened.
     pub stamp: Stamp,
+    /// The bytes in front of the position, at most [`tail::BEHIND_BYTES`].
+    pub behind: Vec<u8>,
 }
 
 impl Progress {
     /// What the state file remembers of a file. It is not trusted until it was compared.
     pub fn new(record: FileRecord) -> Progress {
+        let numbers = [record.last_synced_line, record.local_line, record.parallel_from];
+        if numbers.into_iter().any(|number| number > FILE_LINES_MAX) {
+            // The backend tells how much it has, and the notes of what was sent tell what that is.
+            return Progress::default();
+        }
         Progress { record, ..Progress::default() }
     }
 
@@ -72,33 +79,37 @@ impl Progress {
     ///
     /// # Errors
     /// As the system calls.
-    pub fn locate(&mut self, path: &Path, hashes: &LineHashes) -> Result<Located> {
+    pub fn locate(&mut self, path: &Path, sent: &SentLines) -> Result<Located> {
         let what = || format!("read {}", path.display());
         let mut file = File::open(path).context(what)?;
         let stamp = Stamp::of(&file.metadata().context(what)?);
-        let checkpoint = self.record.clone();
-        let is_behind = self.catch_up(hashes);
-        if is_behind || (self.record.local_line > 0 && !self.is_prefix_intact(&file, &stamp)) {
-            let compared = self.compare(&mut file, path, hashes);
+        sent.take_up();
+        let server_line = self.server_line.unwrap_or(self.record.last_synced_line);
+        let is_in_step = server_line == self.record.last_synced_line;
+        if !is_in_step || (self.record.local_line > 0 && !self.is_prefix_intact(&file, &stamp)) {
+            let checkpoint = self.record.clone();
+            let compared = self.compare(&mut file, path, server_line, sent);
             compared.inspect_err(|_| self.record = checkpoint).context(what)?;
-        }
-        if let Some(server_line) = self.server_line
-            && server_line != self.record.last_synced_line
-        {
-            self.follow_server(&mut file, path, server_line, hashes).context(what)?;
         }
         self.record.inode = stamp.inode;
         let position = self.position();
         file.seek(SeekFrom::Start(position.offset)).context(what)?;
-        Ok(Located { file, position, stamp })
+        let behind = bytes_behind(&file, position.offset).context(what)?;
+        Ok(Located { file, position, stamp, behind })
+    }
+
+    /// These lines are about to be sent. Noted before, so that whatever happens on the way, the
+    /// backend's count tells which lines it has.
+    pub fn announce(&self, contents: &Contents, sent: &SentLines) {
+        let Position { line, .. } = self.position();
+        if let Err(error) = sent.append(line, self.record.last_synced_line, &contents.hashes) {
+            // Without them a rewritten file would be sent again from its start.
+            warn!("what is sent could not be noted: {error}");
+        }
     }
 
     /// The backend has acknowledged these lines.
-    pub fn acknowledge(&mut self, contents: &Contents, hashes: &LineHashes) {
-        if let Err(error) = hashes.append(self.record.local_line, &contents.hashes) {
-            // Without them a rewritten file would be sent again from its start.
-            warn!("the line hashes could not be written: {error}");
-        }
+    pub fn acknowledge(&mut self, contents: &Contents) {
         self.record.last_synced_line += contents.n_lines;
         self.server_line = Some(self.record.last_synced_line);
         self.record.stand_ins += contents.stand_ins;
@@ -114,14 +125,9 @@ impl Progress {
         self.settled = Some(stamp);
         self.record.modified_nanos = stamp.modified_nanos;
         self.record.bytes_seen = stamp.bytes;
-        // What was read counts, where it is known: the file may have been rewritten since.
-        let behind = tail.behind();
-        let is_known =
-            behind.len() == WINDOW_BYTES && tail.position().offset == self.record.byte_offset;
-        self.window = match is_known {
-            true => Some(tail::hash(&behind)),
-            false => window(tail.reader(), self.record.byte_offset),
-        };
+        // What was read counts: the file may have been rewritten since.
+        let is_known = tail.position().offset == self.record.byte_offset;
+        self.window = is_known.then(|| tail::hash(&tail.behind()));
     }
 
     fn position(&self) -> Position {
@@ -154,114 +160,82 @@ impl Progress {
         }
     }
 
-    /// Compares the part that was sent line by line. Where the file parts from it, sending goes on
-    /// behind the longest common prefix, as new lines behind what the backend has.
-    fn compare(&mut self, file: &mut File, path: &Path, hashes: &LineHashes) -> io::Result<()> {
-        file.rewind()?;
-        let sent = self.position();
-        let expected = hashes.read().take(usize::try_from(sent.line).unwrap_or(usize::MAX));
-        let mut common = tail::common_prefix(&*file, expected)?;
-        if common.line < sent.line && common.hash != sent.hash {
-            // The hashes may be missing; the hash of the whole is in the state file.
-            file.rewind()?;
-            let (whole, passed) = tail::skip_to_line(&*file, Position::default(), sent.line)?;
-            if (whole.line, whole.hash) == (sent.line, sent.hash) {
-                common = whole;
-                hashes.append(0, &passed)?;
-            }
-        }
-        if (common.line, common.hash) != (sent.line, sent.hash) {
-            warn!(
-                "{} was rewritten: {} of {} lines are as they were sent; the others will be sent as \
-                 new lines",
-                path.display(),
-                common.line,
-                sent.line
-            );
-            self.record.rewrites += 1;
-            self.record.parallel_from = self.record.last_synced_line;
-            // The hashes of lines that are gone must not be taken for those of lines to come.
-            hashes.append(common.line, &[])?;
-        }
-        self.set_position(common);
-        Ok(())
-    }
-
-    /// A crash may have kept the state file from what was acknowledged; the line hashes are written
-    /// before it. True when they know more, in step with the backend: then the file must be
-    /// compared with them, as it may have been rewritten since.
-    fn catch_up(&mut self, hashes: &LineHashes) -> bool {
-        let known = self.record.last_synced_line;
-        let Some(server_line) = self.server_line.filter(|server_line| *server_line > known) else {
-            return false;
-        };
-        let line = self.record.local_line + (server_line - known);
-        let last = usize::try_from(line - 1).unwrap_or(usize::MAX);
-        if hashes.count() < line {
-            return false;
-        }
-        let Some(hash) = hashes.read().nth(last) else { return false };
-        self.record.last_synced_line = server_line;
-        self.set_position(Position { line, hash, ..self.position() });
-        true
-    }
-
-    /// Backend and checkpoint disagree: the backend wins. Lines that it has and we did not know of
-    /// are gone over; lines that it has lost are sent again.
-    fn follow_server(
+    /// Finds out how much of the file a backend with `server_line` lines has. Where the file parts
+    /// from what was sent, sending goes on behind the longest common prefix, as new lines behind
+    /// what the backend has.
+    fn compare(
         &mut self,
         file: &mut File,
         path: &Path,
         server_line: u64,
-        hashes: &LineHashes,
+        sent: &SentLines,
     ) -> io::Result<()> {
         let known = self.record.last_synced_line;
-        if known > 0 {
-            warn!(
-                "{}: the backend has {server_line} lines, {known} were acknowledged; it is believed",
-                path.display()
-            );
-        } else {
-            info!("{}: the backend has {server_line} lines", path.display());
+        if server_line != known {
+            info!("{}: the backend has {server_line} lines, known are {known}", path.display());
         }
-        let (from, line) = if server_line > known {
-            (self.position(), self.record.local_line + (server_line - known))
-        } else {
-            let parallel = self
-                .record
-                .local_line
-                .saturating_sub(known.saturating_sub(self.record.parallel_from));
-            let lost = known.saturating_sub(server_line.max(self.record.parallel_from));
-            let line = match server_line < self.record.parallel_from {
-                true => parallel.min(server_line),
-                false => self.record.local_line.saturating_sub(lost),
-            };
-            (Position::default(), line)
-        };
-        file.seek(SeekFrom::Start(from.offset))?;
-        let (position, passed) = tail::skip_to_line(&*file, from, line)?;
-        hashes.append(from.line, &passed)?;
-        if position.line < line {
+        let is_complete = sent.count() >= self.record.local_line || self.restore(file, sent)?;
+        let (n_lines, covered) = sent.known(server_line);
+        file.rewind()?;
+        let mut position = tail::common_prefix(&*file, sent.hashes(server_line))?;
+        let mut is_rewritten = position.line < n_lines || !is_complete;
+        if !is_rewritten && covered < server_line {
+            // Of these nothing is known here, and so they are the next ones.
+            let wanted = n_lines + (server_line - covered);
+            file.seek(SeekFrom::Start(position.offset))?;
+            let (end, passed) = tail::skip_to_line(&*file, position, wanted)?;
+            sent.append(n_lines, covered, &passed)?;
+            position = end;
+            is_rewritten = end.line < wanted;
+        }
+        if is_rewritten {
             warn!(
-                "{} has {} lines and the backend has {server_line}: what is added will be sent as new \
-                 lines",
+                "{} was rewritten: {} of its lines are as they were sent, and the backend has \
+                 {server_line}; the others will be sent as new lines",
                 path.display(),
                 position.line
             );
             self.record.rewrites += 1;
             self.record.parallel_from = server_line;
+            sent.part(position.line, server_line)?;
         }
         self.set_position(position);
         self.record.last_synced_line = server_line;
         self.window = None;
         Ok(())
     }
+
+    /// What was noted of the lines is missing. Makes it anew from the file, when that still begins
+    /// with all that was sent as the state file remembers it; else returns false.
+    fn restore(&self, file: &mut File, sent: &SentLines) -> io::Result<bool> {
+        file.rewind()?;
+        let before = self.position();
+        let (whole, hashes) = tail::skip_to_line(&*file, Position::default(), before.line)?;
+        if (whole.line, whole.hash) != (before.line, before.hash) {
+            return Ok(false);
+        }
+        let (known, parallel) = (self.record.last_synced_line, self.record.parallel_from);
+        let entry = |(index, hash): (usize, u64)| {
+            // Behind the last rewrite the numbers are known, before it they are guessed.
+            let line = index as u64 + 1;
+            let server_line = (known + line).saturating_sub(before.line);
+            let server_line = if server_line > parallel { server_line } else { line };
+            SentLine { hash, server_line }
+        };
+        sent.replace(0, hashes.into_iter().enumerate().map(entry))?;
+        Ok(true)
+    }
 }
 
 /// Hash of the bytes in front of a position.
 fn window(file: &File, offset: u64) -> Option<u64> {
+    bytes_behind(file, offset).ok().map(|bytes| tail::hash(&bytes))
+}
+
+/// The bytes in front of a position.
+fn bytes_behind(file: &File, offset: u64) -> io::Result<Vec<u8>> {
     let length = usize::try_from(offset).unwrap_or(WINDOW_BYTES).min(WINDOW_BYTES);
-    let mut bytes = [0; WINDOW_BYTES];
-    file.read_exact_at(&mut bytes[..length], offset - length as u64).ok()?;
-    Some(tail::hash(&bytes[..length]))
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, offset - length as u64)?;
+    Ok(bytes)
 }

@@ -12,6 +12,7 @@ pub mod inotify;
 pub mod input;
 pub mod listener;
 pub mod lock;
+pub mod machine;
 pub mod memory;
 pub mod process;
 pub mod signals;

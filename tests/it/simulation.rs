@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use confab::error::Error;
@@ -25,6 +26,9 @@ use confab::wire::{
 const SEEDS: u64 = 400;
 const ACTIONS: usize = 40;
 const ID: &str = "11111111-1111-4111-8111-111111111111";
+
+/// Prepared once: that takes longer than a pass.
+static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&Settings::default()).0);
 
 /// A backend in memory, as strict as the real one.
 #[derive(Default)]
@@ -260,10 +264,9 @@ impl World {
 
     fn pass(&mut self) -> Report {
         let clock = StandingClock(Instant::now());
-        let (redactor, _) = Redactor::new(&Settings::default());
         let mut tools = Tools {
             backend: &mut self.backend,
-            redactor: &redactor,
+            redactor: &REDACTOR,
             clock: &clock,
             deadline: clock.0 + Duration::from_secs(60),
             interrupted: &mut || false,
@@ -429,6 +432,58 @@ fn lines_that_the_backend_has_lost_are_sent_again() {
         world.model_pass();
         world.check(0);
     }
+}
+
+/// Which line of a file is which of the backend's is known without the state file, too.
+#[test]
+fn a_file_that_was_rewritten_costs_no_line_when_the_state_is_lost() {
+    for left in [None, Some(6)] {
+        let mut world = World::new(6 * SEEDS);
+        for n in 0..10 {
+            world.write(0, &format!("{{\"n\":{n}}}\n"));
+        }
+        pass_until_done(&mut world, 0);
+        world.model_pass();
+        for kept in [3, 2] {
+            let lines: Vec<String> =
+                world.text(0).split_inclusive('\n').map(str::to_owned).collect();
+            let text = format!("{}{{\"other\":{kept}}}\n", lines[..kept].concat());
+            world.replace(0, &text);
+            pass_until_done(&mut world, 0);
+            world.model_pass();
+        }
+        let name = world.name(0);
+        if let Some(left) = left {
+            // What was lost is sent again as far as it is still there.
+            world.backend.files.get_mut(&name).unwrap().truncate(left);
+            world.expected.get_mut(&name).unwrap().truncate(left);
+            world.sent.get_mut(&name).unwrap().truncate(2);
+        }
+        world.engine = engine(&world.paths, &world.folder, BTreeMap::new());
+        world.write(0, "{\"last\":1}\n{\"last\":2}\n");
+        pass_until_done(&mut world, 0);
+        world.model_pass();
+        world.check(0);
+    }
+}
+
+/// A request is stored, its answer is lost, and the file is another one when it is looked at again.
+#[test]
+fn a_lost_answer_and_a_rewrite_are_told_apart() {
+    let mut world = World::new(7 * SEEDS);
+    world.write(0, "{\"n\":1}\n{\"n\":2}\n");
+    pass_until_done(&mut world, 0);
+    world.model_pass();
+    let records = world.engine.records();
+    world.write(0, "{\"n\":3}\n{\"n\":4}\n");
+    world.backend.faults = vec![Fault::Acknowledgement];
+    assert!(world.pass().failure.is_some());
+    world.model_pass();
+    world.engine = engine(&world.paths, &world.folder, records);
+    world.replace(0, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n{\"other\":4}\n");
+    pass_until_done(&mut world, 0);
+    world.model_pass();
+    world.check(0);
 }
 
 /// W-49: a file of which the backend has as many chunks as it keeps is left alone; the others are

@@ -16,7 +16,7 @@ use confab::error::{Context, Error, Result};
 use confab::hook::{self, Event};
 use confab::sys;
 
-use world::{complain, paths, text, this_program};
+use world::{complain, machine, paths, text};
 
 /// How long a hook waits for its input. Claude Code grants all SessionEnd hooks 1.5 s together.
 const END_INPUT_TIME_MAX: Duration = Duration::from_millis(700);
@@ -69,8 +69,7 @@ fn try_hook(event: Event) -> Result<Option<String>> {
     let input = hook::read_input(read).context(|| "read hook input".into())?;
     let surroundings = hook::Surroundings {
         paths: &paths()?,
-        executable: &this_program()?,
-        environment: env::vars_os().collect(),
+        processes: &machine()?,
         claude_pid: text("CLAUDE_PID").and_then(|pid| pid.parse().ok()),
         links_off: text("CONFAB_DISABLE_LINK_FROM_GITHUB")
             .is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false")),

@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
-use confab::daemon::World;
+use confab::daemon::{SystemEvents, World};
 use confab::error::{Context, Error, Result};
 use confab::files::{self, Paths, Roots};
 use confab::logging;
+use confab::redact::Redactor;
 use confab::remote::{Backend, Client, Network};
 use confab::settings::Program;
 use confab::state::Launch;
+use confab::sys::machine::Machine;
+use confab::sys::process::Process;
 use confab::time::Clock;
 
 /// Bytes of a value that is read from standard input.
@@ -38,6 +41,11 @@ pub fn absolute(folders: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
         std::path::absolute(&path).context(|| format!("find the folder {}", path.display()))
     };
     folders.into_iter().map(whole).collect()
+}
+
+/// The processes of this machine; a daemon gets a part of our environment.
+pub fn machine() -> Result<Machine> {
+    Ok(Machine { executable: this_program()?, environment: Launch::environment(env::vars_os()) })
 }
 
 pub fn this_program() -> Result<PathBuf> {
@@ -131,8 +139,13 @@ pub fn with_world<T>(
             jitter_ms: text("CONFAB_SYNC_JITTER_MS"),
         },
         connect: &connect,
-        executable: this_program()?,
-        environment: Launch::environment(env::vars_os()),
+        events: &|| Ok(Box::new(SystemEvents::start(Arc::clone(&clock))?)),
+        processes: &machine()?,
+        process: Process::current(),
+        redactor: &|settings| {
+            let (redactor, problems) = Redactor::new(settings);
+            (Arc::new(redactor), problems)
+        },
     })
 }
 

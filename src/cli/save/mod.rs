@@ -111,8 +111,6 @@ pub fn run(save: &Save, desk: &mut Desk<'_>) -> Result<Exit> {
         connect: &connect,
         clock: Arc::clone(&desk.world.clock),
         overrides: desk.world.overrides.clone(),
-        executable: desk.world.executable.clone(),
-        environment: desk.world.environment.clone(),
         ..*desk.world
     };
     let mut saver = Saver {

@@ -51,6 +51,7 @@ pub fn delete(
     }
     if let (Some(id), Some(lock)) = (&id, lock) {
         state::finish(stored.paths, id, lock, u64::MAX)
+            .and_then(|_| state::forget_sent(stored.paths, id))
             .context(|| format!("remove what is left of session {id}"))?;
     }
     let n_lines: u64 = session.files.iter().map(|file| file.last_synced_line).sum();

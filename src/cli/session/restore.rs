@@ -122,6 +122,8 @@ fn forget(stored: &Stored<'_>, id: &SessionId, transcript: &Path) -> Result<()> 
     let loaded = state::load(stored.paths, id);
     let loaded = loaded.context(|| format!("read the state of session {id}"))?;
     state::remove(stored.paths, id).context(|| format!("remove the state of session {id}"))?;
+    // It is of the lines as they were written here; those that come back are redacted.
+    state::forget_sent(stored.paths, id).context(|| format!("forget the lines of session {id}"))?;
     if let Loaded::Ours(mut record) = loaded {
         record.files.clear();
         record.transcript_path = transcript.to_owned();

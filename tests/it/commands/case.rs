@@ -179,7 +179,7 @@ impl Marks {
     }
 }
 
-/// All files below a folder but logs, by their paths in it.
+/// All files below a folder but logs and the hashes of what was sent, by their paths in it.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -189,7 +189,7 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
             let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_string();
             if path.is_dir() {
                 folders.push(path);
-            } else if !name.starts_with(".confab/logs/") {
+            } else if !name.starts_with(".confab/logs/") && !name.ends_with(".sent") {
                 let bytes = fs::read(&path).unwrap();
                 files.insert(name, String::from_utf8_lossy(&bytes).into_owned());
             }

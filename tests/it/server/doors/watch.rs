@@ -69,9 +69,12 @@ fn metrics_and_log_tell_what_happened_and_nothing_of_whom_or_what() {
     assert!(of("confab_database_bytes") + of("confab_wal_bytes") > 8192.0);
     assert!(of("confab_last_checkpoint_timestamp_seconds") > 1e9);
 
-    let log = fs::read_to_string(log_of(&folder.0)).unwrap();
+    let log = || fs::read_to_string(log_of(&folder.0)).unwrap();
     let told = format!("id={id} method=GET route=/api/v1/version status=200 bytes=");
-    assert!(log.lines().any(|line| line.contains(&told) && line.contains(" ms=")), "{log}");
+    // A request is logged once its answer is on its way.
+    let is_told = |line: &str| line.contains(&told) && line.contains(" ms=");
+    eventually("the request is in the log", || log().lines().any(is_told));
+    let log = log();
     assert!(log.contains("method=- route=/health status=405"), "{log}");
     let secrets = [
         &key["cfb_".len()..],

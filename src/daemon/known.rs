@@ -1,0 +1,89 @@
+//! What is known of a session before it is followed: from a hook, the state file, the inbox, what
+//! was kept after it was delivered, or from where transcripts always are.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::warn;
+
+use crate::config::Config;
+use crate::files::{self, SessionId};
+use crate::session;
+use crate::state::{self, Kept, Launch, Loaded, Record};
+use crate::sys::process::Process;
+use crate::transcript;
+
+use super::World;
+
+/// Bytes at the beginning of a transcript in which the folder is named where it began.
+const START_BYTES_MAX: usize = 256 << 10;
+/// How long after its last line a session that nobody runs is taken for one that still does.
+const LIVE_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// What a hook has told of a session, else what the state file or the inbox remembers; `None` when
+/// nobody knows where its transcript is.
+pub fn known_record(world: &World<'_>, id: &SessionId, launch: Option<Launch>) -> Option<Record> {
+    let mut record = load_record(world, id).unwrap_or_else(|| Record {
+        files: Kept::load(world.paths, id).files,
+        ..Record::default()
+    });
+    if let Some(launch) = launch {
+        record.transcript_path = launch.transcript;
+        record.move_to(&launch.cwd);
+        set_parent(&mut record, launch.parent);
+    } else if record.transcript_path.as_os_str().is_empty() {
+        let notes = state::read(world.paths, id).map_or(Vec::new(), |(notes, _)| notes);
+        match notes.first() {
+            Some(note) => {
+                record.transcript_path = PathBuf::from(&note.hook_input.transcript_path);
+                record.move_to(&note.hook_input.cwd);
+            }
+            // The state is damaged; the transcript is where it always is.
+            None => record.transcript_path = find_transcript(world, id)?,
+        }
+    }
+    Some(record)
+}
+
+/// Whether the configuration says that a session is never uploaded: by its id, by any folder in
+/// which a hook has seen it, or by that in which its transcript begins, which is all that is left
+/// when it began in such a folder and went on elsewhere.
+pub fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'_>) -> bool {
+    if config.exclude.is_empty() {
+        return false;
+    }
+    let start = files::read_start(&record.transcript_path, START_BYTES_MAX).unwrap_or_default();
+    let first = start.split(|byte| *byte == b'\n').find_map(|line| transcript::inspect(line).cwd);
+    let folders = record.cwds.iter().map(String::as_str).chain([record.cwd.as_str()]);
+    folders.chain(first.as_deref()).any(|cwd| config.excludes(id, Path::new(cwd), world.paths))
+}
+
+/// Whether a session runs, or was written to a moment ago, or has still to be written.
+pub fn is_live(record: &Record, parent: Process, world: &World<'_>) -> bool {
+    let modified = std::fs::metadata(&record.transcript_path).and_then(|found| found.modified());
+    let age = modified.ok().and_then(|modified| world.clock.wall().duration_since(modified).ok());
+    world.processes.is_alive(parent) || age.is_none_or(|age| age < LIVE_WITHIN)
+}
+
+/// The transcript of a session where transcripts always are.
+pub fn find_transcript(world: &World<'_>, id: &SessionId) -> Option<PathBuf> {
+    let mut roots = world.paths.claude.iter();
+    roots.find_map(|root| session::find_in_projects(&root.join("projects"), id))
+}
+
+/// The session belongs to this process from now on.
+pub fn set_parent(record: &mut Record, parent: Option<Process>) {
+    record.parent_pid = parent.map_or(0, |parent| parent.pid);
+    record.parent_start = parent.map_or(0, |parent| parent.start);
+}
+
+fn load_record(world: &World<'_>, id: &SessionId) -> Option<Record> {
+    match state::load(world.paths, id) {
+        Ok(Loaded::Ours(record)) => Some(*record),
+        Ok(_) => None,
+        Err(error) => {
+            warn!("the state of session {id} cannot be read: {error}");
+            None
+        }
+    }
+}
