@@ -41,6 +41,8 @@ fn keys(browser: &Browser) {
     tab.wait("document.querySelector('.row.is-prompt')?.textContent.includes('the middle')");
     tab.press("Escape");
     tab.wait("location.pathname === '/' && document.querySelectorAll('a.session').length === 3");
+    // Back where one was.
+    tab.wait("document.activeElement.textContent.includes('the middle')");
     tab.press("/");
     tab.wait("document.activeElement.id === 'search'");
     tab.type_text("oldest");

@@ -37,7 +37,8 @@ class ListPage {
     this.hits = el("section", { class: "hits", "aria-label": "Found in conversations" });
     this.more = el("p", { class: "more-rows" });
     this.problem = el("p", { class: "problem", role: "alert", hidden: true });
-    this.main.replaceChildren(el("h1", { class: "hidden", tabindex: "-1" }, "Sessions"), this.problem, this.list, this.more, this.hits);
+    this.archived = button("Archived", () => this.toggleArchived(), { class: "show-archived", hidden: true, "aria-pressed": "false" });
+    this.main.replaceChildren(el("h1", { class: "hidden", tabindex: "-1" }, "Sessions"), this.problem, this.list, this.archived, this.more, this.hits);
     const typed = () => {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.search(this.box.value.trim()), TYPING_PAUSE);
@@ -164,11 +165,9 @@ class ListPage {
     if (known) {
       fill(known.link, entry);
       known.entry = entry;
+      this.mark(known.node, entry);
     }
-    if (this.query || entry.archived) {
-      if (entry.archived) known?.node.remove();
-      return;
-    }
+    if (this.query) return;
     const today = this.group(day(entry.last_sync_at), true);
     const first = today.firstElementChild?.entry;
     // Sessions that are written at the same time do not change places all the time.
@@ -188,8 +187,20 @@ class ListPage {
     fill(link, entry);
     const node = el("li", {}, link);
     node.entry = entry;
+    this.mark(node, entry);
     this.rows.set(entry.id, { node, link, entry, wasLive: isLive(entry) });
     return node;
+  }
+
+  /// What is put away is shown when it is asked for.
+  mark(node, entry) {
+    node.classList.toggle("archived", entry.archived === true);
+    if (entry.archived) this.archived.hidden = false;
+  }
+
+  toggleArchived() {
+    const isShown = this.list.classList.toggle("with-archived");
+    this.archived.setAttribute("aria-pressed", String(isShown));
   }
 
   /// Times go on.
@@ -226,7 +237,7 @@ class ListPage {
 
   /// Keys of this page; true when one was meant.
   key(event) {
-    const links = [...this.main.querySelectorAll("a.session, a.hit")];
+    const links = [...this.main.querySelectorAll("a.session, a.hit")].filter((link) => link.checkVisibility());
     const at = links.indexOf(document.activeElement);
     if (event.key === "j") links[Math.min(at + 1, links.length - 1)]?.focus();
     else if (event.key === "k") links[Math.max(at - 1, 0)]?.focus();

@@ -19,17 +19,17 @@ let page = null;
 let shownPath = "";
 // Where the reader was in the pages behind.
 let listScroll = 0;
+let leftSession = "";
 
 /// Shows the page of the address.
 async function show(isBack = false) {
   const path = location.pathname.slice(BASE.length);
   const query = new URLSearchParams(location.search);
   const here = path + location.search;
-  if (page && here === shownPath) {
-    page.hashChanged?.(location.hash);
-    return;
-  }
+  // Another line of the same page is its own matter.
+  if (page && here === shownPath) return;
   if (shownPath === "/" || shownPath.startsWith("/?")) listScroll = scrollY;
+  leftSession = /^\/sessions\/([^/?]+)/.exec(shownPath)?.[1] ?? "";
   page?.close();
   page = null;
   shownPath = here;
@@ -58,9 +58,12 @@ async function show(isBack = false) {
 /// The list is where the reader left it, once it is that long.
 function restore() {
   const wanted = listScroll;
+  const left = leftSession;
   const settle = new MutationObserver(() => {
-    if (document.documentElement.scrollHeight < wanted + innerHeight) return;
+    const link = left && main.querySelector(`a.session[href$="${CSS.escape(left)}"], a.hit[href*="${CSS.escape(left)}"]`);
+    if (!link && document.documentElement.scrollHeight < wanted + innerHeight) return;
     scrollTo({ top: wanted, behavior: "instant" });
+    link?.focus({ preventScroll: true });
     settle.disconnect();
   });
   settle.observe(main, { childList: true, subtree: true });
@@ -73,6 +76,9 @@ async function go(address) {
 }
 
 document.addEventListener("click", (event) => {
+  const line = event.target.closest?.("a.line-link");
+  // The line that the address has already: it is gone to once more.
+  if (line && line.href === location.href) page?.hashChanged?.(location.hash);
   const link = event.target.closest?.("a[data-in]");
   if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();

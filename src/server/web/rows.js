@@ -170,7 +170,7 @@ export class Rows {
     const id = word(block.id);
     const name = word(block.name) || "tool";
     const input = typeof block.input === "object" && block.input !== null ? block.input : {};
-    const card = el("section", { class: "tool", "aria-label": `Tool ${flat(name, 60)}` });
+    const card = el("div", { class: "tool", role: "group", "aria-label": `Tool ${flat(name, 60)}` });
     const state = el("span", { class: "state" });
     const time = event.time ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time)) : null;
     const links = el("span", { class: "aside" });
@@ -207,7 +207,7 @@ export class Rows {
         this.orphans.push(id);
         const result = this.transcript.results.get(id);
         const content = result ? returned("", {}, result) : [];
-        nodes.push(el("section", { class: `tool ${result?.is_error ? "failed" : ""}`, "aria-label": "Result" }, el("header", { class: "tool-head" }, el("span", { class: "tool-name" }, "Result")), content));
+        nodes.push(el("div", { class: `tool ${result?.is_error ? "failed" : ""}`, role: "group", "aria-label": "Result" }, el("header", { class: "tool-head" }, el("span", { class: "tool-name" }, "Result")), content));
       }
     }
     return nodes.length ? nodes : null;

@@ -29,6 +29,8 @@ class SessionPage {
     this.line = Number(/^#L(\d{1,9})$/.exec(hash)?.[1] ?? 0);
     this.pending = [];
     this.unseen = 0;
+    // Counts where the reader wanted to go.
+    this.turn = 0;
     this.keeping = 0;
     this.touched = new Set();
     this.ends = [];
@@ -52,7 +54,7 @@ class SessionPage {
     }
     if (this.isClosed) return;
     this.file = this.wanted ?? mainFile(this.session)?.file_name ?? null;
-    this.host = el("div", { class: "lines", role: "feed", "aria-label": "Transcript", "aria-busy": "false" });
+    this.host = el("div", { class: "lines", role: "region", "aria-label": "Transcript" });
     this.draw();
     this.transcript = new Transcript(this.session, this.file, this.host, this);
     this.transcript.first = { from, answer: first };
@@ -105,6 +107,8 @@ class SessionPage {
     const bar = el("div", { class: "bar" }, el("div", { class: "bar-title" }, this.status, el("span", { class: "title" }, shown(this.title()))), this.position, jumps);
     const top = el("div", { class: "session-top" }, el("h1", { tabindex: "-1" }, shown(this.title())), facts(session), figures(session), lineage(session), this.files(), this.wanted ? this.banner() : null, actions(session));
     this.main.replaceChildren(top, bar, this.host, this.newer);
+    // Whoever came by keys goes on from here.
+    if (document.activeElement === document.body && !this.line) top.querySelector("h1").focus({ preventScroll: true });
     const scroll = () => this.scrolled();
     addEventListener("scroll", scroll, { passive: true });
     this.ends.push(() => removeEventListener("scroll", scroll));
@@ -224,8 +228,9 @@ class SessionPage {
       scrollTo({ top: 0, behavior: "instant" });
       return;
     }
+    const turn = (this.turn += 1);
     const node = await this.transcript.show(line);
-    if (!node || this.isClosed) return;
+    if (!node || this.isClosed || turn !== this.turn) return;
     for (const marked of this.host.querySelectorAll(".here")) marked.classList.remove("here");
     node.classList.add("here");
     node.setAttribute("tabindex", "-1");

@@ -22,11 +22,11 @@ const DAY = 24 * 3600 * 1000;
 export function statsPage(main, query) {
   const span = Number(query.get("days") ?? 30);
   const page = { close: () => (page.isClosed = true), key: () => false };
-  document.title = "Figures · confab";
+  document.title = "Stats · confab";
   const parts = VIEWS.map(([by, name]) => [by, el("section", { class: "figure", "aria-label": name }, el("h2", {}, name), el("p", { class: "loading" }, "Loading…"))]);
   const spans = SPANS.map(([days, name]) => el("a", { href: `${BASE}/stats?days=${days}`, "data-in": true, class: "choice-link", "aria-current": days === span ? "true" : false }, name));
   const total = el("div", { class: "total" });
-  main.replaceChildren(el("div", { class: "page-head" }, el("h1", { tabindex: "-1" }, "Figures"), el("nav", { class: "spans", "aria-label": "Time" }, spans)), total, ...parts.map(([, node]) => node));
+  main.replaceChildren(el("div", { class: "page-head" }, el("h1", { tabindex: "-1" }, "Stats"), el("nav", { class: "spans", "aria-label": "Time" }, spans)), total, ...parts.map(([, node]) => node));
   const after = span > 0 ? new Date(Date.now() - span * DAY).toISOString().slice(0, 10) : null;
   for (const [by, node] of parts) {
     get("/stats", { by, after })

@@ -35,6 +35,8 @@ export class Transcript {
     this.calls = new Map();
     this.results = new Map();
     this.agents = new Set();
+    // What looks again for its agent when a file comes.
+    this.waiting = new Set();
     this.far = new Set();
     // Chunks that are read and wait to be drawn.
     this.due = new Set();
@@ -354,9 +356,11 @@ export class Transcript {
       if (!fold.open || nested) return;
       const file = await this.page.agentFile(call, result());
       if (!file) {
+        this.waiting.add(open);
         body.replaceChildren(el("p", { class: "note" }, "No lines of this agent have arrived."));
         return;
       }
+      this.waiting.delete(open);
       body.replaceChildren();
       nested = new Transcript(this.session, file.file_name, body, this.page, this.depth + 1);
       this.agents.add(nested);
@@ -371,6 +375,7 @@ export class Transcript {
 
   /// A file of an agent has grown: whoever shows it goes on.
   grown(file, lastLine) {
+    for (const open of this.waiting) open();
     for (const agent of this.agents) {
       if (agent.file === file) agent.extend(lastLine);
       agent.grown(file, lastLine);
