@@ -31,7 +31,8 @@
 //! | 4 | [`sync`] | the engine: one pass over a session's files |
 //! | 5 | [`daemon`] | the loop of one session, and sessions left pending |
 //! | 5 | [`hook`] | what Claude Code runs: stdin, lock, spawn or note, stdout |
-//! | 6 | [`cli`] | the command line |
+//! | 6 | [`fleet`] | all sessions of this machine, followed by one process |
+//! | 7 | [`cli`] | the command line |
 //! | s | `server` | the embedded backend, behind the feature `server` |
 //!
 //! `hook` has an allow-list of its own: `error files state sys`, and for commits and pull requests
@@ -67,6 +68,7 @@ pub mod config;
 pub mod daemon;
 pub mod error;
 pub mod files;
+pub mod fleet;
 pub mod git;
 pub mod github;
 pub mod hook;

@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The rooms of the house and their floors: the twin of the table in the docs of `src/lib.rs`. A
 /// room may be planned here before it is built; what is built must be here.
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 27] = [
     ("error", 0),
     ("time", 0),
     ("schedule", 0),
@@ -38,7 +38,8 @@ const FLOORS: [(&str, u8); 26] = [
     ("sync", 4),
     ("daemon", 5),
     ("hook", 5),
-    ("cli", 6),
+    ("fleet", 6),
+    ("cli", 7),
     ("server", SERVER_FLOOR),
 ];
 /// Written `s` in the docs: outside the client's floors, with a list of its own.

@@ -23,10 +23,12 @@ pub mod session;
 pub mod sessions;
 pub mod setup;
 pub mod status;
+mod status_line;
 pub mod sync_flush;
 pub mod sync_status;
 pub mod table;
 pub mod uninstall;
+pub mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -39,6 +41,7 @@ use crate::cli::table::{Count, Entry, Verb};
 use crate::config::keys::Key;
 use crate::error::{Error, Result};
 use crate::files::SessionId;
+use crate::fleet::Watched;
 use crate::hook::Event;
 use crate::state::Launch;
 
@@ -134,6 +137,8 @@ pub enum Command {
     },
     /// `sync flush`.
     SyncFlush,
+    /// `watch`; the folders are for `main` to make absolute.
+    Watch(Watched),
     /// `redact`.
     Redact {
         /// Says what was found.
@@ -381,6 +386,10 @@ fn command_of(line: Line) -> Result<Command> {
             force: line.option("force").is_some(),
             claude: line.paths("claude-dir"),
         },
+        Verb::Watch => {
+            let folders = line.paths("claude-dir");
+            Command::Watch(Watched { folders, since: line.age()? })
+        }
         Verb::Version => Command::Print(version()),
     })
 }

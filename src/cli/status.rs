@@ -7,11 +7,13 @@ use serde::Serialize;
 
 use crate::cli::account::{identity, name, plain};
 use crate::cli::finding::{Finding, Level};
+use crate::cli::lines::count;
 use crate::cli::sync_status::{self, Overview};
 use crate::config::keys::shown_address;
 use crate::config::{self, Account};
 use crate::error::{Context, Result};
 use crate::files::Paths;
+use crate::fleet::{self, Phase, Standing};
 use crate::redact::{self, Redactor};
 use crate::remote::Client;
 
@@ -29,6 +31,8 @@ struct Status {
     /// As `doctor` has them.
     hooks: Vec<Finding>,
     sessions: Sessions,
+    /// What `confab watch` says of itself; null when none runs.
+    watch: Option<Standing>,
     /// What needs to be done.
     problems: Vec<Problem>,
 }
@@ -86,6 +90,7 @@ pub fn run(
         redaction,
         hooks,
         sessions: sessions(&sync_status::overview(paths)?),
+        watch: fleet::standing(paths),
         problems: problems
             .into_iter()
             .map(|Finding { what, hint, .. }| Problem { what, hint })
@@ -159,6 +164,12 @@ fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         0 => writeln!(out)?,
         bytes => writeln!(out, "; {bytes} bytes exist only here")?,
     }
+    if let Some(standing) = &status.watch {
+        writeln!(out, "watch      {}, process {}", doing(standing), standing.pid)?;
+        if let Some(error) = standing.last_error.as_ref().filter(|_| standing.failed > 0) {
+            writeln!(out, "           last error at {}: {}", error.at, error.what)?;
+        }
+    }
     for Problem { what, hint } in &status.problems {
         writeln!(out, "problem    {what}")?;
         if let Some(hint) = hint {
@@ -166,4 +177,21 @@ fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// `following 12 sessions, 1 failed and will be tried again`.
+fn doing(standing: &Standing) -> String {
+    let Standing { sessions, to_bring, brought, failed, .. } = *standing;
+    let mut text = match standing.phase {
+        Phase::BringingIn => {
+            format!("bringing in {}, {brought} of them done", count(to_bring, "session"))
+        }
+        Phase::Following => format!("following {}", count(sessions, "session")),
+        Phase::Waiting => "waiting for the backend, which takes nothing".to_owned(),
+        Phase::Stopping => "stopping".to_owned(),
+    };
+    if failed > 0 {
+        text += &format!(", {failed} failed and will be tried again");
+    }
+    text
 }

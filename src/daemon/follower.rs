@@ -18,7 +18,8 @@ use crate::time;
 use crate::watch::Place;
 use crate::wire::{self, PROVIDER};
 
-use super::known::{find_transcript, is_excluded, is_live, known_record, set_parent};
+use super::folders::is_excluded;
+use super::known::{find_transcript, is_live, known_record, set_parent};
 use super::{World, links};
 
 /// "Session not found" in a row after which the backend is taken to have deleted the session.
@@ -311,6 +312,17 @@ impl Follower {
         other.is_some()
     }
 
+    /// True when the configuration says that the session is never uploaded.
+    pub fn is_excluded(&self, world: &World<'_>) -> bool {
+        let config = config::load(world.paths).unwrap_or_default();
+        is_excluded(&config, &self.id, &self.record, world)
+    }
+
+    /// The session runs in this folder now, by what its lines say.
+    pub fn move_to(&mut self, cwd: &str) {
+        self.record.move_to(cwd);
+    }
+
     fn consume_notes(&mut self, world: &World<'_>) -> io::Result<()> {
         // What waits must stand in one of the two at any time.
         if !self.record.links.is_empty()
@@ -341,7 +353,7 @@ impl Follower {
                 None if report.interrupted => return Outcome::Interrupted,
                 None => {
                     let error = report.file_errors.into_iter().next();
-                    return self.after_success(world, error);
+                    return self.after_success(world, error, last);
                 }
                 Some(failure) => failure,
             },
@@ -427,7 +439,7 @@ impl Follower {
         self.account = Some(account);
     }
 
-    fn after_success(&mut self, world: &World<'_>, error: Option<Error>) -> Outcome {
+    fn after_success(&mut self, world: &World<'_>, error: Option<Error>, last: bool) -> Outcome {
         self.n_gone = 0;
         let now = time::rfc3339(world.clock.wall());
         if self.record.last_error.is_some() && error.is_none() {
@@ -438,7 +450,11 @@ impl Follower {
             self.record.synced_at = Some(now.clone());
         }
         self.record.last_error = error.map(|error| last_error(now, &error));
-        self.save_or_warn(world);
+        // Behind the last pass all of it is removed: with thousands of sessions, writing it to the
+        // disk just before that would take the most of the time.
+        if failed || !last {
+            self.save_or_warn(world);
+        }
         if failed { Outcome::Rejected } else { Outcome::Complete }
     }
 

@@ -1,22 +1,18 @@
 //! What is known of a session before it is followed: from a hook, the state file, the inbox, what
 //! was kept after it was delivered, or from where transcripts always are.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use log::warn;
 
-use crate::config::Config;
-use crate::files::{self, SessionId};
+use crate::files::SessionId;
 use crate::session;
 use crate::state::{self, Kept, Launch, Loaded, Record};
 use crate::sys::process::Process;
-use crate::transcript;
 
 use super::World;
 
-/// Bytes at the beginning of a transcript in which the folder is named where it began.
-const START_BYTES_MAX: usize = 256 << 10;
 /// How long after its last line a session that nobody runs is taken for one that still does.
 const LIVE_WITHIN: Duration = Duration::from_secs(10 * 60);
 
@@ -43,19 +39,6 @@ pub fn known_record(world: &World<'_>, id: &SessionId, launch: Option<Launch>) -
         }
     }
     Some(record)
-}
-
-/// Whether the configuration says that a session is never uploaded: by its id, by any folder in
-/// which a hook has seen it, or by that in which its transcript begins, which is all that is left
-/// when it began in such a folder and went on elsewhere.
-pub fn is_excluded(config: &Config, id: &SessionId, record: &Record, world: &World<'_>) -> bool {
-    if config.exclude.is_empty() {
-        return false;
-    }
-    let start = files::read_start(&record.transcript_path, START_BYTES_MAX).unwrap_or_default();
-    let first = start.split(|byte| *byte == b'\n').find_map(|line| transcript::inspect(line).cwd);
-    let folders = record.cwds.iter().map(String::as_str).chain([record.cwd.as_str()]);
-    folders.chain(first.as_deref()).any(|cwd| config.excludes(id, Path::new(cwd), world.paths))
 }
 
 /// Whether a session runs, or was written to a moment ago, or has still to be written.

@@ -6,10 +6,12 @@
 //! daemon of any session.
 
 mod events;
+pub mod folders;
 mod follower;
 mod known;
 mod links;
 mod live;
+mod meter;
 mod pending;
 mod strays;
 
@@ -32,9 +34,10 @@ use crate::time::Clock;
 
 use live::Live;
 
-pub use events::{Event, Events, SystemEvents};
+pub use events::{Event, Events, SystemEvents, thread};
 pub use follower::{Finished, Follower, Outcome};
-pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch};
+pub use meter::{Exchange, Meter, Reading};
+pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch, hand_over};
 
 /// The longest that a pass may take before events are looked at again.
 const PASS_TIME_MAX: Duration = Duration::from_secs(600);
@@ -69,7 +72,7 @@ const PENDING_INTERVAL: Duration = Duration::from_secs(60);
 pub type Connect<'a> = &'a dyn Fn(&Account) -> Result<Box<dyn Backend>>;
 
 /// Makes what redacts, with what is wrong with its settings.
-pub type MakeRedactor<'a> = &'a dyn Fn(&Settings) -> (Arc<Redactor>, Vec<Error>);
+pub type MakeRedactor<'a> = &'a (dyn Fn(&Settings) -> (Arc<Redactor>, Vec<Error>) + Sync);
 
 /// What surrounds a daemon; `main` fills it in.
 pub struct World<'a> {

@@ -186,7 +186,11 @@ fn hand_over_to_daemon(follower: Follower, world: &World<'_>) -> Delivery {
     }
 }
 
-fn hand_over(follower: Follower, world: &World<'_>) -> std::io::Result<()> {
+/// Starts a daemon for a session and hands the lock over to it.
+///
+/// # Errors
+/// As starting it; the session is then free.
+pub fn hand_over(follower: Follower, world: &World<'_>) -> std::io::Result<()> {
     let launch = Launch {
         id: follower.id().clone(),
         transcript: follower.record().transcript_path.clone(),

@@ -1,5 +1,5 @@
-//! The configuration: what it means never ends the program, and a key that is set and removed leaves
-//! the others as they were.
+//! The configuration: what it means never ends the program, and a key that is set and removed
+//! leaves the others as they were.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Claude's settings: what is put in can be found and taken out again, and the rest keeps its bytes.
+//! Claude's settings: what is put in can be found and taken out again, and the rest keeps its
+//! bytes.
 
 use std::fs;
 use std::path::Path;

@@ -14,6 +14,7 @@ mod dist;
 mod exclude;
 mod files;
 mod filter;
+mod fleet;
 mod hook;
 mod links;
 mod live;

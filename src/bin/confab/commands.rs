@@ -19,6 +19,7 @@ use confab::cli::{self, Command, Exit, SessionAct};
 use confab::config::Account;
 use confab::daemon;
 use confab::error::{Context, Error, Result};
+use confab::fleet::Watched;
 use confab::redact::Redactor;
 use confab::settings::Outcome;
 use confab::state::Launch;
@@ -27,7 +28,7 @@ use confab::time;
 
 use crate::world::{
     Output, SystemClock, absolute, browse, client, complain, confirmed, has_screen, home,
-    marked_config, network, paths, program, read_value, text, this_program, with_world,
+    marked_config, network, paths, program, read_value, text, this_program, with_base, with_world,
 };
 
 /// Bytes that a filter writes at once.
@@ -82,6 +83,7 @@ pub fn run(command: Command) -> Result<Exit> {
         | Command::HooksRemove(_)
         | Command::HooksCheck { .. }
         | Command::HooksExportPlugin(_) => run_hooks(command),
+        Command::Watch(watched) => run_watch(watched).map(done),
         Command::Redact { explain } => run_redact(explain),
         Command::RedactionTest { file, json } => run_redaction_test(&file, json),
         Command::SyncStatus { json } => {
@@ -118,6 +120,17 @@ fn run_save(save: &Save) -> Result<Exit> {
             columns,
         };
         cli::save::run(save, &mut desk)
+    })
+}
+
+fn run_watch(mut watched: Watched) -> Result<()> {
+    sys::signals::block();
+    sys::memory::keep_small();
+    watched.folders = absolute(watched.folders)?;
+    let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
+    let columns = sys::terminal::columns(io::stderr()).filter(|_| !is_dumb);
+    with_base(&paths()?, "watch", |base| {
+        cli::watch::run(&watched, base, &mut io::stderr(), columns)
     })
 }
 

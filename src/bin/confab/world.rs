@@ -11,6 +11,7 @@ use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
 use confab::daemon::{SystemEvents, World};
 use confab::error::{Context, Error, Result};
 use confab::files::{self, Paths, Roots};
+use confab::fleet::Base;
 use confab::logging;
 use confab::redact::Redactor;
 use confab::remote::{Backend, Client, Network};
@@ -118,6 +119,17 @@ pub fn with_world<T>(
     writer: &str,
     body: impl FnOnce(&World<'_>) -> Result<T>,
 ) -> Result<T> {
+    with_base(paths, writer, |base| {
+        let connect = |account: &Account| (base.connect)(account);
+        body(&base.world(base.seed, &connect))
+    })
+}
+
+pub fn with_base<T>(
+    paths: &Paths,
+    writer: &str,
+    body: impl FnOnce(&Base<'_>) -> Result<T>,
+) -> Result<T> {
     let config = config::load(paths).unwrap_or_default();
     let level = with_marker_key(paths, config)?.level();
     if let Err(error) = logging::start(paths, level, writer, SystemTime::now) {
@@ -130,7 +142,7 @@ pub fn with_world<T>(
         Ok(Box::new(Client::new(account, &network, Arc::clone(&clock))?))
     };
     let nanos = clock.wall().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    body(&World {
+    body(&Base {
         paths,
         clock: Arc::clone(&clock),
         seed: u64::from(std::process::id()) << 32 ^ nanos as u64,

@@ -8,9 +8,6 @@
 //!
 //! Deliberately absent: an end of session, which only Claude Code can tell.
 
-mod folders;
-mod meter;
-
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
@@ -19,9 +16,10 @@ use std::time::{Duration, SystemTime};
 
 use crate::cli::list::size;
 use crate::cli::sessions::{self, LocalSession};
-use crate::cli::{Exit, columns, lines};
+use crate::cli::status_line::StatusLine;
+use crate::cli::{Exit, lines};
 use crate::config::{self, Config};
-use crate::daemon::{self, Delivery, World};
+use crate::daemon::{self, Delivery, Exchange, Meter, Reading, World, folders};
 use crate::error::{Context, Error, Result};
 use crate::files::Stamp;
 use crate::schedule::{self, Schedule};
@@ -29,8 +27,6 @@ use crate::session::{Session, Source, Workflows};
 use crate::state::{self, Kept, Launch, Loaded, Record};
 use crate::sys;
 use crate::time;
-
-use meter::{Exchange, Meter, Reading};
 
 /// Time for one session.
 const SESSION_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
@@ -341,16 +337,6 @@ fn judge(record: &Record, due: &[(Source, Stamp)], started: SystemTime) -> Optio
     })
 }
 
-impl Reading {
-    fn since(self, before: Reading) -> Reading {
-        Reading {
-            answers: self.answers - before.answers,
-            chunks: self.chunks - before.chunks,
-            bytes: self.bytes - before.bytes,
-        }
-    }
-}
-
 impl Counts {
     fn tell(&mut self, session: &LocalSession, ending: Ending, desk: &mut Desk<'_>) -> Result<()> {
         let id = &session.id;
@@ -405,11 +391,9 @@ impl Counts {
     }
 }
 
-/// One line on a terminal that is written over; nothing depends on it.
+/// What is shown on a terminal.
 struct Progress {
-    columns: Option<usize>,
-    /// Columns of the line that is there.
-    shown: usize,
+    line: StatusLine,
     n_sessions: usize,
     n_done: usize,
     bytes: u64,
@@ -419,7 +403,13 @@ struct Progress {
 impl Progress {
     fn new(sessions: &[LocalSession], columns: Option<usize>) -> Progress {
         let bytes = sessions.iter().map(|session| session.bytes).sum();
-        Progress { columns, shown: 0, n_sessions: sessions.len(), n_done: 0, bytes, bytes_done: 0 }
+        Progress {
+            line: StatusLine::new(columns),
+            n_sessions: sessions.len(),
+            n_done: 0,
+            bytes,
+            bytes_done: 0,
+        }
     }
 
     fn show(&mut self, session: &LocalSession, sent: Reading, talk: &mut dyn Write) {
@@ -434,32 +424,21 @@ impl Progress {
         if sent.chunks > 0 {
             text += &format!(", {} sent", size(sent.bytes));
         }
-        self.draw(&text, talk);
+        self.line.draw(&text, talk);
     }
 
     /// The session is done; its line goes.
     fn finish(&mut self, session: &LocalSession, talk: &mut dyn Write) {
         self.n_done += 1;
         self.bytes_done += session.bytes;
-        self.draw("", talk);
-    }
-
-    /// Without escape sequences: blanks cover what the last line has left.
-    fn draw(&mut self, text: &str, talk: &mut dyn Write) {
-        let Some(columns) = self.columns else { return };
-        let text = columns::cut(text, columns.saturating_sub(1));
-        let width = columns::width(&text);
-        let rest = " ".repeat(self.shown.saturating_sub(width));
-        let back = if text.is_empty() { "\r" } else { "" };
-        let _ = write!(talk, "\r{text}{rest}{back}");
-        let _ = talk.flush();
-        self.shown = width;
+        self.line.draw("", talk);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::columns;
     use crate::files::SessionId;
 
     fn session(id: &str) -> LocalSession {

@@ -156,6 +156,7 @@ pub const FILES: &[(&str, &str)] = &[
     ("~/.confab/config.json", "backend_url, api_key and more: `confab config list`"),
     ("~/.confab/sync", "state of sessions that are not fully delivered"),
     ("~/.confab/kept", "what is remembered of sessions that are"),
+    ("~/.confab/watch.json", "what confab watch says of itself"),
     ("~/.confab/redaction.key", "what keys the tags of stable markers; made when needed"),
     ("~/.claude/settings.json.confab-backup", "Claude Code's settings before the hooks came"),
     ("~/.confab/logs", "log of daemons and commands; never holds content"),

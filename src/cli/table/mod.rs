@@ -100,6 +100,8 @@ pub enum Verb {
     Uninstall,
     /// `version`.
     Version,
+    /// `watch`.
+    Watch,
 }
 
 /// A word behind a command that is no option.

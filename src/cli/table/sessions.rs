@@ -61,6 +61,26 @@ pub const COMMANDS: &[Entry] = &[
         ..NONE
     },
     Entry {
+        verb: Verb::Watch,
+        words: "watch",
+        options: &[CLAUDE_DIR, flag("since", "AGE", "bring in only what was written within it")],
+        summary: "follows all sessions of this machine, without hooks",
+        text: &[
+            "Brings in what the backend lacks, the newest first, then sends what changes as soon as \
+             it does, until it is stopped. Sessions older than --since are brought in when they \
+             change. A session that a hook's daemon follows is left to it, and taken over when that \
+             ends with something undelivered. One for all folders is enough; a second one does not \
+             start.",
+            "It goes on where the last one was stopped, however that was. SIGTERM and Ctrl-C deliver \
+             the rest first, for 30 s at most; SIGUSR1 makes it look at everything now.",
+        ],
+        examples: &[
+            ("confab watch", "everything, from now on"),
+            ("confab watch --since 30d", "without what is older than a month"),
+        ],
+        ..NONE
+    },
+    Entry {
         verb: Verb::SessionListFiles,
         words: "session list-files",
         operands: &[ID],

@@ -530,7 +530,10 @@ impl State {
         }
         init_limits(body)?;
         let known = self.sessions.iter().find(|(_, session)| session.external_id == external_id);
-        let fresh = || format!("00000000-0000-4000-8000-{:012}", self.arrived.len());
+        // Several may arrive before the first of them is carried out.
+        let ids =
+            (self.arrived.len()..).map(|number| format!("00000000-0000-4000-8000-{number:012}"));
+        let fresh = || ids.into_iter().find(|id| !self.sessions.contains_key(id)).expect("endless");
         let id = known.map_or_else(fresh, |(id, _)| id.clone());
         let session = self.sessions.entry(id.clone()).or_default();
         session.external_id = external_id.into();

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::config::Account;
-use crate::daemon::Connect;
 use crate::error::Result;
 use crate::remote::{Backend, Failure};
 use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest, LinkRequest};
+
+use super::Connect;
 
 /// What has gone through so far.
 #[derive(Debug, Default)]
@@ -46,6 +47,11 @@ impl<'a> Exchange<'a> {
         Exchange { connect, meter, open: RefCell::new(None) }
     }
 
+    /// Closes the connection; the next one who needs it opens it anew.
+    pub fn close(&self) {
+        *self.open.borrow_mut() = None;
+    }
+
     /// The connection to an account's backend, opened unless it is open.
     ///
     /// # Errors
@@ -74,6 +80,17 @@ impl Meter {
     fn count<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         self.answers.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
         result
+    }
+}
+
+impl Reading {
+    /// What has gone through since `before`.
+    pub fn since(self, before: Reading) -> Reading {
+        Reading {
+            answers: self.answers - before.answers,
+            chunks: self.chunks - before.chunks,
+            bytes: self.bytes - before.bytes,
+        }
     }
 }
 

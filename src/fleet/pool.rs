@@ -1,0 +1,119 @@
+//! The threads that work on sessions: started when they are needed, gone when they are not. Each
+//! keeps one connection while it lives.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::{Builder, Scope};
+
+use crate::daemon::Exchange;
+use crate::error::{Context, Result};
+
+use super::work::{Done, Ending, Job, Task, work};
+use super::{Base, Event};
+
+/// Threads at once.
+pub const THREADS_MAX: usize = 4;
+/// Stack of a thread; only what is used of it costs memory.
+const STACK_BYTES: usize = 2 << 20;
+
+/// See the module.
+pub struct Pool<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    base: &'env Base<'env>,
+    events: SyncSender<Event>,
+    /// All but releases are to end early.
+    pub stop: Arc<AtomicBool>,
+    workers: Vec<Worker>,
+    n_started: u64,
+}
+
+struct Worker {
+    jobs: SyncSender<Job>,
+    is_busy: bool,
+}
+
+impl<'scope, 'env> Pool<'scope, 'env> {
+    /// No thread yet. Jobs that are done go to `events`.
+    pub fn new(
+        scope: &'scope Scope<'scope, 'env>,
+        base: &'env Base<'env>,
+        events: SyncSender<Event>,
+    ) -> Pool<'scope, 'env> {
+        let stop = Arc::new(AtomicBool::new(false));
+        Pool { scope, base, events, stop, workers: Vec::new(), n_started: 0 }
+    }
+
+    /// True when another job can be given.
+    pub fn has_room(&self) -> bool {
+        self.workers.len() < THREADS_MAX || self.workers.iter().any(|worker| !worker.is_busy)
+    }
+
+    /// Jobs that are being done.
+    pub fn n_busy(&self) -> usize {
+        self.workers.iter().filter(|worker| worker.is_busy).count()
+    }
+
+    /// Gives a job; there is room for it.
+    ///
+    /// # Errors
+    /// When no thread can be started; the job is lost.
+    pub fn give(&mut self, job: Job) -> Result<()> {
+        let idle = self.workers.iter().position(|worker| !worker.is_busy);
+        let at = match idle {
+            Some(at) => at,
+            None => self.start()?,
+        };
+        self.workers[at].is_busy = true;
+        // A thread ends only when this end of its channel is dropped.
+        let _ = self.workers[at].jobs.send(job);
+        Ok(())
+    }
+
+    /// The thread of this number has done its job.
+    pub fn finished(&mut self, number: usize) {
+        if let Some(worker) = self.workers.get_mut(number) {
+            worker.is_busy = false;
+        }
+    }
+
+    /// Lets all threads go; none is busy.
+    pub fn rest(&mut self) {
+        self.workers.clear();
+    }
+
+    fn start(&mut self) -> Result<usize> {
+        let (jobs, receiver) = mpsc::sync_channel::<Job>(1);
+        let (base, events) = (self.base, self.events.clone());
+        let (stop, number) = (Arc::clone(&self.stop), self.workers.len());
+        self.n_started += 1;
+        let seed = base.seed ^ self.n_started.rotate_left(17);
+        Builder::new()
+            .name(format!("work {number}"))
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(self.scope, move || {
+                let open = |account: &_| (base.connect)(account);
+                let exchange = Exchange::new(&open, Arc::default());
+                let connect = |account: &_| exchange.connect(account);
+                let world = base.world(seed, &connect);
+                while let Ok(job) = receiver.recv() {
+                    let (key, task) = (job.key, job.task);
+                    let heeds_stop = task != Task::Release;
+                    let mut interrupted = || heeds_stop && stop.load(Ordering::SeqCst);
+                    let done =
+                        catch_unwind(AssertUnwindSafe(|| work(job, &world, &mut interrupted)));
+                    let done = done.unwrap_or_else(|_| {
+                        let ending = Ending::Refused("internal failure".to_owned());
+                        Done { key, task, hand: None, ending, looks: 0 }
+                    });
+                    if events.send(Event::Done(number, Box::new(done))).is_err() {
+                        return;
+                    }
+                }
+            })
+            .context(|| "start a thread for sessions".into())?;
+        self.workers.push(Worker { jobs, is_busy: false });
+        Ok(self.workers.len() - 1)
+    }
+}

@@ -1,0 +1,181 @@
+//! Whose turn it is: which session a thread works on next.
+//!
+//! First those that have just changed, then those that failed and have waited, then those that a
+//! daemon has let go, then engines that have rested, last what is brought in, the newest first.
+//! What is brought in never takes all threads, so that what happens now does not wait for it.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+
+use super::crew::{ENGINES_MAX, QUIET_TIME};
+use super::keeper::{Keeper, LEFT_INTERVAL, seconds};
+use super::scan::Key;
+use super::work::{Job, Task};
+
+/// Threads that bring in what is old.
+const BRINGING_MAX: usize = 2;
+/// Time for one session at a time.
+const JOB_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+
+impl Keeper<'_, '_, '_> {
+    /// Gives jobs to threads while there are both.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn give_jobs(&mut self, now: Instant) -> Result<()> {
+        while self.pool.has_room() {
+            let Some((key, task)) = self.turn(now) else { return Ok(()) };
+            let hand = self.crew.take(key);
+            let (folder, has_old_agents) = self.catalogue.folder_of(key).unwrap_or_default();
+            let job = Job {
+                key,
+                transcript: self.catalogue.transcript(key),
+                folder,
+                has_old_agents,
+                hand,
+                task,
+                deadline: self.stop_by.unwrap_or(now + JOB_TIME_MAX),
+            };
+            self.busy.insert(key, task);
+            self.pool.give(job)?;
+        }
+        Ok(())
+    }
+
+    /// When the next job is to be given that is not to be given now.
+    pub fn next_job(&self, now: Instant) -> Option<Instant> {
+        if self.stop_by.is_some() {
+            return None;
+        }
+        let may = self.troubles.pause(now).unwrap_or(now);
+        let is_free = |key: &Key| !self.busy.contains_key(key);
+        // A new one may have to wait until another one's engine is let go.
+        let has_place = |key: &Key| {
+            self.crew.has(*key) || self.crew.len() < ENGINES_MAX || self.pool.n_busy() == 0
+        };
+        let touched = self.touched.iter().filter(|(key, _)| is_free(key) && has_place(key));
+        let touched =
+            touched.map(|(key, touch)| touch.due().max(self.crew.not_before(*key).unwrap_or(now)));
+        let failed = self.troubles.all().filter(|(key, _)| is_free(key)).map(|(_, at)| at);
+        let left = self.left.iter().filter(|(key, _)| is_free(key)).map(|(_, at)| *at);
+        let rested = self.crew.most_rested().map(|(_, since)| since + QUIET_TIME);
+        // Whoever is busy now says so when that is over.
+        let is_waited_for =
+            self.pool.n_busy() > 0 && (self.troubles.is_down() || !self.pool.has_room());
+        if is_waited_for {
+            return None;
+        }
+        let backlog = (!self.backlog.is_empty() && self.n_bringing() < BRINGING_MAX).then_some(now);
+        let all = touched.chain(failed).chain(left).chain(rested).chain(backlog);
+        all.min().map(|at| at.max(may))
+    }
+
+    fn turn(&mut self, now: Instant) -> Option<(Key, Task)> {
+        if self.stop_by.is_some() {
+            return self.crew.most_rested().map(|(key, _)| (key, Task::Release));
+        }
+        let is_waited_for = self.troubles.is_down() && self.pool.n_busy() > 0;
+        if is_waited_for || self.troubles.pause(now).is_some() {
+            return None;
+        }
+        self.touched_turn(now)
+            .or_else(|| self.failed_turn(now))
+            .or_else(|| self.left_turn(now))
+            .or_else(|| self.rested_turn(now))
+            .or_else(|| self.backlog_turn())
+    }
+
+    fn touched_turn(&mut self, now: Instant) -> Option<(Key, Task)> {
+        loop {
+            let is_due = |key: &Key, due: Instant| {
+                !self.busy.contains_key(key)
+                    && due.max(self.crew.not_before(*key).unwrap_or(due)) <= now
+            };
+            let mut due = self.touched.iter().filter(|(key, touch)| is_due(key, touch.due()));
+            let key = *due.next()?.0;
+            let touch = self.touched.remove(&key)?;
+            let is_failed = self.troubles.at(key).is_some_and(|at| at > now);
+            if is_failed || self.left.contains_key(&key) {
+                // It is looked at again by then, with all that has been added.
+                continue;
+            }
+            if self.crew.has(key) {
+                return Some((key, Task::Follow));
+            }
+            if let Some(folder) = &touch.folder {
+                self.catalogue.appear(key, folder);
+            }
+            let Some(looks) = self.catalogue.look(key) else {
+                self.catalogue.remove(key);
+                continue;
+            };
+            if self.catalogue.get(key).is_none_or(|known| known.settled == looks.hash) {
+                continue;
+            }
+            if let Some(other) = self.relieved() {
+                self.touched.insert(key, touch);
+                return other;
+            }
+            return Some((key, self.task_for(key)));
+        }
+    }
+
+    fn failed_turn(&self, now: Instant) -> Option<(Key, Task)> {
+        let mut failed = self.troubles.all();
+        let is_due = |(key, at): &(Key, Instant)| *at <= now && !self.busy.contains_key(key);
+        let (key, _) = failed.find(is_due)?;
+        Some((key, if self.crew.has(key) { Task::Follow } else { Task::Deliver }))
+    }
+
+    fn left_turn(&mut self, now: Instant) -> Option<(Key, Task)> {
+        let is_due = |(key, at): &(&Key, &mut Instant)| **at <= now && !self.busy.contains_key(key);
+        let (key, at) = self.left.iter_mut().find(is_due)?;
+        *at = now + LEFT_INTERVAL;
+        Some((*key, Task::Deliver))
+    }
+
+    fn rested_turn(&mut self, now: Instant) -> Option<(Key, Task)> {
+        let (key, since) = self.crew.most_rested()?;
+        (now >= since + QUIET_TIME).then_some((key, Task::Release))
+    }
+
+    fn backlog_turn(&mut self) -> Option<(Key, Task)> {
+        if self.n_bringing() >= BRINGING_MAX {
+            return None;
+        }
+        while let Some(key) = self.backlog.pop() {
+            let is_elsewhere = self.busy.contains_key(&key)
+                || self.crew.has(key)
+                || self.troubles.at(key).is_some();
+            if !is_elsewhere {
+                return Some((key, self.task_for(key)));
+            }
+        }
+        None
+    }
+
+    /// Sessions that were written to a short while ago are followed; others will rest.
+    fn task_for(&self, key: Key) -> Task {
+        let Some(known) = self.catalogue.get(key) else { return Task::Deliver };
+        let age = seconds(self.base.clock.wall()) - known.looks.modified;
+        let is_recent = age < i64::try_from(QUIET_TIME.as_secs()).unwrap_or(i64::MAX);
+        match is_recent && self.crew.len() < ENGINES_MAX {
+            true => Task::Follow,
+            false => Task::Deliver,
+        }
+    }
+
+    /// When there are as many engines as may be: the one to be let go first, or `None` in the inner
+    /// value while threads work with all.
+    fn relieved(&self) -> Option<Option<(Key, Task)>> {
+        if self.crew.len() < ENGINES_MAX {
+            return None;
+        }
+        Some(self.crew.most_rested().map(|(key, _)| (key, Task::Release)))
+    }
+
+    fn n_bringing(&self) -> usize {
+        self.busy.values().filter(|task| **task == Task::Deliver).count()
+    }
+}
