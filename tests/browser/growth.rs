@@ -1,13 +1,21 @@
 //! What is being written appears while it is.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
 use crate::Case;
 use crate::lines;
 use crate::pipe::Browser;
 use crate::stage::{File, Stage};
 use crate::tab::Tab;
 
-pub const CASES: &[Case] =
-    &[("a_session_grows_before_the_readers_eyes", live), ("the_list_shows_what_happens", list)];
+pub const CASES: &[Case] = &[
+    ("a_session_grows_before_the_readers_eyes", live),
+    ("the_list_shows_what_happens", list),
+    ("an_agent_grows_within_its_call", agent),
+    ("lines_are_seen_as_they_come", latency),
+];
 
 fn file(lines: Vec<String>) -> File<'static> {
     File { name: "live.jsonl", kind: "transcript", lines }
@@ -29,7 +37,7 @@ fn live(browser: &Browser) {
     );
     tab.wait("document.querySelector('.row[data-line=\"301\"]').getBoundingClientRect().bottom <= innerHeight");
     // A call is there before its result, which comes to stand beside it.
-    let call = lines::call(302, "late", "Bash", serde_json::json!({"command": "sleep 9"}));
+    let call = lines::call(302, "late", "Bash", json!({"command": "sleep 9"}));
     stage.append(&session, &file(vec![call]), 302);
     tab.wait("document.querySelector('.row[data-line=\"302\"] .tool.waiting')");
     tab.picture("live");
@@ -71,3 +79,77 @@ fn list(browser: &Browser) {
     tab.wait("document.activeElement.textContent.includes('the first')");
     tab.check();
 }
+
+/// An agent is found by its prompt before its result is there, and grows where it was called.
+fn agent(browser: &Browser) {
+    let stage = Stage::new("browser-live-agent");
+    let input =
+        json!({"subagent_type": "general-purpose", "prompt": "Look around", "description": "Look"});
+    let call = lines::call(2, "a", "Agent", input);
+    let session =
+        stage.upload("live", "/home/dev/project", &[file(vec![lines::prompt(1, "go"), call])]);
+    let mut tab = Tab::new(browser, &stage.origin());
+    tab.open(&format!("/sessions/{session}"));
+    tab.wait("document.querySelector('.live-state.open')");
+    tab.click(".agent-fold > summary");
+    tab.wait("document.querySelector('.agent-lines .note')");
+    let lines = |lines| File { name: "agent-a1.jsonl", kind: "agent", lines };
+    stage.append(&session, &lines(vec![lines::prompt(1, "Look around")]), 1);
+    tab.wait("document.querySelector('.agent-lines .row')?.textContent.includes('Look around')");
+    stage.append(&session, &lines(vec![lines::said(2, "I have looked")]), 2);
+    tab.wait("document.querySelector('.agent-lines').textContent.includes('I have looked')");
+    tab.check();
+}
+
+/// Twenty sessions are written at once, and one of them is looked at: how long a line takes from
+/// the request that brings it to the page that shows it.
+fn latency(browser: &Browser) {
+    const SESSIONS: usize = 20;
+    const LINES: usize = 50;
+    let stage = Stage::new("browser-latency");
+    let session = |number: usize| {
+        let file = file(vec![lines::prompt(1 + number * 1000, "all at once")]);
+        stage.upload(&format!("live-{number}"), "/home/dev/project", &[file])
+    };
+    let sessions: Vec<String> = (0..SESSIONS).map(session).collect();
+    let mut tab = Tab::new(browser, &stage.origin());
+    tab.open(&format!("/sessions/{}", sessions[0]));
+    tab.wait("document.querySelector('.live-state.open')");
+    tab.press("G");
+    tab.value(SEEN_AT);
+    let mut sent = Vec::new();
+    for number in 2..LINES + 2 {
+        for (index, session) in sessions.iter().enumerate() {
+            if index == 0 {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+                sent.push(now.as_secs_f64() * 1000.0);
+            }
+            let line = lines::said(number + index * 1000, &format!("seen {number}"));
+            stage.append(session, &file(vec![line]), number);
+        }
+    }
+    tab.wait(&format!("window.seenAt[{}]", LINES + 1));
+    let seen = tab.value("window.seenAt");
+    let mut times: Vec<f64> =
+        (0..LINES).map(|index| seen[index + 2].as_f64().unwrap() - sent[index]).collect();
+    times.sort_by(f64::total_cmp);
+    let at = |part: usize| times[LINES * part / 100];
+    println!(
+        "browser: {SESSIONS} live sessions: a line is seen {:.0} ms after it is sent (half of \
+         them), {:.0} ms (99 of 100)",
+        at(50),
+        at(99)
+    );
+    tab.check();
+}
+
+/// Notes when each line is drawn.
+const SEEN_AT: &str = "(() => {
+  window.seenAt = [];
+  new MutationObserver((changes) => {
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+      if (node.dataset?.line) window.seenAt[Number(node.dataset.line)] ??= performance.timeOrigin + performance.now();
+    }
+  }).observe(document.querySelector('.lines'), { childList: true, subtree: true });
+  return true;
+})()";

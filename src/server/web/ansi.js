@@ -8,14 +8,36 @@ import { el, shown } from "./dom.js";
 const ORDER =
   /(?:\u001b\[|\u009b)([0-9;:?<=>!]{0,64})[ -/]{0,4}([@-~])|\u001b[\]PX^_][^\u0007\u001b\u009c]{0,4096}(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]{0,4}[0-~]?/g;
 const SIXTEEN = [
-  [0, 0, 0], [205, 0, 0], [0, 205, 0], [205, 205, 0], [0, 0, 238], [205, 0, 205], [0, 205, 205], [229, 229, 229],
-  [127, 127, 127], [255, 0, 0], [0, 255, 0], [255, 255, 0], [92, 92, 255], [255, 0, 255], [0, 255, 255], [255, 255, 255],
+  [0, 0, 0],
+  [205, 0, 0],
+  [0, 205, 0],
+  [205, 205, 0],
+  [0, 0, 238],
+  [205, 0, 205],
+  [0, 205, 205],
+  [229, 229, 229],
+  [127, 127, 127],
+  [255, 0, 0],
+  [0, 255, 0],
+  [255, 255, 0],
+  [92, 92, 255],
+  [255, 0, 255],
+  [0, 255, 255],
+  [255, 255, 255],
 ];
 
 /// The nodes of a terminal's text.
 export function terminal(text) {
   const nodes = [];
-  const style = { bold: false, dim: false, italic: false, underline: false, inverse: false, front: -1, back: -1 };
+  const style = {
+    bold: false,
+    dim: false,
+    italic: false,
+    underline: false,
+    inverse: false,
+    front: -1,
+    back: -1,
+  };
   const push = (part) => {
     if (!part) return;
     const classes = classesOf(style);
@@ -35,13 +57,15 @@ export function terminal(text) {
 /// A carriage return goes back to the start of the line: what comes then is what is seen.
 function overwritten(text) {
   if (!text.includes("\r")) return text;
-  const line = (line) => line.slice(line.replace(/\r+$/, "").lastIndexOf("\r") + 1).replace(/\r+$/, "");
+  const line = (line) =>
+    line.slice(line.replace(/\r+$/, "").lastIndexOf("\r") + 1).replace(/\r+$/, "");
   return text.split("\n").map(line).join("\n");
 }
 
 function classesOf(style) {
   const classes = [];
-  for (const name of ["bold", "dim", "italic", "underline", "inverse"]) if (style[name]) classes.push(`t-${name}`);
+  for (const name of ["bold", "dim", "italic", "underline", "inverse"])
+    if (style[name]) classes.push(`t-${name}`);
   if (style.front >= 0) classes.push(`t-f${style.front}`);
   if (style.back >= 0) classes.push(`t-b${style.back}`);
   return classes.join(" ");
@@ -52,7 +76,16 @@ function select(style, parameters) {
   const codes = parameters.split(/[;:]/).map((code) => Number(code || 0));
   for (let at = 0; at < codes.length; at += 1) {
     const code = codes[at];
-    if (code === 0) Object.assign(style, { bold: false, dim: false, italic: false, underline: false, inverse: false, front: -1, back: -1 });
+    if (code === 0)
+      Object.assign(style, {
+        bold: false,
+        dim: false,
+        italic: false,
+        underline: false,
+        inverse: false,
+        front: -1,
+        back: -1,
+      });
     else if (code === 1) style.bold = true;
     else if (code === 2) style.dim = true;
     else if (code === 3) style.italic = true;

@@ -24,7 +24,8 @@ export function address(path, parameters = {}) {
 }
 
 /// The JSON of an address.
-export const get = (path, parameters, signal) => ask("GET", address(path, parameters), null, signal);
+export const get = (path, parameters, signal) =>
+  ask("GET", address(path, parameters), null, signal);
 
 /// Sends JSON, and returns the JSON that is answered; null when nothing is.
 export const send = (method, path, body) => ask(method, address(path), body ?? {}, undefined);

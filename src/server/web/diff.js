@@ -12,8 +12,16 @@ export function changes(before, after) {
   let start = 0;
   while (start < one.length && start < other.length && one[start] === other[start]) start += 1;
   let end = 0;
-  while (end < one.length - start && end < other.length - start && one.at(-1 - end) === other.at(-1 - end)) end += 1;
-  const middle = compared(one.slice(start, one.length - end), other.slice(start, other.length - end));
+  while (
+    end < one.length - start &&
+    end < other.length - start &&
+    one.at(-1 - end) === other.at(-1 - end)
+  )
+    end += 1;
+  const middle = compared(
+    one.slice(start, one.length - end),
+    other.slice(start, other.length - end),
+  );
   const same = (line) => [" ", line];
   return [...one.slice(0, start).map(same), ...middle, ...one.slice(one.length - end).map(same)];
 }
@@ -21,11 +29,15 @@ export function changes(before, after) {
 /// The longest common lines, and what lies between them.
 function compared(one, other) {
   const [n, m] = [one.length, other.length];
-  if (n * m > STEPS_MAX || !n || !m) return [...one.map((line) => ["-", line]), ...other.map((line) => ["+", line])];
+  if (n * m > STEPS_MAX || !n || !m)
+    return [...one.map((line) => ["-", line]), ...other.map((line) => ["+", line])];
   const lengths = Array.from({ length: n + 1 }, () => new Uint32Array(m + 1));
   for (let i = n - 1; i >= 0; i -= 1) {
     for (let j = m - 1; j >= 0; j -= 1) {
-      lengths[i][j] = one[i] === other[j] ? lengths[i + 1][j + 1] + 1 : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
+      lengths[i][j] =
+        one[i] === other[j]
+          ? lengths[i + 1][j + 1] + 1
+          : Math.max(lengths[i + 1][j], lengths[i][j + 1]);
     }
   }
   const lines = [];
@@ -75,9 +87,14 @@ export function drawn(parts, linesMax) {
       if (before !== null && mark !== "+" && mark !== "\\") before += 1;
       if (after !== null && mark !== "-" && mark !== "\\") after += 1;
       const kind = { "+": "added", "-": "removed" }[mark] ?? "same";
-      rows.push(el("span", { class: `line ${kind}`, "data-number": number }, `${mark} `, shown(text), "\n"));
+      rows.push(
+        el("span", { class: `line ${kind}`, "data-number": number }, `${mark} `, shown(text), "\n"),
+      );
     }
   }
   const isPlain = parts.every((hunk) => hunk.before === null);
-  return { node: el("pre", { class: `diff ${isPlain ? "plain" : ""}`, tabindex: "0" }, rows), total };
+  return {
+    node: el("pre", { class: `diff ${isPlain ? "plain" : ""}`, tabindex: "0" }, rows),
+    total,
+  };
 }

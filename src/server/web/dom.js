@@ -8,8 +8,8 @@ const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u20
 // Schemes of addresses that a link may lead to.
 const SCHEMES = ["http:", "https:", "mailto:"];
 
-/// An element. `attributes` are attributes, but for `on…`, which are listeners, and those that are
-/// false or absent, which are left out. Children are nodes, texts, or lists of them.
+/// An element. `attributes` are attributes, but for `on…`, which are listeners, and for those that
+/// are false or absent, which are left out. Children are nodes, texts, or lists of them.
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -17,7 +17,9 @@ export function el(tag, attributes = {}, ...children) {
     if (typeof value === "function") node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(
+    ...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return node;
 }
 
@@ -47,7 +49,11 @@ export function shown(text) {
 
 function redacted(kind) {
   const name = kind.toLowerCase().replaceAll("_", " ");
-  return el("mark", { class: "redacted", title: `${name}, redacted before it was sent` }, `[REDACTED:${kind}]`);
+  return el(
+    "mark",
+    { class: "redacted", title: `${name}, redacted before it was sent` },
+    `[REDACTED:${kind}]`,
+  );
 }
 
 function control(character) {
@@ -57,7 +63,11 @@ function control(character) {
 
 /// A foreign text where only text can be: one line, without what cannot be seen.
 export function flat(text, charsMax = 300) {
-  const line = text.slice(0, charsMax * 4).replace(CONTROLS, " ").replace(/ {2,}/g, " ").trim();
+  const line = text
+    .slice(0, charsMax * 4)
+    .replace(CONTROLS, " ")
+    .replace(/ {2,}/g, " ")
+    .trim();
   return line.length > charsMax ? `${line.slice(0, charsMax)}…` : line;
 }
 
@@ -72,7 +82,12 @@ export function outside(address, ...children) {
   if (!url || !SCHEMES.includes(url.protocol)) return el("span", { class: "no-link" }, ...children);
   return el(
     "a",
-    { href: url.href, rel: "noopener noreferrer nofollow", target: "_blank", title: flat(url.href) },
+    {
+      href: url.href,
+      rel: "noopener noreferrer nofollow",
+      target: "_blank",
+      title: flat(url.href),
+    },
     ...children,
   );
 }

@@ -1,15 +1,17 @@
-// What a line of a transcript is: read tolerantly, since every version of Claude Code writes others.
+// What a line of a transcript is: read tolerantly, since every version of Claude Code writes
+// other ones.
 
 const INTERRUPTED = "[Request interrupted by user";
 
 /// A line as the page knows it: its number, what it says in the conversation, and as it is stored.
 ///
 /// `kind` is one of `prompt`, `said` (by the agent), `results`, `command`, `output` (of a command),
-/// `interrupted`, `summary` (of what was compacted), `compacted`, `error`, `notice`, and `other` for
-/// what is no part of the conversation.
+/// `interrupted`, `summary` (of what was compacted), `compacted`, `error`, `notice`, and `other`
+/// for what is no part of the conversation.
 export function read(line, raw) {
   const event = { line, raw, kind: "other", label: "", time: "", blocks: [], side: false };
-  if (typeof raw !== "object" || raw === null) return { ...event, kind: "broken", label: "not JSON" };
+  if (typeof raw !== "object" || raw === null)
+    return { ...event, kind: "broken", label: "not JSON" };
   event.time = text(raw.timestamp);
   event.side = raw.isSidechain === true;
   event.label = text(raw.type) || "line";
@@ -25,13 +27,19 @@ const text = (value) => (typeof value === "string" ? value : "");
 /// A message's content as a list of blocks that are objects.
 export function blocksOf(content) {
   if (typeof content === "string") return [{ type: "text", text: content }];
-  return Array.isArray(content) ? content.filter((block) => typeof block === "object" && block !== null) : [];
+  return Array.isArray(content)
+    ? content.filter((block) => typeof block === "object" && block !== null)
+    : [];
 }
 
 function user(event, raw) {
   event.blocks = blocksOf(raw.message?.content);
-  const said = event.blocks.filter((block) => block.type === "text").map((block) => text(block.text)).join("\n");
-  if (event.blocks.some((block) => block.type === "tool_result")) return { ...event, kind: "results" };
+  const said = event.blocks
+    .filter((block) => block.type === "text")
+    .map((block) => text(block.text))
+    .join("\n");
+  if (event.blocks.some((block) => block.type === "tool_result"))
+    return { ...event, kind: "results" };
   if (raw.isCompactSummary) return { ...event, kind: "summary" };
   if (said.startsWith(INTERRUPTED)) return { ...event, kind: "interrupted", text: said };
   const command = /<command-name>([^<]{0,200})<\/command-name>/.exec(said.slice(0, 4000));
@@ -39,8 +47,18 @@ function user(event, raw) {
     const given = /<command-args>([\s\S]{0,4000}?)<\/command-args>/.exec(said.slice(0, 8000));
     return { ...event, kind: "command", text: `${command[1]} ${given?.[1] ?? ""}`.trim() };
   }
-  const output = /^\s*<(?:local-command-stdout|local-command-stderr|bash-stdout|bash-input)>/.exec(said);
-  if (output) return { ...event, kind: "output", text: said.replace(/<\/?(?:local-command-(?:stdout|stderr)|bash-(?:stdout|stderr|input))>/g, "") };
+  const output = /^\s*<(?:local-command-stdout|local-command-stderr|bash-stdout|bash-input)>/.exec(
+    said,
+  );
+  if (output)
+    return {
+      ...event,
+      kind: "output",
+      text: said.replace(
+        /<\/?(?:local-command-(?:stdout|stderr)|bash-(?:stdout|stderr|input))>/g,
+        "",
+      ),
+    };
   if (raw.isMeta || !event.blocks.length) return { ...event, label: "told to Claude" };
   return { ...event, kind: "prompt" };
 }
@@ -60,7 +78,13 @@ function system(event, raw) {
   event.label = subtype || "system";
   if (subtype === "compact_boundary") {
     const { trigger, preTokens, postTokens } = raw.compactMetadata ?? {};
-    return { ...event, kind: "compacted", trigger: text(trigger), before: preTokens, after: postTokens };
+    return {
+      ...event,
+      kind: "compacted",
+      trigger: text(trigger),
+      before: preTokens,
+      after: postTokens,
+    };
   }
   const said = text(raw.content).replace(/<\/?local-command-(?:stdout|stderr)>/g, "");
   if (subtype === "api_error" || raw.level === "error") {
@@ -79,8 +103,16 @@ function attachment(event, raw) {
     return { ...event, kind: "prompt", queued: true, blocks: blocksOf(content.prompt) };
   }
   if (/^hook_.*(error|cancelled|blocking)/.test(type)) {
-    const said = text(content.stderr) || text(content.blockingError?.blockingError) || text(content.content) || text(content.stdout);
-    return { ...event, kind: "notice", text: `${text(content.hookName) || "hook"}: ${said || type}` };
+    const said =
+      text(content.stderr) ||
+      text(content.blockingError?.blockingError) ||
+      text(content.content) ||
+      text(content.stdout);
+    return {
+      ...event,
+      kind: "notice",
+      text: `${text(content.hookName) || "hook"}: ${said || type}`,
+    };
   }
   return event;
 }
@@ -90,7 +122,10 @@ export function resultsOf(event) {
   if (event.kind !== "results") return [];
   const results = event.blocks.filter((block) => block.type === "tool_result");
   // What Claude Code has noted besides belongs to the one result of the line.
-  const noted = results.length === 1 && typeof event.raw.toolUseResult === "object" ? event.raw.toolUseResult : null;
+  const noted =
+    results.length === 1 && typeof event.raw.toolUseResult === "object"
+      ? event.raw.toolUseResult
+      : null;
   return results.map((block) => ({
     id: text(block.tool_use_id),
     line: event.line,
@@ -103,7 +138,10 @@ export function resultsOf(event) {
 
 /// The texts of blocks, joined.
 export function joined(blocks) {
-  return blocks.filter((block) => block.type === "text").map((block) => text(block.text)).join("\n");
+  return blocks
+    .filter((block) => block.type === "text")
+    .map((block) => text(block.text))
+    .join("\n");
 }
 
 /// What a value says in a few words.

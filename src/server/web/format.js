@@ -34,7 +34,9 @@ export function bytes(number) {
 /// Money; less than a cent is not nothing.
 export function money(dollars) {
   if (dollars === null || dollars === undefined) return "";
-  return dollars > 0 && dollars < 0.01 ? "< $0.01" : `$${whole.format(Math.round(dollars * 100) / 100)}`;
+  return dollars > 0 && dollars < 0.01
+    ? "< $0.01"
+    : `$${whole.format(Math.round(dollars * 100) / 100)}`;
 }
 
 /// `3 min`, `2 h 5 min`
@@ -42,7 +44,8 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "";
   if (seconds < MINUTE) return `${Math.round(seconds)} s`;
   if (seconds < HOUR) return `${Math.round(seconds / MINUTE)} min`;
-  if (seconds < DAY) return `${Math.floor(seconds / HOUR)} h ${Math.round((seconds % HOUR) / MINUTE)} min`;
+  if (seconds < DAY)
+    return `${Math.floor(seconds / HOUR)} h ${Math.round((seconds % HOUR) / MINUTE)} min`;
   return `${Math.floor(seconds / DAY)} d ${Math.round((seconds % DAY) / HOUR)} h`;
 }
 
@@ -60,7 +63,11 @@ export function ago(text, now = Date.now()) {
   if (seconds < 45) return "now";
   if (seconds < HOUR) return `${Math.max(1, Math.round(seconds / MINUTE))} min ago`;
   if (seconds < 12 * HOUR) return `${Math.round(seconds / HOUR)} h ago`;
-  return day(text, now) === "Today" ? clock.format(time) : seconds < 2 * DAY ? `${day(text, now)} ${clock.format(time)}` : day(text, now);
+  return day(text, now) === "Today"
+    ? clock.format(time)
+    : seconds < 2 * DAY
+      ? `${day(text, now)} ${clock.format(time)}`
+      : day(text, now);
 }
 
 /// The day, as one speaks of it.

@@ -37,14 +37,32 @@ class ListPage {
     this.hits = el("section", { class: "hits", "aria-label": "Found in conversations" });
     this.more = el("p", { class: "more-rows" });
     this.problem = el("p", { class: "problem", role: "alert", hidden: true });
-    this.main.replaceChildren(el("h1", { class: "hidden", tabindex: "-1" }, "Sessions"), this.problem, this.list, this.more, this.hits);
+    this.archived = button("Archived", () => this.toggleArchived(), {
+      class: "show-archived",
+      hidden: true,
+      "aria-pressed": "false",
+    });
+    this.main.replaceChildren(
+      el("h1", { class: "hidden", tabindex: "-1" }, "Sessions"),
+      this.problem,
+      this.list,
+      this.archived,
+      this.more,
+      this.hits,
+    );
     const typed = () => {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.search(this.box.value.trim()), TYPING_PAUSE);
     };
     this.box.addEventListener("input", typed);
-    this.ends.push(() => this.box.removeEventListener("input", typed), () => clearTimeout(this.timer));
-    const seen = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && this.next(), { rootMargin: "800px" });
+    this.ends.push(
+      () => this.box.removeEventListener("input", typed),
+      () => clearTimeout(this.timer),
+    );
+    const seen = new IntersectionObserver(
+      (entries) => entries.some((entry) => entry.isIntersecting) && this.next(),
+      { rootMargin: "800px" },
+    );
     seen.observe(this.more);
     this.ends.push(() => seen.disconnect());
     const clock = setInterval(() => this.tick(), 20000);
@@ -52,7 +70,12 @@ class ListPage {
     this.load();
     // From the newest that is known on: nothing is missed between the list and the stream.
     this.newest = new Date(Date.now() - LIVE_TIME).toISOString();
-    this.ends.push(follow(() => address("/stream", { since: this.newest }), { session: (entry) => this.arrived(entry), gone: ({ id }) => this.gone(id) }));
+    this.ends.push(
+      follow(() => address("/stream", { since: this.newest }), {
+        session: (entry) => this.arrived(entry),
+        gone: ({ id }) => this.gone(id),
+      }),
+    );
   }
 
   close() {
@@ -64,7 +87,11 @@ class ListPage {
   search(query) {
     if (query === this.query || this.isClosed) return;
     this.query = query;
-    history.replaceState(history.state, "", `${BASE}/${query ? `?q=${encodeURIComponent(query)}` : ""}`);
+    history.replaceState(
+      history.state,
+      "",
+      `${BASE}/${query ? `?q=${encodeURIComponent(query)}` : ""}`,
+    );
     this.load();
   }
 
@@ -93,7 +120,9 @@ class ListPage {
       this.showHits(found, query);
       this.tell(null);
       if (!answer.sessions.length && !found?.hits.length) this.list.append(nothing(query));
-      if (query) announce(`${plural(answer.sessions.length, "session")}, ${plural(found?.hits.length ?? 0, "line")}`);
+      const lineCount = found?.hits.length ?? 0;
+      if (query)
+        announce(`${plural(answer.sessions.length, "session")}, ${plural(lineCount, "line")}`);
     } catch (error) {
       if (error.name === "AbortError") return;
       this.tell(error);
@@ -146,7 +175,12 @@ class ListPage {
     const known = first ? groups[0] : groups.at(-1);
     if (known?.dataset.day === name) return known.querySelector("ul");
     const list = el("ul");
-    const section = el("section", { "data-day": name, "aria-label": name }, el("h2", {}, name), list);
+    const section = el(
+      "section",
+      { "data-day": name, "aria-label": name },
+      el("h2", {}, name),
+      list,
+    );
     if (first) this.list.prepend(section);
     else this.list.append(section);
     return list;
@@ -164,15 +198,20 @@ class ListPage {
     if (known) {
       fill(known.link, entry);
       known.entry = entry;
+      this.mark(known.node, entry);
     }
-    if (this.query || entry.archived) {
-      if (entry.archived) known?.node.remove();
-      return;
-    }
+    if (this.query) return;
     const today = this.group(day(entry.last_sync_at), true);
     const first = today.firstElementChild?.entry;
     // Sessions that are written at the same time do not change places all the time.
-    if (known && known.node.parentElement === today && (known.wasLive || known.node === today.firstElementChild || (first && isLive(first) && isLive(known.entry) && known.wasLive))) return;
+    if (
+      known &&
+      known.node.parentElement === today &&
+      (known.wasLive ||
+        known.node === today.firstElementChild ||
+        (first && isLive(first) && isLive(known.entry) && known.wasLive))
+    )
+      return;
     const node = known?.node ?? this.row(entry);
     const hadFocus = node.contains(document.activeElement);
     const from = node.closest("section");
@@ -184,12 +223,28 @@ class ListPage {
   }
 
   row(entry) {
-    const link = el("a", { class: "session", href: `${BASE}/sessions/${encodeURIComponent(entry.id)}`, "data-in": true });
+    const link = el("a", {
+      class: "session",
+      href: `${BASE}/sessions/${encodeURIComponent(entry.id)}`,
+      "data-in": true,
+    });
     fill(link, entry);
     const node = el("li", {}, link);
     node.entry = entry;
+    this.mark(node, entry);
     this.rows.set(entry.id, { node, link, entry, wasLive: isLive(entry) });
     return node;
+  }
+
+  /// What is put away is shown when it is asked for.
+  mark(node, entry) {
+    node.classList.toggle("archived", entry.archived === true);
+    if (entry.archived) this.archived.hidden = false;
+  }
+
+  toggleArchived() {
+    const isShown = this.list.classList.toggle("with-archived");
+    this.archived.setAttribute("aria-pressed", String(isShown));
   }
 
   /// Times go on.
@@ -226,7 +281,9 @@ class ListPage {
 
   /// Keys of this page; true when one was meant.
   key(event) {
-    const links = [...this.main.querySelectorAll("a.session, a.hit")];
+    const links = [...this.main.querySelectorAll("a.session, a.hit")].filter((link) =>
+      link.checkVisibility(),
+    );
     const at = links.indexOf(document.activeElement);
     if (event.key === "j") links[Math.min(at + 1, links.length - 1)]?.focus();
     else if (event.key === "k") links[Math.max(at - 1, 0)]?.focus();
@@ -236,7 +293,8 @@ class ListPage {
   }
 }
 
-const isLive = (entry) => (entry.live ?? false) && Date.now() - new Date(entry.last_sync_at) < LIVE_TIME;
+const isLive = (entry) =>
+  (entry.live ?? false) && Date.now() - new Date(entry.last_sync_at) < LIVE_TIME;
 
 function fill(link, entry) {
   const title = flat(entry.summary || entry.first_user_message || "", 200) || "Without a title";
@@ -247,24 +305,39 @@ function fill(link, entry) {
     entry.hostname && el("span", { class: "machine" }, shown(flat(entry.hostname, 80))),
     entry.shared_by && el("span", { class: "shared" }, "from ", shown(flat(entry.shared_by, 80))),
     entry.archived && el("span", { class: "tag" }, "archived"),
-    entry.provider && entry.provider !== "claude-code" ? el("span", { class: "tag" }, shown(flat(entry.provider, 30))) : null,
+    entry.provider && entry.provider !== "claude-code"
+      ? el("span", { class: "tag" }, shown(flat(entry.provider, 30)))
+      : null,
   ];
-  const sizes = [plural(entry.lines ?? entry.total_lines ?? 0, "line"), entry.bytes === undefined ? "" : bytes(entry.bytes), entry.tokens ? `${brief(entry.tokens)} tokens` : ""];
+  const sizes = [
+    plural(entry.lines ?? entry.total_lines ?? 0, "line"),
+    entry.bytes === undefined ? "" : bytes(entry.bytes),
+    entry.tokens ? `${brief(entry.tokens)} tokens` : "",
+  ];
   link.classList.toggle("is-live", live);
   link.replaceChildren(
     el("span", { class: "dot", ...(live ? { role: "img", "aria-label": "live" } : {}) }),
     el("span", { class: "title" }, shown(title)),
     el("span", { class: "where" }, facts),
     el("span", { class: "size" }, sizes.filter(Boolean).join(" · ")),
-    el("time", { datetime: entry.last_sync_at, title: moment(entry.last_sync_at) }, ago(entry.last_sync_at)),
+    el(
+      "time",
+      { datetime: entry.last_sync_at, title: moment(entry.last_sync_at) },
+      ago(entry.last_sync_at),
+    ),
   );
 }
 
 function hit(found) {
-  const query = found.file_name && !isMain(found) ? `?file=${encodeURIComponent(found.file_name)}` : "";
+  const query =
+    found.file_name && !isMain(found) ? `?file=${encodeURIComponent(found.file_name)}` : "";
   const href = `${BASE}/sessions/${encodeURIComponent(found.session_id)}${query}#L${found.line}`;
-  const snippet = found.snippet.map((part) => (part.hit ? el("mark", {}, shown(part.text)) : shown(part.text)));
-  const about = [found.role, found.tool, found.project, found.machine].filter(Boolean).map((part) => el("span", {}, shown(flat(part, 60))));
+  const snippet = found.snippet.map((part) =>
+    part.hit ? el("mark", {}, shown(part.text)) : shown(part.text),
+  );
+  const about = [found.role, found.tool, found.project, found.machine]
+    .filter(Boolean)
+    .map((part) => el("span", {}, shown(flat(part, 60))));
   return el(
     "li",
     {},
@@ -272,7 +345,18 @@ function hit(found) {
       "a",
       { class: "hit", href, "data-in": true },
       el("span", { class: "snippet" }, snippet),
-      el("span", { class: "about" }, el("span", { class: "title" }, shown(flat(found.title || found.external_id, 120))), about, el("span", {}, `line ${found.line}`), el("time", { datetime: found.timestamp ?? "", title: moment(found.timestamp) }, ago(found.timestamp))),
+      el(
+        "span",
+        { class: "about" },
+        el("span", { class: "title" }, shown(flat(found.title || found.external_id, 120))),
+        about,
+        el("span", {}, `line ${found.line}`),
+        el(
+          "time",
+          { datetime: found.timestamp ?? "", title: moment(found.timestamp) },
+          ago(found.timestamp),
+        ),
+      ),
     ),
   );
 }
@@ -280,6 +364,39 @@ function hit(found) {
 const isMain = (found) => found.file_name === `${found.external_id}.jsonl`;
 
 function nothing(query) {
-  if (query) return el("div", { class: "empty" }, el("p", {}, "Nothing is like this."), el("p", { class: "quiet" }, "Filters: ", ...["project:", "branch:", "tool:", "role:", "model:", "machine:", "after:2026-01-31", "-not"].flatMap((name) => [el("code", {}, name), " "])));
-  return el("div", { class: "empty" }, el("p", {}, "No session has arrived yet."), el("p", { class: "quiet" }, "On the machine where you work: ", el("code", {}, "confab watch"), " brings in everything there is, ", el("code", {}, "confab setup"), " what comes."));
+  if (query)
+    return el(
+      "div",
+      { class: "empty" },
+      el("p", {}, "Nothing is like this."),
+      el(
+        "p",
+        { class: "quiet" },
+        "Filters: ",
+        ...[
+          "project:",
+          "branch:",
+          "tool:",
+          "role:",
+          "model:",
+          "machine:",
+          "after:2026-01-31",
+          "-not",
+        ].flatMap((name) => [el("code", {}, name), " "]),
+      ),
+    );
+  return el(
+    "div",
+    { class: "empty" },
+    el("p", {}, "No session has arrived yet."),
+    el(
+      "p",
+      { class: "quiet" },
+      "On the machine where you work: ",
+      el("code", {}, "confab watch"),
+      " brings in everything there is, ",
+      el("code", {}, "confab setup"),
+      " what comes.",
+    ),
+  );
 }

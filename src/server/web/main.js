@@ -19,29 +19,33 @@ let page = null;
 let shownPath = "";
 // Where the reader was in the pages behind.
 let listScroll = 0;
+let leftSession = "";
 
 /// Shows the page of the address.
 async function show(isBack = false) {
   const path = location.pathname.slice(BASE.length);
   const query = new URLSearchParams(location.search);
   const here = path + location.search;
-  if (page && here === shownPath) {
-    page.hashChanged?.(location.hash);
-    return;
-  }
+  // Another line of the same page is its own matter.
+  if (page && here === shownPath) return;
   if (shownPath === "/" || shownPath.startsWith("/?")) listScroll = scrollY;
+  leftSession = /^\/sessions\/([^/?]+)/.exec(shownPath)?.[1] ?? "";
   page?.close();
   page = null;
   shownPath = here;
   main.className = "";
   const session = /^\/sessions\/([^/]+)$/.exec(path);
-  const [module, open] = session || SHARE
-    ? [import("./session.js"), ({ sessionPage }) => sessionPage(main, session?.[1] ?? null, query, location.hash)]
-    : path === "/stats"
-      ? [import("./stats.js"), ({ statsPage }) => statsPage(main, query)]
-      : path === "/status"
-        ? [import("./status.js"), ({ statusPage }) => statusPage(main)]
-        : [import("./list.js"), ({ listPage }) => listPage(main, query, box)];
+  const [module, open] =
+    session || SHARE
+      ? [
+          import("./session.js"),
+          ({ sessionPage }) => sessionPage(main, session?.[1] ?? null, query, location.hash),
+        ]
+      : path === "/stats"
+        ? [import("./stats.js"), ({ statsPage }) => statsPage(main, query)]
+        : path === "/status"
+          ? [import("./status.js"), ({ statusPage }) => statusPage(main)]
+          : [import("./list.js"), ({ listPage }) => listPage(main, query, box)];
   // Somebody may have gone elsewhere meanwhile.
   await module.then((module) => shownPath === here && (page = open(module)));
   if (shownPath !== here) return;
@@ -58,9 +62,16 @@ async function show(isBack = false) {
 /// The list is where the reader left it, once it is that long.
 function restore() {
   const wanted = listScroll;
+  const left = leftSession;
   const settle = new MutationObserver(() => {
-    if (document.documentElement.scrollHeight < wanted + innerHeight) return;
+    const link =
+      left &&
+      main.querySelector(
+        `a.session[href$="${CSS.escape(left)}"], a.hit[href*="${CSS.escape(left)}"]`,
+      );
+    if (!link && document.documentElement.scrollHeight < wanted + innerHeight) return;
     scrollTo({ top: wanted, behavior: "instant" });
+    link?.focus({ preventScroll: true });
     settle.disconnect();
   });
   settle.observe(main, { childList: true, subtree: true });
@@ -73,8 +84,12 @@ async function go(address) {
 }
 
 document.addEventListener("click", (event) => {
+  const line = event.target.closest?.("a.line-link");
+  // The line that the address has already: it is gone to once more.
+  if (line && line.href === location.href) page?.hashChanged?.(location.hash);
   const link = event.target.closest?.("a[data-in]");
-  if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
   event.preventDefault();
   go(link.getAttribute("href"));
 });
@@ -93,7 +108,14 @@ document.getElementById("search-form").addEventListener("submit", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (
+    event.defaultPrevented ||
+    event.ctrlKey ||
+    event.metaKey ||
+    event.altKey ||
+    document.querySelector("dialog[open]")
+  )
+    return;
   const isTyping = event.target.matches?.("input, textarea, select");
   if (event.key === "Escape") return escape(event, isTyping);
   if (isTyping) return;
@@ -126,8 +148,25 @@ function escape(event, isTyping) {
 }
 
 function help() {
-  const rows = KEYS.map(([keys, text]) => [el("dt", {}, keys.split("  ").map((key) => [el("kbd", {}, key), " "])), el("dd", {}, text)]);
-  const dialog = el("dialog", { "aria-labelledby": "help-title" }, el("header", {}, el("h2", { id: "help-title" }, "Keys"), button("×", () => dialog.close(), { class: "close", "aria-label": "Close" })), el("dl", { class: "facts wide" }, rows));
+  const rows = KEYS.map(([keys, text]) => [
+    el(
+      "dt",
+      {},
+      keys.split("  ").map((key) => [el("kbd", {}, key), " "]),
+    ),
+    el("dd", {}, text),
+  ]);
+  const dialog = el(
+    "dialog",
+    { "aria-labelledby": "help-title" },
+    el(
+      "header",
+      {},
+      el("h2", { id: "help-title" }, "Keys"),
+      button("×", () => dialog.close(), { class: "close", "aria-label": "Close" }),
+    ),
+    el("dl", { class: "facts wide" }, rows),
+  );
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

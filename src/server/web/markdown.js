@@ -52,7 +52,12 @@ function block(lines, at, depth) {
   if (RULE.test(line)) return [el("hr"), at + 1];
   if (depth < DEPTH_MAX && /^ {0,3}>/.test(line)) return quoted(lines, at, depth);
   if (depth < DEPTH_MAX && ITEM.test(line)) return list(lines, at, depth);
-  if (line.includes("|") && at + 1 < lines.length && lines[at + 1].includes("-") && ROW.test(lines[at + 1].slice(0, 2000))) {
+  if (
+    line.includes("|") &&
+    at + 1 < lines.length &&
+    lines[at + 1].includes("-") &&
+    ROW.test(lines[at + 1].slice(0, 2000))
+  ) {
     return table(lines, at);
   }
   return paragraph(lines, at, depth);
@@ -62,7 +67,9 @@ function fenced(lines, at, [, mark, language]) {
   let end = at + 1;
   const closes = (line) => {
     const text = line.trim();
-    return text.length >= mark.length && text.startsWith(mark) && text.replaceAll(mark[0], "") === "";
+    return (
+      text.length >= mark.length && text.startsWith(mark) && text.replaceAll(mark[0], "") === ""
+    );
   };
   while (end < lines.length && !closes(lines[end])) end += 1;
   return [code(lines.slice(at + 1, end).join("\n"), language), end + 1];
@@ -87,25 +94,36 @@ function quoted(lines, at, depth) {
 function list(lines, at, depth) {
   const [, indent, mark] = ITEM.exec(lines[at]);
   const ordered = /\d/.test(mark);
-  const attributes = ordered && Number.parseInt(mark, 10) !== 1 ? { start: Number.parseInt(mark, 10) } : {};
+  const attributes =
+    ordered && Number.parseInt(mark, 10) !== 1 ? { start: Number.parseInt(mark, 10) } : {};
   const node = el(ordered ? "ol" : "ul", attributes);
   let end = at;
   while (end < lines.length) {
     const item = ITEM.exec(lines[end]);
-    if (!item || item[1].length > indent.length + 3 || item[1].length < indent.length || /\d/.test(item[2]) !== ordered) break;
+    if (
+      !item ||
+      item[1].length > indent.length + 3 ||
+      item[1].length < indent.length ||
+      /\d/.test(item[2]) !== ordered
+    )
+      break;
     const inner = [item[3] ?? ""];
     const width = item[1].length + item[2].length + 1;
     end += 1;
     while (end < lines.length) {
       const line = lines[end];
       const spaces = line.length - line.trimStart().length;
-      const goesOn = line.trim() === "" ? (lines[end + 1] ?? "").startsWith(" ".repeat(indent.length + 2)) : spaces > indent.length + 1 || !startsBlock(line);
+      const goesOn =
+        line.trim() === ""
+          ? (lines[end + 1] ?? "").startsWith(" ".repeat(indent.length + 2))
+          : spaces > indent.length + 1 || !startsBlock(line);
       if (!goesOn) break;
       inner.push(line.slice(Math.min(spaces, width)));
       end += 1;
     }
     node.append(itemOf(inner, depth));
-    while (end < lines.length && lines[end].trim() === "" && ITEM.test(lines[end + 1] ?? "")) end += 1;
+    while (end < lines.length && lines[end].trim() === "" && ITEM.test(lines[end + 1] ?? ""))
+      end += 1;
   }
   return [node, end];
 }
@@ -120,21 +138,50 @@ function itemOf(lines, depth) {
 }
 
 function startsBlock(line) {
-  return FENCE.test(line) || HEADING.test(line) || RULE.test(line) || /^ {0,3}>/.test(line) || ITEM.test(line);
+  return (
+    FENCE.test(line) ||
+    HEADING.test(line) ||
+    RULE.test(line) ||
+    /^ {0,3}>/.test(line) ||
+    ITEM.test(line)
+  );
 }
 
 function table(lines, at) {
-  const cells = (line) => line.trim().replace(/^\|/, "").replace(/\|$/, "").split("|", TABLE_COLUMNS_MAX).map((cell) => cell.trim());
+  const cells = (line) =>
+    line
+      .trim()
+      .replace(/^\|/, "")
+      .replace(/\|$/, "")
+      .split("|", TABLE_COLUMNS_MAX)
+      .map((cell) => cell.trim());
   const head = cells(lines[at]);
   const body = [];
   let end = at + 2;
   while (end < lines.length && lines[end].includes("|") && lines[end].trim() !== "") {
     const row = cells(lines[end]);
-    body.push(el("tr", {}, head.map((_, column) => el("td", {}, inline(row[column] ?? "")))));
+    body.push(
+      el(
+        "tr",
+        {},
+        head.map((_, column) => el("td", {}, inline(row[column] ?? ""))),
+      ),
+    );
     end += 1;
   }
-  const top = el("thead", {}, el("tr", {}, head.map((cell) => el("th", { scope: "col" }, inline(cell)))));
-  return [el("div", { class: "scrolls", tabindex: "0" }, el("table", {}, top, el("tbody", {}, body))), end];
+  const top = el(
+    "thead",
+    {},
+    el(
+      "tr",
+      {},
+      head.map((cell) => el("th", { scope: "col" }, inline(cell))),
+    ),
+  );
+  return [
+    el("div", { class: "scrolls", tabindex: "0" }, el("table", {}, top, el("tbody", {}, body))),
+    end,
+  ];
 }
 
 function paragraph(lines, at) {
@@ -142,10 +189,14 @@ function paragraph(lines, at) {
   while (end < lines.length && lines[end].trim() !== "" && !startsBlock(lines[end])) end += 1;
   const node = el("p");
   // People and agents write lines as they mean them.
-  lines.slice(at, end).join("\n").split("\n").forEach((line, index) => {
-    if (index) node.append(el("br"));
-    node.append(...inline(line.trim()));
-  });
+  lines
+    .slice(at, end)
+    .join("\n")
+    .split("\n")
+    .forEach((line, index) => {
+      if (index) node.append(el("br"));
+      node.append(...inline(line.trim()));
+    });
   return [node, end];
 }
 
@@ -187,7 +238,9 @@ function span(text, at, depth, gone) {
       while (text[at + length] === "`") length += 1;
       const mark = "`".repeat(length);
       const end = rest(mark, at + length);
-      return end < 0 ? [[mark], at + length] : [[el("code", {}, shown(text.slice(at + length, end)))], end + length];
+      return end < 0
+        ? [[mark], at + length]
+        : [[el("code", {}, shown(text.slice(at + length, end)))], end + length];
     }
     case "[":
       return link(text, at, rest, depth);
@@ -210,7 +263,10 @@ function emphasis(text, at, rest, depth) {
   const inWord = mark[0] === "_" && /\w/.test(text[at - 1] ?? " ");
   if (!tag || /\s/.test(after) || inWord) return twice ? [[mark], at + 2] : null;
   const end = rest(mark, at + mark.length);
-  const closes = end > at + mark.length && !/\s/.test(text[end - 1]) && !(mark[0] === "_" && /\w/.test(text[end + mark.length] ?? " "));
+  const closes =
+    end > at + mark.length &&
+    !/\s/.test(text[end - 1]) &&
+    !(mark[0] === "_" && /\w/.test(text[end + mark.length] ?? " "));
   if (!closes) return twice ? [[mark], at + 2] : null;
   return [[el(tag, {}, inline(text.slice(at + mark.length, end), depth + 1))], end + mark.length];
 }
@@ -220,7 +276,11 @@ function link(text, at, rest, depth) {
   if (middle < 0 || text.slice(at + 1, middle).includes("[")) return null;
   const end = rest(")", middle + 2);
   if (end < 0) return null;
-  const target = text.slice(middle + 2, end).trim().split(/\s/, 1)[0].replace(/^<|>$/g, "");
+  const target = text
+    .slice(middle + 2, end)
+    .trim()
+    .split(/\s/, 1)[0]
+    .replace(/^<|>$/g, "");
   const label = text.slice(at + 1, middle);
   return [[outside(target, ...inline(label || target, depth + 1))], end + 1];
 }
@@ -229,7 +289,9 @@ function link(text, at, rest, depth) {
 function bare(text, at) {
   const bracket = text[at] === "<" ? 1 : 0;
   if (!bracket && /\w/.test(text[at - 1] ?? " ")) return null;
-  const match = /^https?:\/\/[^\s<>"'`\])]{1,2000}/.exec(text.slice(at + bracket, at + bracket + 2048));
+  const match = /^https?:\/\/[^\s<>"'`\])]{1,2000}/.exec(
+    text.slice(at + bracket, at + bracket + 2048),
+  );
   if (!match) return null;
   const target = match[0].replace(/[.,;:!?]+$/, "");
   const end = at + bracket + target.length;

@@ -29,7 +29,9 @@ const STYLE: &str = "text/css; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
 /// Name, type and content of every asset.
-const ASSETS: [(&str, &str, &str); 18] = [
+const ASSETS: [(&str, &str, &str); 20] = [
+    ("about.js", SCRIPT, include_str!("about.js")),
+    ("agents.js", SCRIPT, include_str!("agents.js")),
     ("ansi.js", SCRIPT, include_str!("ansi.js")),
     ("api.js", SCRIPT, include_str!("api.js")),
     ("dialogs.js", SCRIPT, include_str!("dialogs.js")),
@@ -52,12 +54,14 @@ const ASSETS: [(&str, &str, &str); 18] = [
 /// What the list needs, fetched side by side.
 const LIST_MODULES: [&str; 5] = ["main.js", "api.js", "dom.js", "format.js", "list.js"];
 /// What a session needs.
-const SESSION_MODULES: [&str; 13] = [
+const SESSION_MODULES: [&str; 15] = [
     "main.js",
     "api.js",
     "dom.js",
     "format.js",
     "session.js",
+    "about.js",
+    "agents.js",
     "transcript.js",
     "rows.js",
     "tools.js",

@@ -47,20 +47,36 @@ export class Rows {
     const [first, last] = [events[0].line, events.at(-1).line];
     const name = `${plural(events.length, "further line")}`;
     const kinds = [...new Set(events.map((event) => event.label))].slice(0, 4).join(", ");
-    const fold = el("details", { class: "others" }, el("summary", {}, el("span", {}, name), " ", el("span", { class: "hint" }, flat(kinds))));
+    const fold = el(
+      "details",
+      { class: "others" },
+      el("summary", {}, el("span", {}, name), " ", el("span", { class: "hint" }, flat(kinds))),
+    );
     const open = () => {
       if (fold.childElementCount > 1) return;
       for (const event of events) fold.append(this.other(event));
     };
     fold.addEventListener("toggle", () => fold.open && open());
-    const node = el("div", { class: "row is-other", "data-line": first }, this.gutter(first, last), el("div", { class: "body" }, fold));
+    const node = el(
+      "div",
+      { class: "row is-other", "data-line": first },
+      this.gutter(first, last),
+      el("div", { class: "body" }, fold),
+    );
     // A link to one of these lines opens the fold.
-    for (const event of events) this.of.set(event.line, { node, open: () => ((fold.open = true), open(), fold.querySelector(`[data-line="${event.line}"]`)) });
+    for (const event of events)
+      this.of.set(event.line, {
+        node,
+        open: () => ((fold.open = true), open(), fold.querySelector(`[data-line="${event.line}"]`)),
+      });
     this.nodes.push(node);
   }
 
   push(event, body) {
-    const node = el("article", { class: `row is-${event.kind}${event.side ? " side" : ""}`, "data-line": event.line });
+    const node = el("article", {
+      class: `row is-${event.kind}${event.side ? " side" : ""}`,
+      "data-line": event.line,
+    });
     node.append(this.gutter(event.line), el("div", { class: "body" }, this.heading(event), body));
     this.of.set(event.line, { node });
     this.nodes.push(node);
@@ -73,21 +89,44 @@ export class Rows {
   }
 
   link(line, name = String(line)) {
-    return el("a", { class: "line-link", href: this.transcript.href(line), "aria-label": `Line ${name}` }, name);
+    return el(
+      "a",
+      { class: "line-link", href: this.transcript.href(line), "aria-label": `Line ${name}` },
+      name,
+    );
   }
 
   /// Who speaks, where that changes; and the way to the raw line.
   heading(event) {
-    const names = { prompt: "You", said: "Claude", summary: "Summary", error: "Error", command: "Command", output: "Output" };
-    const who = (event.side && { prompt: "Task", said: "Agent" }[event.kind]) || (names[event.kind] ?? "");
+    const names = {
+      prompt: "You",
+      said: "Claude",
+      summary: "Summary",
+      error: "Error",
+      command: "Command",
+      output: "Output",
+    };
+    const who =
+      (event.side && { prompt: "Task", said: "Agent" }[event.kind]) || (names[event.kind] ?? "");
     const isNew = who !== "" && who !== this.who;
     if (who) this.who = who;
-    const time = event.time ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time)) : null;
-    const marks = [isNew ? el("span", { class: "who" }, who) : null, isNew && event.model ? el("span", { class: "quiet model" }, shown(flat(event.model, 60))) : null, event.queued ? el("span", { class: "quiet" }, "while it worked") : null];
+    const time = event.time
+      ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time))
+      : null;
+    const marks = [
+      isNew ? el("span", { class: "who" }, who) : null,
+      isNew && event.model
+        ? el("span", { class: "quiet model" }, shown(flat(event.model, 60)))
+        : null,
+      event.queued ? el("span", { class: "quiet" }, "while it worked") : null,
+    ];
     // A call says the same in its own head.
-    const isCall = event.kind === "said" && event.blocks.length === 1 && CALLS.includes(event.blocks[0].type);
+    const isCall =
+      event.kind === "said" && event.blocks.length === 1 && CALLS.includes(event.blocks[0].type);
     const aside = isCall ? null : el("span", { class: "aside" }, time, this.rawButton(event));
-    return isNew || aside ? el("header", { class: `head ${isNew ? "new" : ""}` }, marks, aside) : null;
+    return isNew || aside
+      ? el("header", { class: `head ${isNew ? "new" : ""}` }, marks, aside)
+      : null;
   }
 
   rawButton(event) {
@@ -103,13 +142,33 @@ export class Rows {
       }
       self.setAttribute("aria-expanded", String(raw !== null));
     };
-    return button("{ }", toggle, { class: "raw-button", "aria-expanded": "false", "aria-label": `Raw line ${event.line}`, title: "Raw line" });
+    return button("{ }", toggle, {
+      class: "raw-button",
+      "aria-expanded": "false",
+      "aria-label": `Raw line ${event.line}`,
+      title: "Raw line",
+    });
   }
 
   /// A line that nobody said, within a fold.
   other(event) {
-    const head = el("header", { class: "head" }, this.link(event.line), el("span", { class: "label" }, shown(flat(event.label, 80))), el("span", { class: "aside" }, event.time ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time)) : null, this.rawButton(event)));
-    const parts = event.blocks.length ? [el("div", { class: "meta" }, long(joined(event.blocks), shown))] : [];
+    const head = el(
+      "header",
+      { class: "head" },
+      this.link(event.line),
+      el("span", { class: "label" }, shown(flat(event.label, 80))),
+      el(
+        "span",
+        { class: "aside" },
+        event.time
+          ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time))
+          : null,
+        this.rawButton(event),
+      ),
+    );
+    const parts = event.blocks.length
+      ? [el("div", { class: "meta" }, long(joined(event.blocks), shown))]
+      : [];
     return el("div", { class: "one", "data-line": event.line }, head, parts);
   }
 
@@ -126,7 +185,9 @@ export class Rows {
       case "compacted":
         return [el("p", { class: "divider" }, compaction(event))];
       case "interrupted":
-        return [el("p", { class: "divider failed" }, shown(flat(event.text.replace(/^\[|\]$/g, ""))))];
+        return [
+          el("p", { class: "divider failed" }, shown(flat(event.text.replace(/^\[|\]$/g, "")))),
+        ];
       case "error":
         return [el("div", { class: "problem" }, long(event.text, shown))];
       case "notice":
@@ -134,9 +195,14 @@ export class Rows {
       case "command":
         return [el("p", { class: "slash" }, el("code", {}, shown(event.text)))];
       case "output":
-        return event.text.trim() ? [el("pre", { class: "output", tabindex: "0" }, long(event.text, terminal))] : null;
+        return event.text.trim()
+          ? [el("pre", { class: "output", tabindex: "0" }, long(event.text, terminal))]
+          : null;
       case "broken":
-        return [el("p", { class: "note failed" }, "This line is not JSON."), el("pre", { class: "output", tabindex: "0" }, long(String(event.raw), shown))];
+        return [
+          el("p", { class: "note failed" }, "This line is not JSON."),
+          el("pre", { class: "output", tabindex: "0" }, long(String(event.raw), shown)),
+        ];
       default:
         return null;
     }
@@ -145,7 +211,11 @@ export class Rows {
   block(event, block) {
     switch (block.type) {
       case "text":
-        return el("div", { class: "text" }, long(word(block.text), (text) => markdown(text)));
+        return el(
+          "div",
+          { class: "text" },
+          long(word(block.text), (text) => markdown(text)),
+        );
       case "thinking":
         return this.thinking(word(block.thinking));
       case "redacted_thinking":
@@ -162,7 +232,12 @@ export class Rows {
 
   thinking(text) {
     if (!text.trim()) return el("p", { class: "note" }, "Thinking that was not recorded");
-    return folded("Thinking", flat(text, 120), () => long(text, (part) => markdown(part)), "thinking");
+    return folded(
+      "Thinking",
+      flat(text, 120),
+      () => long(text, (part) => markdown(part)),
+      "thinking",
+    );
   }
 
   /// A call with its result beside it, or the place for it.
@@ -170,13 +245,27 @@ export class Rows {
     const id = word(block.id);
     const name = word(block.name) || "tool";
     const input = typeof block.input === "object" && block.input !== null ? block.input : {};
-    const card = el("section", { class: "tool", "aria-label": `Tool ${flat(name, 60)}` });
+    const card = el("div", {
+      class: "tool",
+      role: "group",
+      "aria-label": `Tool ${flat(name, 60)}`,
+    });
     const state = el("span", { class: "state" });
-    const time = event.time ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time)) : null;
+    const time = event.time
+      ? el("time", { datetime: event.time, title: moment(event.time) }, hour(event.time))
+      : null;
     const links = el("span", { class: "aside" });
     const own = el("span", { class: "aside" }, time, this.rawButton(event));
     card.append(
-      el("header", { class: "tool-head", "data-raw-after": true }, el("span", { class: "tool-name" }, shown(flat(name, 80))), el("span", { class: "tool-summary" }, shown(flat(summary(name, input), 240))), state, own, links),
+      el(
+        "header",
+        { class: "tool-head", "data-raw-after": true },
+        el("span", { class: "tool-name" }, shown(flat(name, 80))),
+        el("span", { class: "tool-summary" }, shown(flat(summary(name, input), 240))),
+        state,
+        own,
+        links,
+      ),
       ...asked(name, input),
     );
     const slot = el("div", { class: "slot" });
@@ -187,13 +276,20 @@ export class Rows {
       state.replaceChildren(...(result ? (result.is_error ? ["failed"] : []) : ["no result yet"]));
       slot.replaceChildren(...returned(name, input, result));
       if (!result) return;
-      links.replaceChildren("→ ", this.link(result.line), this.rawButton({ line: result.line, raw: result.raw }));
+      links.replaceChildren(
+        "→ ",
+        this.link(result.line),
+        this.rawButton({ line: result.line, raw: result.raw }),
+      );
       this.of.set(result.line, { node: card });
     };
     const result = this.transcript.results.get(id);
     fill(result ?? null);
     if (!result) this.slots.set(id, fill);
-    if (AGENTS.includes(name)) card.append(this.transcript.agent({ id, name, input }, () => this.transcript.results.get(id)));
+    if (AGENTS.includes(name))
+      card.append(
+        this.transcript.agent({ id, name, input }, () => this.transcript.results.get(id)),
+      );
     return card;
   }
 
@@ -207,7 +303,18 @@ export class Rows {
         this.orphans.push(id);
         const result = this.transcript.results.get(id);
         const content = result ? returned("", {}, result) : [];
-        nodes.push(el("section", { class: `tool ${result?.is_error ? "failed" : ""}`, "aria-label": "Result" }, el("header", { class: "tool-head" }, el("span", { class: "tool-name" }, "Result")), content));
+        nodes.push(
+          el(
+            "div",
+            {
+              class: `tool ${result?.is_error ? "failed" : ""}`,
+              role: "group",
+              "aria-label": "Result",
+            },
+            el("header", { class: "tool-head" }, el("span", { class: "tool-name" }, "Result")),
+            content,
+          ),
+        );
       }
     }
     return nodes.length ? nodes : null;
@@ -215,7 +322,8 @@ export class Rows {
 
   besides(event, block) {
     const said = word(block.text);
-    if (said.startsWith("[Request interrupted")) return [el("p", { class: "divider failed" }, shown(flat(said.replace(/^\[|\]$/g, ""))))];
+    if (said.startsWith("[Request interrupted"))
+      return [el("p", { class: "divider failed" }, shown(flat(said.replace(/^\[|\]$/g, ""))))];
     return said.trim() || block.type !== "text" ? [this.block(event, block)] : [];
   }
 }
@@ -223,19 +331,43 @@ export class Rows {
 /// A line as it is stored.
 function rawNode(raw) {
   const text = typeof raw === "string" ? raw : pretty(raw);
-  const copy = button("Copy", () => navigator.clipboard?.writeText(typeof raw === "string" ? raw : JSON.stringify(raw)), { class: "small" });
-  return el("div", { class: "raw" }, copy, el("pre", { tabindex: "0", "aria-label": "Raw line" }, long(text.slice(0, RAW_CHARS_MAX), shown)));
+  const copy = button(
+    "Copy",
+    () => navigator.clipboard?.writeText(typeof raw === "string" ? raw : JSON.stringify(raw)),
+    { class: "small" },
+  );
+  return el(
+    "div",
+    { class: "raw" },
+    copy,
+    el(
+      "pre",
+      { tabindex: "0", "aria-label": "Raw line" },
+      long(text.slice(0, RAW_CHARS_MAX), shown),
+    ),
+  );
 }
 
 /// A fold whose content is made when it is opened.
 function folded(name, hint, content, kind = "") {
-  const fold = el("details", { class: `fold ${kind}` }, el("summary", {}, name, " ", hint ? el("span", { class: "hint" }, hint) : null));
-  fold.addEventListener("toggle", () => fold.open && fold.childElementCount === 1 && fold.append(el("div", { class: "text" }, content())));
+  const fold = el(
+    "details",
+    { class: `fold ${kind}` },
+    el("summary", {}, name, " ", hint ? el("span", { class: "hint" }, hint) : null),
+  );
+  fold.addEventListener(
+    "toggle",
+    () =>
+      fold.open &&
+      fold.childElementCount === 1 &&
+      fold.append(el("div", { class: "text" }, content())),
+  );
   return fold;
 }
 
 function compaction({ trigger, before, after }) {
   const how = trigger ? `Compacted (${flat(trigger, 20)})` : "Compacted";
   if (typeof before !== "number") return how;
-  return `${how}: ${brief(before)} tokens${typeof after === "number" ? ` → ${brief(after)}` : ""}`;
+  const left = typeof after === "number" ? ` → ${brief(after)}` : "";
+  return `${how}: ${brief(before)} tokens${left}`;
 }

@@ -1,10 +1,12 @@
 // A session, read from its first line to the one that is being written.
 
 import { BASE, Refusal, SHARE, address, follow, get } from "./api.js";
+import { facts, figures, lineage, mainFile, missing } from "./about.js";
+import { agentFile } from "./agents.js";
 import { actions } from "./dialogs.js";
 import { announce, button, el, flat, shown } from "./dom.js";
-import { joined, read, word } from "./events.js";
-import { ago, brief, count, duration, moment, money, plural } from "./format.js";
+import { read } from "./events.js";
+import { count, plural } from "./format.js";
 import { CHUNK_LINES, Transcript } from "./transcript.js";
 
 // Pixels from the end within which the reader is taken along.
@@ -12,11 +14,15 @@ const END_NEAR = 120;
 // Pixels from the top within which the line that was gone to is the one that is read.
 const MARKED_NEAR = 60;
 const FIRST_LINES = 3 * CHUNK_LINES;
-const AGENT_PROMPTS_MAX = 50;
 
 /// Shows a session, or the one that a link leads to; returns what ends that.
 export function sessionPage(main, id, query, hash) {
-  const page = new SessionPage(main, id === null ? null : decodeURIComponent(id), query.get("file"), hash);
+  const page = new SessionPage(
+    main,
+    id === null ? null : decodeURIComponent(id),
+    query.get("file"),
+    hash,
+  );
   page.open();
   return page;
 }
@@ -29,10 +35,12 @@ class SessionPage {
     this.line = Number(/^#L(\d{1,9})$/.exec(hash)?.[1] ?? 0);
     this.pending = [];
     this.unseen = 0;
+    // Counts where the reader wanted to go.
+    this.turn = 0;
     this.keeping = 0;
     this.touched = new Set();
     this.ends = [];
-    this.agentFiles = new Map();
+    this.agentPrompts = new Map();
   }
 
   async open() {
@@ -52,13 +60,14 @@ class SessionPage {
     }
     if (this.isClosed) return;
     this.file = this.wanted ?? mainFile(this.session)?.file_name ?? null;
-    this.host = el("div", { class: "lines", role: "feed", "aria-label": "Transcript", "aria-busy": "false" });
+    this.host = el("div", { class: "lines", role: "region", "aria-label": "Transcript" });
     this.draw();
     this.transcript = new Transcript(this.session, this.file, this.host, this);
     this.transcript.first = { from, answer: first };
     const entry = this.session.files.find((file) => file.file_name === this.file);
     this.transcript.extend(entry?.last_synced_line ?? 0);
-    if (!entry?.last_synced_line) this.host.before(el("p", { class: "empty", id: "nothing" }, "Nothing has arrived yet."));
+    if (!entry?.last_synced_line)
+      this.host.before(el("p", { class: "empty", id: "nothing" }, "Nothing has arrived yet."));
     if (this.line) this.goTo(this.line);
     this.live();
     this.outline();
@@ -84,7 +93,10 @@ class SessionPage {
   }
 
   title() {
-    return flat(this.session.summary || this.session.first_user_message || this.session.external_id, 200);
+    return flat(
+      this.session.summary || this.session.first_user_message || this.session.external_id,
+      200,
+    );
   }
 
   draw() {
@@ -98,13 +110,40 @@ class SessionPage {
       { class: "jumps", role: "group", "aria-label": "Jump" },
       button("↑ Prompt", () => this.prompt(-1), { title: "Previous prompt (k)", id: "previous" }),
       button("↓ Prompt", () => this.prompt(1), { title: "Next prompt (j)", id: "next" }),
-      (this.errors = button("Error", () => this.error(), { title: "Next error (e)", hidden: true })),
+      (this.errors = button("Error", () => this.error(), {
+        title: "Next error (e)",
+        hidden: true,
+      })),
       button("Start", () => this.goTo(1), { title: "First line (g)" }),
       button("End", () => this.toEnd(), { title: "Last line (G)" }),
     );
-    const bar = el("div", { class: "bar" }, el("div", { class: "bar-title" }, this.status, el("span", { class: "title" }, shown(this.title()))), this.position, jumps);
-    const top = el("div", { class: "session-top" }, el("h1", { tabindex: "-1" }, shown(this.title())), facts(session), figures(session), lineage(session), this.files(), this.wanted ? this.banner() : null, actions(session));
+    const bar = el(
+      "div",
+      { class: "bar" },
+      el(
+        "div",
+        { class: "bar-title" },
+        this.status,
+        el("span", { class: "title" }, shown(this.title())),
+      ),
+      this.position,
+      jumps,
+    );
+    const top = el(
+      "div",
+      { class: "session-top" },
+      el("h1", { tabindex: "-1" }, shown(this.title())),
+      facts(session),
+      figures(session),
+      lineage(session),
+      this.files(),
+      this.wanted ? this.banner() : null,
+      actions(session),
+    );
     this.main.replaceChildren(top, bar, this.host, this.newer);
+    // Whoever came by keys goes on from here.
+    if (document.activeElement === document.body && !this.line)
+      top.querySelector("h1").focus({ preventScroll: true });
     const scroll = () => this.scrolled();
     addEventListener("scroll", scroll, { passive: true });
     this.ends.push(() => removeEventListener("scroll", scroll));
@@ -112,19 +151,45 @@ class SessionPage {
 
   /// The files of the session other than its transcript.
   files() {
-    const others = this.session.files.filter((file) => file.file_name !== mainFile(this.session)?.file_name);
+    const others = this.session.files.filter(
+      (file) => file.file_name !== mainFile(this.session)?.file_name,
+    );
     if (!others.length) return null;
-    const items = others.map((file) => el("li", {}, el("a", { href: this.href(file.file_name, 0), "data-in": true }, shown(flat(file.file_name, 200))), el("span", { class: "quiet" }, ` ${plural(file.last_synced_line, "line")}`)));
-    return el("details", { class: "fold" }, el("summary", {}, plural(others.length, "further file")), el("ul", { class: "files" }, items));
+    const items = others.map((file) =>
+      el(
+        "li",
+        {},
+        el(
+          "a",
+          { href: this.href(file.file_name, 0), "data-in": true },
+          shown(flat(file.file_name, 200)),
+        ),
+        el("span", { class: "quiet" }, ` ${plural(file.last_synced_line, "line")}`),
+      ),
+    );
+    return el(
+      "details",
+      { class: "fold" },
+      el("summary", {}, plural(others.length, "further file")),
+      el("ul", { class: "files" }, items),
+    );
   }
 
   banner() {
-    return el("p", { class: "notice" }, "You read ", el("code", {}, shown(flat(this.file, 200))), ". ", el("a", { href: this.href(null, 0), "data-in": true }, "Back to the conversation"));
+    return el(
+      "p",
+      { class: "notice" },
+      "You read ",
+      el("code", {}, shown(flat(this.file, 200))),
+      ". ",
+      el("a", { href: this.href(null, 0), "data-in": true }, "Back to the conversation"),
+    );
   }
 
   /// The address of a line.
   href(file, line) {
-    const query = file && file !== mainFile(this.session)?.file_name ? `?file=${encodeURIComponent(file)}` : "";
+    const query =
+      file && file !== mainFile(this.session)?.file_name ? `?file=${encodeURIComponent(file)}` : "";
     const path = SHARE ? `/s/${SHARE}` : `/sessions/${encodeURIComponent(this.id)}`;
     return `${BASE}${path}${query}${line ? `#L${line}` : ""}`;
   }
@@ -154,7 +219,8 @@ class SessionPage {
 
   /// Something changed the height of a chunk: the boxes around it know theirs anew.
   touch(chunk) {
-    for (let node = chunk.node; node; node = node.parentElement?.closest(".chunk")) if (node.chunk) this.touched.add(node.chunk);
+    for (let node = chunk.node; node; node = node.parentElement?.closest(".chunk"))
+      if (node.chunk) this.touched.add(node.chunk);
   }
 
   /// Something in a chunk has become higher by itself, as pictures do.
@@ -165,7 +231,12 @@ class SessionPage {
       const { chunk } = target;
       const height = target.offsetHeight;
       const isOuter = !target.parentElement.closest(".chunk");
-      if (isOuter && chunk.known !== undefined && target.getBoundingClientRect().top + chunk.known <= top) moved += height - chunk.known;
+      if (
+        isOuter &&
+        chunk.known !== undefined &&
+        target.getBoundingClientRect().top + chunk.known <= top
+      )
+        moved += height - chunk.known;
       chunk.known = height;
     }
     if (Math.abs(moved) >= 1) scrollBy({ top: moved, behavior: "instant" });
@@ -224,8 +295,9 @@ class SessionPage {
       scrollTo({ top: 0, behavior: "instant" });
       return;
     }
+    const turn = (this.turn += 1);
     const node = await this.transcript.show(line);
-    if (!node || this.isClosed) return;
+    if (!node || this.isClosed || turn !== this.turn) return;
     for (const marked of this.host.querySelectorAll(".here")) marked.classList.remove("here");
     node.classList.add("here");
     node.setAttribute("tabindex", "-1");
@@ -242,7 +314,9 @@ class SessionPage {
   toEnd() {
     this.see();
     this.isFollowing = true;
-    this.transcript.show(this.transcript.lastLine).then(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
+    this.transcript
+      .show(this.transcript.lastLine)
+      .then(() => scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" }));
   }
 
   /// Goes to the next or previous prompt.
@@ -264,7 +338,8 @@ class SessionPage {
   jump(lines, direction) {
     if (!lines?.length) return;
     const here = this.marked() ?? this.current();
-    const next = direction > 0 ? lines.find((line) => line > here) : lines.findLast((line) => line < here);
+    const next =
+      direction > 0 ? lines.find((line) => line > here) : lines.findLast((line) => line < here);
     if (next === undefined) {
       announce(direction > 0 ? "This was the last one" : "This was the first one");
       return;
@@ -284,7 +359,9 @@ class SessionPage {
 
   async outline() {
     try {
-      this.marks = await get(`/sessions/${encodeURIComponent(this.id)}/outline`, { file: this.file });
+      this.marks = await get(`/sessions/${encodeURIComponent(this.id)}/outline`, {
+        file: this.file,
+      });
       if (!this.isClosed) this.errors.hidden = !this.marks.errors.length;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -293,7 +370,11 @@ class SessionPage {
 
   /// Takes in what is being written.
   live() {
-    const from = () => address(`/sessions/${encodeURIComponent(this.id)}/stream`, { file: this.file, from: this.transcript.lastLine + this.pending.length + 1 });
+    const from = () =>
+      address(`/sessions/${encodeURIComponent(this.id)}/stream`, {
+        file: this.file,
+        from: this.transcript.lastLine + this.pending.length + 1,
+      });
     const take = () => {
       this.flushing = 0;
       const lines = this.pending.splice(0);
@@ -301,7 +382,8 @@ class SessionPage {
       document.getElementById("nothing")?.remove();
       const wasFollowing = this.isFollowing;
       this.transcript.append(lines);
-      for (const { line, raw } of lines) if (this.marks && read(line, raw).kind === "prompt") this.marks.prompts.push(line);
+      for (const { line, raw } of lines)
+        if (this.marks && read(line, raw).kind === "prompt") this.marks.prompts.push(line);
       if (!wasFollowing) {
         this.unseen += lines.length;
         this.newer.textContent = `${plural(this.unseen, "new line")} ↓`;
@@ -325,7 +407,9 @@ class SessionPage {
 
   state(isOpen) {
     this.status.className = `live-state ${isOpen ? "open" : "lost"}`;
-    this.status.title = isOpen ? "What is written appears here" : "The connection is lost; trying again";
+    this.status.title = isOpen
+      ? "What is written appears here"
+      : "The connection is lost; trying again";
     this.status.setAttribute("role", "img");
     this.status.setAttribute("aria-label", isOpen ? "Connected" : "Not connected");
   }
@@ -337,25 +421,9 @@ class SessionPage {
     this.transcript.grown(file_name, last_synced_line);
   }
 
-  /// The file of an agent: named by its result, or found by its prompt as long as there is none.
-  async agentFile(call, result) {
-    const named = word(result?.noted?.agentId) || /agentId:\s*([A-Za-z0-9_-]{1,64})/.exec(result ? joined(result.blocks) : "")?.[1];
-    const agents = this.session.files.filter((file) => /(^|\/)agent-[^/]*\.jsonl$/.test(file.file_name));
-    const byName = agents.find((file) => named && file.file_name.endsWith(`agent-${named}.jsonl`));
-    if (byName || named) return byName ?? null;
-    const prompt = word(call.input.prompt).trim();
-    for (const file of agents.slice(0, AGENT_PROMPTS_MAX)) {
-      if ((await this.promptOf(file)) === prompt) return file;
-    }
-    return null;
-  }
-
-  async promptOf(file) {
-    if (!this.agentFiles.has(file.file_name)) {
-      const { events } = await get(`/sessions/${encodeURIComponent(this.id)}/events`, { file: file.file_name, from: 1, limit: 1 });
-      this.agentFiles.set(file.file_name, events.length ? joined(read(1, events[0].raw).blocks).trim() : "");
-    }
-    return this.agentFiles.get(file.file_name);
+  /// The file of an agent within the session.
+  agentFile(call, result) {
+    return agentFile(this.session, call, result, this.agentPrompts);
   }
 
   /// Keys of this page; true when one was meant.
@@ -370,52 +438,4 @@ class SessionPage {
     acts[event.key]?.();
     return event.key in acts;
   }
-}
-
-function mainFile(session) {
-  const transcripts = session.files.filter((file) => file.file_type === "transcript");
-  return transcripts.find((file) => file.file_name === `${session.external_id}.jsonl`) ?? transcripts[0] ?? session.files[0];
-}
-
-function facts(session) {
-  const git = session.git_info ?? {};
-  const known = [
-    ["Folder", session.cwd],
-    ["Branch", git.branch],
-    ["Machine", session.hostname],
-    ["User", session.username],
-    ["Shared by", session.shared_by],
-  ];
-  const items = known.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, shown(flat(value, 300)))));
-  const when = el("div", {}, el("dt", {}, "Last activity"), el("dd", {}, el("time", { datetime: session.last_sync_at, title: moment(session.last_sync_at) }, ago(session.last_sync_at))));
-  return el("dl", { class: "facts" }, items, when);
-}
-
-function figures(session) {
-  const known = session.figures;
-  if (!known) return null;
-  const sum = (name) => known.tokens.reduce((total, row) => total + (row[name] ?? 0), 0);
-  const failed = known.tools.reduce((total, tool) => total + tool.errors, 0);
-  const uses = known.tools.reduce((total, tool) => total + tool.uses, 0);
-  const parts = [
-    plural(known.prompts, "prompt"),
-    known.duration_seconds ? duration(known.duration_seconds) : "",
-    sum("output") ? `${brief(sum("input") + sum("cache_read") + sum("cache_creation"))} tokens in, ${brief(sum("output"))} out` : "",
-    money(known.cost),
-    uses ? `${plural(uses, "tool call")}${failed ? `, ${count(failed)} failed` : ""}` : "",
-    known.lines_added || known.lines_removed ? `+${count(known.lines_added)} −${count(known.lines_removed)} lines` : "",
-    known.tokens.map((row) => row.model).filter(Boolean).join(", "),
-  ];
-  return el("ul", { class: "figures", "aria-label": "Figures" }, parts.filter(Boolean).map((part) => el("li", {}, shown(part))));
-}
-
-function lineage(session) {
-  if (!session.lineage?.length || SHARE) return null;
-  const items = session.lineage.map((other) => el("li", {}, `${other.relation.replaceAll("_", " ")} `, el("a", { href: `${BASE}/sessions/${encodeURIComponent(other.session_id)}`, "data-in": true }, shown(flat(other.title || other.external_id, 120)))));
-  return el("ul", { class: "figures", "aria-label": "Related sessions" }, items);
-}
-
-function missing(error) {
-  const text = error.status === 404 ? "There is no such session, or it is not yours." : `The session cannot be read: ${error.message}`;
-  return el("div", { class: "empty", role: "alert" }, el("h1", {}, "Not found"), el("p", {}, text), el("p", {}, el("a", { href: `${BASE}/`, "data-in": true }, "All sessions")));
 }

@@ -22,20 +22,56 @@ const DAY = 24 * 3600 * 1000;
 export function statsPage(main, query) {
   const span = Number(query.get("days") ?? 30);
   const page = { close: () => (page.isClosed = true), key: () => false };
-  document.title = "Figures · confab";
-  const parts = VIEWS.map(([by, name]) => [by, el("section", { class: "figure", "aria-label": name }, el("h2", {}, name), el("p", { class: "loading" }, "Loading…"))]);
-  const spans = SPANS.map(([days, name]) => el("a", { href: `${BASE}/stats?days=${days}`, "data-in": true, class: "choice-link", "aria-current": days === span ? "true" : false }, name));
+  document.title = "Stats · confab";
+  const parts = VIEWS.map(([by, name]) => [
+    by,
+    el(
+      "section",
+      { class: "figure", "aria-label": name },
+      el("h2", {}, name),
+      el("p", { class: "loading" }, "Loading…"),
+    ),
+  ]);
+  const spans = SPANS.map(([days, name]) =>
+    el(
+      "a",
+      {
+        href: `${BASE}/stats?days=${days}`,
+        "data-in": true,
+        class: "choice-link",
+        "aria-current": days === span ? "true" : false,
+      },
+      name,
+    ),
+  );
   const total = el("div", { class: "total" });
-  main.replaceChildren(el("div", { class: "page-head" }, el("h1", { tabindex: "-1" }, "Figures"), el("nav", { class: "spans", "aria-label": "Time" }, spans)), total, ...parts.map(([, node]) => node));
+  main.replaceChildren(
+    el(
+      "div",
+      { class: "page-head" },
+      el("h1", { tabindex: "-1" }, "Stats"),
+      el("nav", { class: "spans", "aria-label": "Time" }, spans),
+    ),
+    total,
+    ...parts.map(([, node]) => node),
+  );
   const after = span > 0 ? new Date(Date.now() - span * DAY).toISOString().slice(0, 10) : null;
   for (const [by, node] of parts) {
     get("/stats", { by, after })
       .then(({ rows }) => {
         if (page.isClosed) return;
-        node.replaceChildren(node.firstChild, rows.length ? table(by, rows) : el("p", { class: "quiet" }, "Nothing in this time."));
+        node.replaceChildren(
+          node.firstChild,
+          rows.length ? table(by, rows) : el("p", { class: "quiet" }, "Nothing in this time."),
+        );
         if (by === "day") total.replaceChildren(...sums(rows));
       })
-      .catch((error) => node.replaceChildren(node.firstChild, el("p", { class: "problem", role: "alert" }, error.message)));
+      .catch((error) =>
+        node.replaceChildren(
+          node.firstChild,
+          el("p", { class: "problem", role: "alert" }, error.message),
+        ),
+      );
   }
   return page;
 }
@@ -50,22 +86,67 @@ function sums(rows) {
     ["Cache written", brief(sum("cache_creation"))],
     ["Messages", count(sum("messages"))],
   ];
-  return known.map(([name, value]) => el("div", { class: "sum" }, el("span", { class: "quiet" }, name), el("strong", {}, value)));
+  return known.map(([name, value]) =>
+    el("div", { class: "sum" }, el("span", { class: "quiet" }, name), el("strong", {}, value)),
+  );
 }
 
 function table(by, rows) {
   const isTool = by === "tool";
   const columns = isTool
-    ? [["Uses", (row) => count(row.uses)], ["Failed", (row) => `${count(row.errors)}${row.uses ? ` (${Math.round((100 * row.errors) / row.uses)} %)` : ""}`], ["Sessions", (row) => count(row.sessions)]]
-    : [["Output", (row) => brief(row.output)], ["Input", (row) => brief(row.input)], ["Cache read", (row) => brief(row.cache_read)], ["Cache written", (row) => brief(row.cache_creation)], ["Cost", (row) => money(row.cost)], ["Messages", (row) => count(row.messages)], ["Sessions", (row) => count(row.sessions)]];
+    ? [
+        ["Uses", (row) => count(row.uses)],
+        ["Failed", (row) => `${count(row.errors)}${share(row)}`],
+        ["Sessions", (row) => count(row.sessions)],
+      ]
+    : [
+        ["Output", (row) => brief(row.output)],
+        ["Input", (row) => brief(row.input)],
+        ["Cache read", (row) => brief(row.cache_read)],
+        ["Cache written", (row) => brief(row.cache_creation)],
+        ["Cost", (row) => money(row.cost)],
+        ["Messages", (row) => count(row.messages)],
+        ["Sessions", (row) => count(row.sessions)],
+      ];
   const measure = (row) => (isTool ? row.uses : row.cost || row.output) ?? 0;
   const most = Math.max(...rows.map(measure), 1e-9);
-  const sorted = by === "day" ? rows.toSorted((a, b) => String(b.key).localeCompare(String(a.key))) : rows.toSorted((a, b) => measure(b) - measure(a));
-  const head = el("tr", {}, el("th", { scope: "col" }, { day: "Day", model: "Model", project: "Project", tool: "Tool" }[by]), columns.map(([name]) => el("th", { scope: "col", class: "number" }, name)));
+  const sorted =
+    by === "day"
+      ? rows.toSorted((a, b) => String(b.key).localeCompare(String(a.key)))
+      : rows.toSorted((a, b) => measure(b) - measure(a));
+  const head = el(
+    "tr",
+    {},
+    el(
+      "th",
+      { scope: "col" },
+      { day: "Day", model: "Model", project: "Project", tool: "Tool" }[by],
+    ),
+    columns.map(([name]) => el("th", { scope: "col", class: "number" }, name)),
+  );
   const body = sorted.map((row) => {
     const bar = el("span", { class: "bar-of", "aria-hidden": "true" });
     bar.style.setProperty("--part", String(measure(row) / most));
-    return el("tr", {}, el("th", { scope: "row" }, el("span", { class: "key" }, shown(flat(row.key ?? "", 120) || "unknown")), bar), columns.map(([, value]) => el("td", { class: "number" }, value(row))));
+    return el(
+      "tr",
+      {},
+      el(
+        "th",
+        { scope: "row" },
+        el("span", { class: "key" }, shown(flat(row.key ?? "", 120) || "unknown")),
+        bar,
+      ),
+      columns.map(([, value]) => el("td", { class: "number" }, value(row))),
+    );
   });
-  return el("div", { class: "scrolls", tabindex: "0" }, el("table", { class: "figures-table" }, el("thead", {}, head), el("tbody", {}, body)));
+  return el(
+    "div",
+    { class: "scrolls", tabindex: "0" },
+    el("table", { class: "figures-table" }, el("thead", {}, head), el("tbody", {}, body)),
+  );
+}
+
+/// How many of the calls of a tool failed.
+function share(row) {
+  return row.uses ? ` (${Math.round((100 * row.errors) / row.uses)} %)` : "";
 }

@@ -38,7 +38,9 @@ export function summary(name, input) {
     case "ToolSearch":
       return word(input.query);
     default:
-      return path || flat(word(Object.values(input).find((value) => typeof value === "string")), 120);
+      return (
+        path || flat(word(Object.values(input).find((value) => typeof value === "string")), 120)
+      );
   }
 }
 
@@ -46,7 +48,14 @@ export function summary(name, input) {
 export function asked(name, input) {
   switch (name) {
     case "Bash":
-      return [el("pre", { class: "command", tabindex: "0" }, el("span", { class: "prompt-mark", "aria-hidden": "true" }, "$ "), long(word(input.command), shown))];
+      return [
+        el(
+          "pre",
+          { class: "command", tabindex: "0" },
+          el("span", { class: "prompt-mark", "aria-hidden": "true" }, "$ "),
+          long(word(input.command), shown),
+        ),
+      ];
     case "Edit":
     case "MultiEdit":
     case "Write":
@@ -59,7 +68,13 @@ export function asked(name, input) {
       return [todos(input.todos)];
     case "Task":
     case "Agent":
-      return [el("div", { class: "asked" }, long(word(input.prompt), (text) => markdown(text)))];
+      return [
+        el(
+          "div",
+          { class: "asked" },
+          long(word(input.prompt), (text) => markdown(text)),
+        ),
+      ];
     default:
       return [fields(input)];
   }
@@ -67,9 +82,14 @@ export function asked(name, input) {
 
 /// What a call returned, with what it asked for where that is only seen in what came of it.
 export function returned(name, input, result) {
-  let said = result ? joined(result.blocks).replace(/^<tool_use_error>([\s\S]*)<\/tool_use_error>/, "$1") : "";
-  const nodes = result ? result.blocks.filter((block) => block.type === "image").map((block) => image(block.source)) : [];
-  if (result?.is_error) nodes.push(el("pre", { class: "output failed", tabindex: "0" }, long(said, terminal)));
+  let said = result
+    ? joined(result.blocks).replace(/^<tool_use_error>([\s\S]*)<\/tool_use_error>/, "$1")
+    : "";
+  const nodes = result
+    ? result.blocks.filter((block) => block.type === "image").map((block) => image(block.source))
+    : [];
+  if (result?.is_error)
+    nodes.push(el("pre", { class: "output failed", tabindex: "0" }, long(said, terminal)));
   switch (name) {
     case "Edit":
     case "MultiEdit":
@@ -78,7 +98,8 @@ export function returned(name, input, result) {
       nodes.unshift(...edited(name, input, result?.noted));
       break;
     case "Read":
-      if (result && !result.is_error && !nodes.length) nodes.push(...readFile(result.noted?.file, said));
+      if (result && !result.is_error && !nodes.length)
+        nodes.push(...readFile(result.noted?.file, said));
       break;
     case "Bash":
       if (result && !result.is_error) nodes.push(...output(result.noted, said));
@@ -89,7 +110,14 @@ export function returned(name, input, result) {
     case "Agent":
       // What the agent said, without what the harness adds for the model that reads it.
       said = joined(blocksOf(result?.noted?.content)) || said;
-      if (said && !result.is_error) nodes.push(el("div", { class: "answer" }, long(said, (text) => markdown(text))));
+      if (said && !result.is_error)
+        nodes.push(
+          el(
+            "div",
+            { class: "answer" },
+            long(said, (text) => markdown(text)),
+          ),
+        );
       break;
     default:
       if (result && !result.is_error) nodes.push(...plainOutput(result, said));
@@ -106,19 +134,29 @@ function plainOutput(result, said) {
 /// Output of a command: both of its streams where they are told apart.
 function output(noted, said) {
   const told = [word(noted?.stdout), word(noted?.stderr)];
-  if (!told[0] && !told[1]) return said ? [el("pre", { class: "output", tabindex: "0" }, long(said, terminal))] : [];
+  if (!told[0] && !told[1])
+    return said ? [el("pre", { class: "output", tabindex: "0" }, long(said, terminal))] : [];
   const names = ["output", "output stderr"];
-  const nodes = told.map((text, index) => text && el("pre", { class: names[index], tabindex: "0" }, long(text, terminal)));
+  const nodes = told.map(
+    (text, index) =>
+      text && el("pre", { class: names[index], tabindex: "0" }, long(text, terminal)),
+  );
   if (noted.interrupted === true) nodes.push(el("p", { class: "note failed" }, "Interrupted"));
   return nodes.filter(Boolean);
 }
 
 function edited(name, input, noted) {
   if (name === "MultiEdit" && Array.isArray(input.edits) && !noted?.structuredPatch?.length) {
-    return input.edits.slice(0, FIELDS_MAX).map((edit) => diff(hunks(null, word(edit?.old_string), word(edit?.new_string))));
+    return input.edits
+      .slice(0, FIELDS_MAX)
+      .map((edit) => diff(hunks(null, word(edit?.old_string), word(edit?.new_string))));
   }
   const after = word(input.content) || word(input.new_string) || word(input.new_source);
-  const parts = hunks(noted?.structuredPatch, word(input.old_string), name === "Write" ? after.replace(/\n$/, "") : after);
+  const parts = hunks(
+    noted?.structuredPatch,
+    word(input.old_string),
+    name === "Write" ? after.replace(/\n$/, "") : after,
+  );
   if (name === "Write" && parts[0].before === null) parts[0].before = parts[0].after = 1;
   return [diff(parts)];
 }
@@ -128,7 +166,11 @@ function diff(parts) {
   if (first.total <= DIFF_LINES_MAX) return first.node;
   const holder = el("div", {}, first.node);
   holder.append(
-    button(`Show all ${plural(first.total, "line")}`, () => holder.replaceChildren(drawn(parts, 20000).node), { class: "more" }),
+    button(
+      `Show all ${plural(first.total, "line")}`,
+      () => holder.replaceChildren(drawn(parts, 20000).node),
+      { class: "more" },
+    ),
   );
   return holder;
 }
@@ -141,17 +183,40 @@ function readFile(file, said) {
     lines = file.content.split("\n");
     start = Number(file.startLine) || 1;
   } else {
-    const told = said.split(/\n\s*<system-reminder>/, 1)[0].split("\n").map((line) => /^\s{0,10}(\d{1,9})[\t→](.*)$/s.exec(line));
-    if (!told.length || !told[0]) return said ? [el("pre", { class: "output", tabindex: "0" }, long(said, shown))] : [];
+    const told = said
+      .split(/\n\s*<system-reminder>/, 1)[0]
+      .split("\n")
+      .map((line) => /^\s{0,10}(\d{1,9})[\t→](.*)$/s.exec(line));
+    if (!told.length || !told[0])
+      return said ? [el("pre", { class: "output", tabindex: "0" }, long(said, shown))] : [];
     start = Number(told[0][1]);
     lines = told.map((match) => match?.[2] ?? "");
   }
   if (lines.length > 1 && lines.at(-1) === "") lines.pop();
   const numbered = (linesMax) =>
-    el("pre", { class: "numbered", tabindex: "0" }, lines.slice(0, linesMax).map((line, index) => el("span", { class: "line", "data-number": start + index }, shown(line.slice(0, CHARS_MAX)), "\n")));
+    el(
+      "pre",
+      { class: "numbered", tabindex: "0" },
+      lines
+        .slice(0, linesMax)
+        .map((line, index) =>
+          el(
+            "span",
+            { class: "line", "data-number": start + index },
+            shown(line.slice(0, CHARS_MAX)),
+            "\n",
+          ),
+        ),
+    );
   const node = el("div", {}, numbered(NUMBERED_LINES_MAX));
   if (lines.length > NUMBERED_LINES_MAX) {
-    node.append(button(`Show all ${plural(lines.length, "line")}`, () => node.replaceChildren(numbered(20000)), { class: "more" }));
+    node.append(
+      button(
+        `Show all ${plural(lines.length, "line")}`,
+        () => node.replaceChildren(numbered(20000)),
+        { class: "more" },
+      ),
+    );
   }
   return [node];
 }
@@ -161,7 +226,13 @@ function todos(list) {
     const status = word(item?.status);
     const mark = { completed: "☑", in_progress: "▶" }[status] ?? "☐";
     const name = { completed: "done", in_progress: "in progress" }[status] ?? "to do";
-    return el("li", { class: `todo ${status === "completed" ? "done" : ""}` }, el("span", { role: "img", "aria-label": name }, mark), " ", shown(word(item?.content) || word(item?.subject)));
+    return el(
+      "li",
+      { class: `todo ${status === "completed" ? "done" : ""}` },
+      el("span", { role: "img", "aria-label": name }, mark),
+      " ",
+      shown(word(item?.content) || word(item?.subject)),
+    );
   });
   return el("ul", { class: "todos" }, items);
 }
@@ -173,12 +244,18 @@ export function fields(value) {
   return el(
     "dl",
     { class: "fields" },
-    entries.map(([name, value]) => [el("dt", {}, shown(flat(name, 200))), el("dd", {}, valued(value))]),
+    entries.map(([name, value]) => [
+      el("dt", {}, shown(flat(name, 200))),
+      el("dd", {}, valued(value)),
+    ]),
   );
 }
 
 function valued(value) {
-  if (typeof value === "string") return value.includes("\n") || value.length > 200 ? el("pre", { class: "output", tabindex: "0" }, long(value, shown)) : shown(value);
+  if (typeof value === "string")
+    return value.includes("\n") || value.length > 200
+      ? el("pre", { class: "output", tabindex: "0" }, long(value, shown))
+      : shown(value);
   if (typeof value !== "object" || value === null) return el("code", {}, String(value));
   return el("pre", { class: "output", tabindex: "0" }, long(pretty(value), shown));
 }
@@ -190,7 +267,10 @@ export function pretty(value, depth = 0) {
   const entries = Object.entries(value);
   if (!entries.length) return list ? "[]" : "{}";
   const indent = "  ".repeat(depth + 1);
-  const lines = entries.map(([name, value]) => indent + (list ? "" : `${JSON.stringify(name)}: `) + pretty(value, depth + 1));
+  const lines = entries.map(
+    ([name, value]) =>
+      indent + (list ? "" : `${JSON.stringify(name)}: `) + pretty(value, depth + 1),
+  );
   return `${list ? "[" : "{"}\n${lines.join(",\n")}\n${"  ".repeat(depth)}${list ? "]" : "}"}`;
 }
 
@@ -211,7 +291,11 @@ export function long(text, draw) {
   holder.append(
     button(
       `Show ${bytes(Math.min(rest, MORE_CHARS_MAX))} more`,
-      () => holder.replaceChildren(...[draw(text.slice(0, CHARS_MAX + MORE_CHARS_MAX))].flat(), rest > MORE_CHARS_MAX ? "\n… the raw line holds the rest" : ""),
+      () =>
+        holder.replaceChildren(
+          ...[draw(text.slice(0, CHARS_MAX + MORE_CHARS_MAX))].flat(),
+          rest > MORE_CHARS_MAX ? "\n… the raw line holds the rest" : "",
+        ),
       { class: "more" },
     ),
   );
@@ -222,10 +306,21 @@ export function long(text, draw) {
 export function image(source) {
   const type = word(source?.media_type);
   const data = word(source?.data);
-  if (word(source?.type) !== "base64" || !IMAGES.includes(type) || data.length > IMAGE_CHARS_MAX || !/^[A-Za-z0-9+/]*={0,2}$/.test(data)) {
-    return el("p", { class: "note" }, `A picture that is not shown: ${flat(type, 60) || "of no known format"}`);
+  if (
+    word(source?.type) !== "base64" ||
+    !IMAGES.includes(type) ||
+    data.length > IMAGE_CHARS_MAX ||
+    !/^[A-Za-z0-9+/]*={0,2}$/.test(data)
+  ) {
+    return el(
+      "p",
+      { class: "note" },
+      `A picture that is not shown: ${flat(type, 60) || "of no known format"}`,
+    );
   }
   const node = el("img", { class: "picture", alt: "Picture", src: `data:${type};base64,${data}` });
-  node.addEventListener("error", () => node.replaceWith(el("p", { class: "note" }, "A picture that cannot be shown")));
+  node.addEventListener("error", () =>
+    node.replaceWith(el("p", { class: "note" }, "A picture that cannot be shown")),
+  );
   return node;
 }

@@ -1,5 +1,5 @@
-// A file of a session, drawn where somebody looks. Its lines lie in chunks: each is a box that is as
-// high as its lines are, or as they are thought to be until they were drawn once. Boxes near the
+// A file of a session, drawn where somebody looks. Its lines lie in chunks: each is a box that is
+// as high as its lines are, or as they are thought to be until they were drawn once. Boxes near the
 // view are filled, those far away are emptied, and what the reader looks at stays where it is.
 
 import { button, el, flat } from "./dom.js";
@@ -35,11 +35,15 @@ export class Transcript {
     this.calls = new Map();
     this.results = new Map();
     this.agents = new Set();
+    // What looks again for its agent when a file comes.
+    this.waiting = new Set();
     this.far = new Set();
     // Chunks that are read and wait to be drawn.
     this.due = new Set();
     this.abort = new AbortController();
-    this.seen = new IntersectionObserver((entries) => this.look(entries), { rootMargin: `${MARGIN}px 0px` });
+    this.seen = new IntersectionObserver((entries) => this.look(entries), {
+      rootMargin: `${MARGIN}px 0px`,
+    });
     this.sized = new ResizeObserver((entries) => this.page.resized(entries));
     host.style.setProperty("--line-height-guess", `${LINE_HEIGHT_GUESS}px`);
   }
@@ -62,7 +66,16 @@ export class Transcript {
       const to = Math.min(lastLine, from + CHUNK_LINES - 1);
       const node = el("div", { class: "chunk" });
       node.style.setProperty("--lines", to - from + 1);
-      const chunk = { from, to, node, state: "empty", events: [], rows: null, near: false, isPinned: false };
+      const chunk = {
+        from,
+        to,
+        node,
+        state: "empty",
+        events: [],
+        rows: null,
+        near: false,
+        isPinned: false,
+      };
       node.chunk = chunk;
       this.chunks.push(chunk);
       fragment.append(node);
@@ -105,7 +118,12 @@ export class Transcript {
     for (const chunk of this.far) {
       if (this.far.size <= FAR_CHUNKS_MAX) break;
       this.far.delete(chunk);
-      if (chunk.isPinned || chunk.state !== "drawn" || chunk.node.querySelector("details[open], .raw, :focus")) continue;
+      if (
+        chunk.isPinned ||
+        chunk.state !== "drawn" ||
+        chunk.node.querySelector("details[open], .raw, :focus")
+      )
+        continue;
       chunk.node.style.setProperty("--height", `${chunk.node.offsetHeight}px`);
       chunk.node.classList.add("measured");
       chunk.node.replaceChildren();
@@ -121,7 +139,11 @@ export class Transcript {
   async load(first) {
     const start = this.chunks.indexOf(first);
     const wanted = [];
-    for (let at = start; at < this.chunks.length && wanted.length * CHUNK_LINES < REQUEST_LINES_MAX; at += 1) {
+    for (
+      let at = start;
+      at < this.chunks.length && wanted.length * CHUNK_LINES < REQUEST_LINES_MAX;
+      at += 1
+    ) {
       const chunk = this.chunks[at];
       if (chunk.state !== "empty" || !(chunk.near || chunk === first)) break;
       chunk.state = "loading";
@@ -155,7 +177,8 @@ export class Transcript {
     }
     const next = answer.events.length ? answer.events.at(-1).line + 1 : to + 1;
     for (const chunk of wanted) {
-      if (chunk.state === "loading" && (next > chunk.to || answer.next === null)) this.arrived(chunk);
+      if (chunk.state === "loading" && (next > chunk.to || answer.next === null))
+        this.arrived(chunk);
     }
     return next;
   }
@@ -173,7 +196,14 @@ export class Transcript {
       chunk.node.replaceChildren();
       this.load(chunk);
     };
-    chunk.node.replaceChildren(el("p", { class: "problem", role: "alert" }, `Lines ${chunk.from} to ${chunk.to} cannot be read: ${error.message}. `, button("Try again", again)));
+    chunk.node.replaceChildren(
+      el(
+        "p",
+        { class: "problem", role: "alert" },
+        `Lines ${chunk.from} to ${chunk.to} cannot be read: ${error.message}. `,
+        button("Try again", again),
+      ),
+    );
   }
 
   /// The lines of a chunk are there.
@@ -232,7 +262,17 @@ export class Transcript {
       this.extend(line);
       const chunk = this.chunkOf(line);
       const next = (chunk.events.at(-1)?.line ?? chunk.from - 1) + 1;
-      if (line !== next || !(chunk.state === "read" || chunk.state === "drawn" || (chunk.state === "empty" && line === chunk.from && !chunk.node.classList.contains("measured")))) continue;
+      if (
+        line !== next ||
+        !(
+          chunk.state === "read" ||
+          chunk.state === "drawn" ||
+          (chunk.state === "empty" &&
+            line === chunk.from &&
+            !chunk.node.classList.contains("measured"))
+        )
+      )
+        continue;
       const event = read(line, raw);
       chunk.events.push(event);
       if (chunk.state === "empty") chunk.state = "read";
@@ -338,7 +378,11 @@ export class Transcript {
   /// Where the call of a result stands, when it stands in another chunk.
   besides(chunk, line) {
     const event = chunk.events.find((event) => event.line === line);
-    const call = event ? resultsOf(event).map((result) => this.calls.get(result.id)).find((line) => line !== undefined) : undefined;
+    const call = event
+      ? resultsOf(event)
+          .map((result) => this.calls.get(result.id))
+          .find((line) => line !== undefined)
+      : undefined;
     return call === undefined ? undefined : this.chunkOf(call).rows?.of.get(call);
   }
 
@@ -354,14 +398,17 @@ export class Transcript {
       if (!fold.open || nested) return;
       const file = await this.page.agentFile(call, result());
       if (!file) {
+        this.waiting.add(open);
         body.replaceChildren(el("p", { class: "note" }, "No lines of this agent have arrived."));
         return;
       }
+      this.waiting.delete(open);
       body.replaceChildren();
       nested = new Transcript(this.session, file.file_name, body, this.page, this.depth + 1);
       this.agents.add(nested);
       nested.extend(file.last_synced_line);
-      label.textContent = `Agent: ${plural(file.last_synced_line, "line")}, ${flat(file.file_name.split("/").at(-1), 60)}`;
+      const name = flat(file.file_name.split("/").at(-1), 60);
+      label.textContent = `Agent: ${plural(file.last_synced_line, "line")}, ${name}`;
     };
     fold.addEventListener("toggle", open);
     fold.append(body);
@@ -371,6 +418,7 @@ export class Transcript {
 
   /// A file of an agent has grown: whoever shows it goes on.
   grown(file, lastLine) {
+    for (const open of this.waiting) open();
     for (const agent of this.agents) {
       if (agent.file === file) agent.extend(lastLine);
       agent.grown(file, lastLine);
