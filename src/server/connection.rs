@@ -4,9 +4,10 @@
 //! closed; what follows would be taken for the next request.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::gate::Gate;
 use super::http::{Framing, Head, Payload, Pieces, Refusal, Response};
 use super::http::{chunk_size, is_header, is_plain};
 use super::limits::Limits;
@@ -37,6 +38,10 @@ pub struct Surroundings {
     pub metrics: Metrics,
     /// Bytes of bodies in memory.
     pub bodies_bytes: AtomicUsize,
+    /// Lets few large bodies be unpacked and stored at once.
+    pub large_bodies: Gate,
+    /// Answers that go on as long as somebody listens.
+    pub streams: AtomicU64,
 }
 
 impl Surroundings {
@@ -46,6 +51,8 @@ impl Surroundings {
             monotonic,
             limits: Limits::new(&settings),
             metrics: Metrics::default(),
+            large_bodies: Gate::new(settings.large_bodies_max),
+            streams: AtomicU64::new(0),
             settings,
             bodies_bytes: AtomicUsize::new(0),
         }

@@ -27,7 +27,9 @@ enum Coding {
 /// The response as the client likes to have it.
 pub fn encoded(response: Response, head: &Head) -> Response {
     let kind = response.header("Content-Type").unwrap_or("");
-    let is_text = kind.starts_with("text/") || kind.starts_with("application/json");
+    // Events are read one by one; a compressor would hold them back.
+    let is_stream = kind.starts_with("text/event-stream");
+    let is_text = (kind.starts_with("text/") || kind.starts_with("application/json")) && !is_stream;
     let is_small = response.length().is_some_and(|length| length < BYTES_MIN);
     let is_encoded = response.header("Content-Encoding").is_some();
     if !is_text || is_small || is_encoded || response.status == 206 {

@@ -16,6 +16,7 @@
 //! | `metrics`, [`LogFile`] | what happened |
 //! | this file | starting and ending |
 //! | `api` | what a request means |
+//! | `gate` | few large bodies at once |
 //! | `json` | tolerant reading of bodies |
 //! | `auth`, `password` | keys, tokens and codes; passwords |
 //! | `background` | the threads that keep the index and bring lines to rest |
@@ -43,6 +44,7 @@ pub mod connection;
 mod encoding;
 mod events;
 mod export;
+mod gate;
 pub mod http;
 mod json;
 mod limits;
@@ -178,6 +180,7 @@ impl Server {
     /// When the database fails.
     pub fn stop(self) -> Result<()> {
         let time_max = self.shared.surroundings.settings.stop_seconds_max;
+        self.shared.store().arrivals.stop();
         let left = self.shared.end(Duration::from_secs(time_max));
         if left > 0 {
             log::warn!("{left} requests were cut off");

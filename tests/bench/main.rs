@@ -10,6 +10,7 @@ mod hook;
 mod list;
 mod live;
 mod redact;
+mod server;
 mod sink;
 mod sync;
 mod world;
@@ -41,6 +42,9 @@ fn main() {
     }
     if wanted("redact") {
         redact::run(&sync::recorded_lines());
+    }
+    if wanted("server") {
+        server::run(&sync::recorded_lines());
     }
 }
 

@@ -13,6 +13,7 @@ mod pages;
 mod search;
 mod sessions;
 mod stats;
+mod streams;
 mod sync;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +78,8 @@ enum Route {
     Stats,
     Status,
     OpenApi,
+    Stream,
+    LineStream(String),
     DeviceCode,
     DeviceToken,
     SignIn,
@@ -189,6 +192,8 @@ impl Api {
             Route::Search => self.search(&user, head),
             Route::Stats => self.stats(&user, head),
             Route::Status => self.status(&user),
+            Route::Stream => self.stream(&user, head),
+            Route::LineStream(id) => self.line_stream(&user, id, head),
             _ => unreachable!("public routes are answered above"),
         };
         // It is this user's: no browser keeps it beyond their sign-in.
@@ -288,6 +293,8 @@ impl Route {
             Route::OpenApi => "/api/v1/openapi.json",
             Route::ByExternalId(_) => "/api/v1/sessions/by-external-id/{id}",
             Route::Summary(_) => "/api/v1/sessions/{id}/summary",
+            Route::Stream => "/api/v1/stream",
+            Route::LineStream(_) => "/api/v1/sessions/{id}/stream",
             Route::DeviceCode => "/auth/device/code",
             Route::DeviceToken => "/auth/device/token",
             Route::SignIn => "/auth/login",
@@ -303,6 +310,7 @@ impl Route {
             Route::Init | Route::Chunk | Route::Event => Some(Kind::Sync),
             Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
             Route::Events(_) | Route::Outline(_) | Route::Search | Route::Stats => Some(Kind::Read),
+            Route::Stream | Route::LineStream(_) => Some(Kind::Read),
             _ => None,
         }
     }
@@ -363,6 +371,8 @@ fn route(path: &str) -> Option<Route> {
         ["openapi.json"] => Some(Route::OpenApi),
         ["sessions", id, "condensed-transcript"] => Some(Route::Condensed(id.into())),
         ["sessions", id, "github-links"] => Some(Route::Links(id.into())),
+        ["stream"] => Some(Route::Stream),
+        ["sessions", id, "stream"] => Some(Route::LineStream(id.into())),
         ["sessions", id, "summary"] => Some(Route::Summary(id.into())),
         _ => None,
     }
@@ -501,7 +511,9 @@ mod tests {
             Route::Summary(_) => Some(Route::Search),
             Route::Search => Some(Route::Stats),
             Route::Stats => Some(Route::Status),
-            Route::Status => Some(Route::OpenApi),
+            Route::Status => Some(Route::Stream),
+            Route::Stream => Some(Route::LineStream("x".into())),
+            Route::LineStream(_) => Some(Route::OpenApi),
             Route::OpenApi => Some(Route::DeviceCode),
             Route::DeviceCode => Some(Route::DeviceToken),
             Route::DeviceToken => Some(Route::SignIn),

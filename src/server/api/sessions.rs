@@ -187,7 +187,7 @@ impl Api {
 }
 
 /// A session's main transcript.
-fn transcript_of(detail: &SessionDetail) -> Option<&FileEntry> {
+pub(super) fn transcript_of(detail: &SessionDetail) -> Option<&FileEntry> {
     let is_transcript = |file: &&FileEntry| file.file_type == wire::TYPE_TRANSCRIPT;
     let own = format!("{}.jsonl", detail.external_id);
     let files = || detail.files.iter().filter(is_transcript);

@@ -8,6 +8,7 @@ use super::{busy, check_length, read_body, refuse, session_not_found};
 use crate::error::Error;
 use crate::server::auth::new_uuid;
 use crate::server::connection::{Body, Reservation};
+use crate::server::gate::{LARGE_BODY_BYTES_MIN, Pass};
 use crate::server::http::{Head, Response};
 use crate::server::json;
 use crate::server::lines::Lines;
@@ -42,7 +43,10 @@ impl Api {
     }
 
     pub(super) fn chunk(&self, user: &User, head: &Head, body: &mut Body<'_, '_>) -> Answer {
-        let (body, _reservation) = decoded_body(head, body, wire::CHUNK_BODY_BYTES_MAX)?;
+        let (encoding, body, mut reservation) =
+            received_body(head, body, wire::CHUNK_BODY_BYTES_MAX)?;
+        let _pass = self.pass(body.len())?;
+        let body = decoded(encoding, body, &mut reservation, wire::CHUNK_BODY_BYTES_MAX)?;
         let chunk = json::chunk(body).map_err(|json::Malformed| refuse(400, INVALID_BODY))?;
         check_chunk(&chunk)?;
         let now = (self.world.now)();
@@ -70,6 +74,16 @@ impl Api {
             self.surroundings.metrics.lines.fetch_add(lines, Ordering::Relaxed);
         }
         answered(appended, chunk.first_line)
+    }
+
+    /// Leave to unpack and store a body of so many bytes; `None` for a small one, which needs none.
+    fn pass(&self, body_bytes: usize) -> Result<Option<Pass<'_>>, Refused> {
+        if body_bytes < LARGE_BODY_BYTES_MIN {
+            return Ok(None);
+        }
+        let surroundings = &self.surroundings;
+        let time_max = Duration::from_secs(surroundings.settings.request_seconds_max);
+        surroundings.large_bodies.enter(time_max).map(Some).ok_or_else(busy)
     }
 
     pub(super) fn event(&self, user: &User, head: &Head, body: &mut Body<'_, '_>) -> Answer {
@@ -101,21 +115,50 @@ impl Api {
     }
 }
 
+/// How a body is sent.
+#[derive(Debug, Clone, Copy)]
+enum Encoding {
+    Identity,
+    Zstd,
+}
+
 /// Reads a body, decompressed. Both forms are limited, and decompression stops at the limit.
 fn decoded_body<'a>(
     head: &Head,
     body: &mut Body<'_, 'a>,
     bytes_max: usize,
 ) -> Result<(Vec<u8>, Reservation<'a>), Refused> {
-    match head.header("content-encoding") {
-        None | Some("" | "identity") => return read_body(body, bytes_max),
-        Some("zstd") => {}
+    let (encoding, body, mut reservation) = received_body(head, body, bytes_max)?;
+    Ok((decoded(encoding, body, &mut reservation, bytes_max)?, reservation))
+}
+
+/// Reads a body as it is sent.
+fn received_body<'a>(
+    head: &Head,
+    body: &mut Body<'_, 'a>,
+    bytes_max: usize,
+) -> Result<(Encoding, Vec<u8>, Reservation<'a>), Refused> {
+    let (encoding, sent_bytes_max) = match head.header("content-encoding") {
+        None | Some("" | "identity") => (Encoding::Identity, bytes_max),
+        // What does not shrink grows by less than one part in 128.
+        Some("zstd") => (Encoding::Zstd, bytes_max + bytes_max / 128 + 64),
         Some(other) => {
             return Err(refuse(415, format!("Unsupported Content-Encoding: {other}")));
         }
+    };
+    let (body, reservation) = read_body(body, sent_bytes_max)?;
+    Ok((encoding, body, reservation))
+}
+
+fn decoded(
+    encoding: Encoding,
+    packed: Vec<u8>,
+    reservation: &mut Reservation<'_>,
+    bytes_max: usize,
+) -> Result<Vec<u8>, Refused> {
+    if let Encoding::Identity = encoding {
+        return Ok(packed);
     }
-    // What does not shrink grows by less than one part in 128.
-    let (packed, mut reservation) = read_body(body, bytes_max + bytes_max / 128 + 64)?;
     if !reservation.resize(packed.len() + bytes_max) {
         return Err(busy());
     }
@@ -127,7 +170,7 @@ fn decoded_body<'a>(
     if !reservation.resize(2 * unpacked.len()) {
         return Err(busy());
     }
-    Ok((unpacked, reservation))
+    Ok(unpacked)
 }
 
 fn check_present(name: &str, text: &str) -> Result<(), Refused> {

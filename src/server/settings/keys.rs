@@ -45,7 +45,7 @@ const BASE: Kind = (is_base, "a path like /confab, or nothing");
 const URL: Kind = (is_url, "an address like https://confab.example.org");
 
 /// All settings, in the order in which they are shown.
-pub const KEYS: [Key; 34] = [
+pub const KEYS: [Key; 36] = [
     text("listen", "listen", "address and port to listen on", |s| &mut s.listen, LISTENER),
     path("tls_cert", "tls-cert", "certificates in PEM, the server's first", |s| &mut s.tls_cert),
     path("tls_key", "tls-key", "the certificate's private key in PEM", |s| &mut s.tls_key),
@@ -95,6 +95,13 @@ pub const KEYS: [Key; 34] = [
         (1, 65_536),
     ),
     number(
+        "streams_max",
+        "streams-max",
+        "pages at once that are told what is new",
+        |s| &mut s.streams_max,
+        (0, 65_536),
+    ),
+    number(
         "head_bytes_max",
         "head-bytes-max",
         "bytes of a request's line and headers",
@@ -107,6 +114,13 @@ pub const KEYS: [Key; 34] = [
         "bytes of bodies in memory at once, over all connections",
         |s| &mut s.bodies_bytes_max,
         (64 << 20, BYTES_MAX),
+    ),
+    number(
+        "large_bodies_max",
+        "large-bodies-max",
+        "large bodies that are unpacked and stored at once",
+        |s| &mut s.large_bodies_max,
+        (1, 1024),
     ),
     number(
         "unwanted_bytes_max",

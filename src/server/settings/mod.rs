@@ -60,10 +60,14 @@ pub struct Settings {
     pub connections_max: u64,
     /// Connections at once from one address.
     pub address_connections_max: u64,
+    /// Answers at once that go on as long as somebody listens.
+    pub streams_max: u64,
     /// Bytes of a request line and its headers.
     pub head_bytes_max: u64,
     /// Bytes of bodies that are in memory at once, over all connections.
     pub bodies_bytes_max: u64,
+    /// Large bodies that are unpacked and stored at once; others wait as they came.
+    pub large_bodies_max: u64,
     /// Bytes of a body that nobody wants, read only so that the answer arrives.
     pub unwanted_bytes_max: u64,
     /// From a connection's or a head's first byte to the head's last.
@@ -110,8 +114,10 @@ impl Default for Settings {
             database_bytes_max: 0,
             connections_max: 512,
             address_connections_max: 128,
+            streams_max: 256,
             head_bytes_max: 16 << 10,
             bodies_bytes_max: 512 << 20,
+            large_bodies_max: 2,
             unwanted_bytes_max: 32 << 20,
             head_seconds_max: 10,
             request_seconds_max: 60,

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::sessions::SessionUpdate;
-use super::{Failure, Store, blocks, line_number, micros, sessions, text_time};
+use super::{ArrivalKind, Failure, Store, blocks, line_number, micros, sessions, text_time};
 use crate::error::Result;
 use crate::server::lines::{Block, Lines};
 use crate::wire::{FILE_CHUNKS_MAX, FileEntry, FilePosition, LINE_NUMBER_MAX};
@@ -91,6 +91,9 @@ impl Store {
             append_in(transaction, user, append, blocks, now)
         })?;
         self.wake.wake();
+        if let Appended::Stored(_) = appended {
+            self.tell(user, append.session, ArrivalKind::Lines(append.file_name.to_owned()));
+        }
         Ok(appended)
     }
 

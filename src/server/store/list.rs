@@ -114,6 +114,29 @@ impl Store {
         })
     }
 
+    /// What a list shows of a user's sessions that were synced after `since`, the longest ago
+    /// first, so many at most.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sessions_since(
+        &self,
+        user: i64,
+        since: SystemTime,
+        limit: u32,
+        now: SystemTime,
+    ) -> Result<Vec<SessionEntry>> {
+        self.read("list sessions", |connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {COLUMNS} FROM sessions WHERE user_id = ?1 AND last_sync_at > ?2
+                 ORDER BY last_sync_at, id LIMIT ?3"
+            ))?;
+            let entries =
+                statement.query_map((user, micros(since), limit), |row| read_entry(row, now))?;
+            Ok(entries.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
     /// The machines that a user's sessions come from, the last one first.
     ///
     /// # Errors

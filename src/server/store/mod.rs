@@ -17,11 +17,13 @@
 //! | `merge`, `base` | small blocks become large ones, copies refer to their originals |
 //! | `wal` | the write-ahead log stays small |
 //! | `removal`, `upkeep` | removing, checking, copying |
+//! | `arrivals` | how those who watch hear what is new |
 //! | `wake` | how the threads behind the scenes hear of work |
 //!
 //! Deliberately absent: what a request or an answer looks like (`api`).
 
 mod accounts;
+mod arrivals;
 mod base;
 mod blocks;
 mod devices;
@@ -52,6 +54,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use self::accounts::SIGN_IN_TIME_MAX;
+pub use self::arrivals::{Arrival, Arrivals, Heard, Kind as ArrivalKind};
 pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::figures::By;
 pub use self::files::{Append, Appended, Download};
@@ -99,6 +102,8 @@ pub struct Store {
     readers: Mutex<Vec<Connection>>,
     /// Rings when lines were appended.
     pub(crate) wake: Wake,
+    /// What those who watch are told.
+    pub(crate) arrivals: Arrivals,
 }
 
 /// A user who has shown who they are.
@@ -152,6 +157,7 @@ impl Store {
             later: Mutex::default(),
             readers: Mutex::default(),
             wake: Wake::default(),
+            arrivals: Arrivals::default(),
         }
     }
 

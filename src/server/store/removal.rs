@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 
-use super::{BUSY_TIMEOUT, Failure, Store, lock, merge, sessions, words};
+use super::{ArrivalKind, BUSY_TIMEOUT, Failure, Store, lock, merge, sessions, words};
 use crate::error::{Context, Error, Result};
 
 /// How long upkeep waits for the transactions of other processes.
@@ -30,6 +30,7 @@ impl Store {
             Ok(sessions::owned(transaction, user, session)?.map(|(id, _)| id))
         })?;
         if was_there {
+            self.tell(user, session, ArrivalKind::Gone);
             // A reader that keeps it from being emptied does so until the next checkpoint.
             self.checkpoint()?;
         }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Failure, Store, files, micros, text_time};
+use super::{Arrival, ArrivalKind, Failure, Store, files, micros, text_time};
 use crate::error::Result;
 use crate::wire::{FilePosition, GitInfo, SessionDetail};
 
@@ -109,7 +109,7 @@ impl Store {
         new_id: &str,
         now: SystemTime,
     ) -> Result<Opened> {
-        self.write("open a session", |transaction| {
+        let opened = self.write("open a session", |transaction| {
             let (id, session_id) = transaction
                 .prepare_cached(
                     "INSERT INTO sessions (uuid, user_id, provider, external_id, transcript_path,
@@ -140,7 +140,9 @@ impl Store {
                     |row| Ok((row.get(0)?, row.get(1)?)),
                 )?;
             Ok(Opened { session_id, files: files::positions(transaction, id)? })
-        })
+        })?;
+        self.tell(user, &opened.session_id, ArrivalKind::Other);
+        Ok(opened)
     }
 
     /// Stores an event of a user's session; one that is stored already is not stored again, as
@@ -177,14 +179,16 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn set_summary(&self, user: i64, external_id: &str, summary: &str) -> Result<Changed> {
-        self.write("set a summary", |transaction| {
-            let changed = transaction
-                .prepare_cached(
-                    "UPDATE sessions SET summary = ? WHERE user_id = ? AND external_id = ?",
-                )?
-                .execute((summary, user, external_id))?;
-            Ok(if changed > 0 { Changed::Done } else { Changed::NoSession })
-        })
+        let changed: Vec<String> = self.write("set a summary", |transaction| {
+            let mut statement = transaction.prepare_cached(
+                "UPDATE sessions SET summary = ? WHERE user_id = ? AND external_id = ?
+                 RETURNING uuid",
+            )?;
+            let changed = statement.query_map((summary, user, external_id), |row| row.get(0))?;
+            Ok(changed.collect::<rusqlite::Result<_>>()?)
+        })?;
+        changed.iter().for_each(|session| self.tell(user, session, ArrivalKind::Other));
+        Ok(if changed.is_empty() { Changed::NoSession } else { Changed::Done })
     }
 
     /// The id of a user's newest session with this external id.
@@ -201,6 +205,11 @@ impl Store {
                 .query_row((user, external_id), |row| row.get(0));
             Ok(id.optional()?)
         })
+    }
+
+    /// Tells those who watch.
+    pub(super) fn tell(&self, user: i64, session: &str, kind: ArrivalKind) {
+        self.arrivals.add(Arrival { user, session: session.to_owned(), kind });
     }
 
     /// All sessions with their owners, the oldest first, or the one with this id.

@@ -12,6 +12,7 @@ mod removal;
 mod rest;
 mod service;
 mod storage;
+mod streams;
 mod transfer;
 mod upkeep;
 mod users;

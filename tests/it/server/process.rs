@@ -122,7 +122,7 @@ impl Server {
     }
 
     fn send_signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
@@ -134,6 +134,10 @@ impl Server {
     /// The status of `/health`; `None` when the connection is refused or cut.
     pub fn try_health(&self) -> Option<u16> {
         self.try_request("GET", "/health", &[], b"").map(|response| response.status)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Peak resident memory in KiB.

@@ -1,0 +1,317 @@
+//! What arrives, told while it arrives: server-sent events.
+//!
+//! Each stream can be taken up where it broke off by the id of its last event alone: a line's
+//! number, or when the newest session was synced. So a stream may be ended at any time, and is,
+//! when it has missed something, and now and then so that its reader shows their key again.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::sessions::transcript_of;
+use super::{Answer, Api, Refused, refuse, session_not_found};
+use crate::error::Result;
+use crate::server::connection::Surroundings;
+use crate::server::http::{Head, Payload, Pieces, Response, query_value};
+use crate::server::store::{Arrival, ArrivalKind, Heard, Store, User};
+use crate::time::parse_rfc3339;
+use crate::wire::{LINE_NUMBER_MAX, SessionEntry};
+
+/// Silence after which a reader, and whatever lies between, is told that the stream still lives.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// Who changes all the time is told as often as people look.
+const SESSIONS_INTERVAL: Duration = Duration::from_millis(50);
+/// Age of a stream at which its reader has to come again.
+const STREAM_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+/// Sessions that are told at once to who comes back.
+const SESSIONS_MAX: u32 = 1000;
+/// How long a browser waits before it comes again.
+const RETRY_MS: u64 = 500;
+
+/// A place among the streams, given back when dropped.
+struct Place(Arc<Surroundings>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What all streams have.
+struct Stream {
+    store: Arc<Store>,
+    now: fn() -> SystemTime,
+    monotonic: fn() -> Instant,
+    user: i64,
+    ends_at: Instant,
+    /// Arrivals that were heard.
+    heard: u64,
+    _place: Place,
+}
+
+/// What a stream waited for.
+enum Waited {
+    /// These.
+    News(Vec<Arrival>),
+    /// Nothing happened for a while.
+    Nothing,
+    /// The stream is over; its reader may come again.
+    Over,
+}
+
+/// A session's lines as they arrive.
+struct LineStream {
+    stream: Stream,
+    session: String,
+    file_name: String,
+    /// Number of the next line to tell.
+    line: i64,
+}
+
+impl Api {
+    /// A user's sessions as they change: those that were synced after the last event that the
+    /// browser has heard, or after `since`, and all that change from now on.
+    pub(super) fn stream(&self, user: &User, head: &Head) -> Answer {
+        let since = match last_event(head, "since") {
+            None => None,
+            Some(text) => Some(
+                parse_rfc3339(&text)
+                    .ok_or_else(|| refuse(400, "since must be a time (RFC 3339)"))?,
+            ),
+        };
+        let mut stream = self.open(user)?;
+        // Told first: what comes between here and there is told twice rather than never.
+        let mut due = match since {
+            Some(since) => self
+                .store
+                .sessions_since(user.id, since, SESSIONS_MAX, (self.world.now)())
+                .map_err(|error| Refused::Failed("Failed to list sessions", error))?,
+            None => Vec::new(),
+        };
+        let mut is_new = true;
+        Ok(events(Box::new(move || {
+            if std::mem::take(&mut is_new) {
+                return Ok(Some(opening(&std::mem::take(&mut due))));
+            }
+            stream.next_sessions()
+        })))
+    }
+
+    /// The lines of a file of a session, `file` or the main transcript, from line `from` or behind
+    /// the last event that the browser has heard, and what happens to its other files.
+    pub(super) fn line_stream(&self, user: &User, id: &str, head: &Head) -> Answer {
+        let not_a_line = || refuse(400, "from must be a line number");
+        let line = match (head.header("last-event-id"), query_value(&head.query, "from")) {
+            (Some(heard), _) => heard.parse::<i64>().ok().and_then(|heard| heard.checked_add(1)),
+            (None, Some(text)) => text.parse().ok(),
+            (None, None) => Some(1),
+        };
+        let line = line.filter(|line| (1..=LINE_NUMBER_MAX as i64 + 1).contains(line));
+        let line = line.ok_or_else(not_a_line)?;
+        let stream = self.open(user)?;
+        let detail = self
+            .store
+            .session(user.id, id)
+            .map_err(|error| Refused::Failed("Failed to get session", error))?
+            .ok_or_else(session_not_found)?;
+        let file_name = query_value(&head.query, "file").filter(|name| !name.is_empty());
+        let file_name = file_name.unwrap_or_else(|| match transcript_of(&detail) {
+            Some(file) => file.file_name.clone(),
+            None => format!("{}.jsonl", detail.external_id),
+        });
+        let mut lines = LineStream { stream, session: id.to_owned(), file_name, line };
+        let mut is_new = true;
+        Ok(events(Box::new(move || {
+            if std::mem::take(&mut is_new) {
+                return Ok(Some(opening(&[])));
+            }
+            lines.next()
+        })))
+    }
+
+    fn open(&self, user: &User) -> std::result::Result<Stream, Refused> {
+        let surroundings = Arc::clone(&self.surroundings);
+        let open = surroundings.streams.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Arc::clone(&surroundings));
+        if open >= surroundings.settings.streams_max {
+            drop(place);
+            let Refused::With(response) = refuse(503, "Too many streams") else {
+                unreachable!("a refusal is a response")
+            };
+            return Err(Refused::With(response.with_header("Retry-After", "10")));
+        }
+        Ok(Stream {
+            store: Arc::clone(&self.store),
+            now: self.world.now,
+            monotonic: self.world.monotonic,
+            user: user.id,
+            ends_at: (self.world.monotonic)() + STREAM_TIME_MAX,
+            heard: self.store.arrivals.count(),
+            _place: place,
+        })
+    }
+}
+
+impl Stream {
+    fn wait(&mut self, wants: impl Fn(&Arrival) -> bool) -> Waited {
+        if (self.monotonic)() >= self.ends_at {
+            return Waited::Over;
+        }
+        match self.store.arrivals.wait(self.heard, HEARTBEAT_INTERVAL, wants) {
+            Heard::News(news, heard) => {
+                self.heard = heard;
+                if news.is_empty() { Waited::Nothing } else { Waited::News(news) }
+            }
+            Heard::Missed(_) | Heard::Over => Waited::Over,
+        }
+    }
+
+    /// The sessions that have changed meanwhile, each once.
+    fn next_sessions(&mut self) -> Result<Option<Vec<u8>>> {
+        let user = self.user;
+        let mut news = match self.wait(|arrival| arrival.user == user) {
+            Waited::Over => return Ok(None),
+            Waited::Nothing => return Ok(Some(heartbeat())),
+            Waited::News(news) => news,
+        };
+        self.store.wake.pause(SESSIONS_INTERVAL);
+        if let Heard::News(more, heard) =
+            self.store.arrivals.wait(self.heard, Duration::ZERO, |arrival| arrival.user == user)
+        {
+            news.extend(more);
+            self.heard = heard;
+        }
+        let mut told = Vec::new();
+        let mut text = String::new();
+        for Arrival { session, kind, .. } in news.into_iter().rev() {
+            if told.contains(&session) {
+                continue;
+            }
+            match self.store.session_entry(self.user, &session, (self.now)())? {
+                Some(entry) => add_session(&mut text, &entry),
+                None if kind == ArrivalKind::Gone => add_gone(&mut text, &session),
+                None => {}
+            }
+            told.push(session);
+        }
+        Ok(Some(text.into_bytes()))
+    }
+}
+
+impl LineStream {
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let LineStream { stream, session, file_name, .. } = self;
+        let Some(download) = stream.store.download(stream.user, session, file_name)? else {
+            // It is deleted, or not theirs any more.
+            return Ok(None);
+        };
+        if let Some(download) = download
+            && self.line <= download.last_line
+        {
+            let (lines, next) = stream.store.lines_from(download.file, self.line)?;
+            let text = told_lines(&lines, self.line);
+            self.line = next;
+            return Ok(Some(text));
+        }
+        let news = match stream.wait(|arrival| arrival.session == *session) {
+            Waited::Over => return Ok(None),
+            Waited::Nothing => return Ok(Some(heartbeat())),
+            Waited::News(news) => news,
+        };
+        let mut text = String::new();
+        if news.iter().any(|arrival| arrival.kind == ArrivalKind::Gone) {
+            add_gone(&mut text, session);
+            return Ok(Some(text.into_bytes()));
+        }
+        let is_of_news = |name: &str| {
+            news.iter().any(|arrival| matches!(&arrival.kind, ArrivalKind::Lines(of) if of == name))
+        };
+        let has_others = news
+            .iter()
+            .any(|arrival| matches!(&arrival.kind, ArrivalKind::Lines(of) if of != file_name));
+        if has_others {
+            let files = stream.store.files(stream.user, session)?.unwrap_or_default();
+            for file in files.iter().filter(|file| file.file_name != *file_name) {
+                if is_of_news(&file.file_name) {
+                    add_event(&mut text, "file", None, &json_text(file));
+                }
+            }
+        }
+        Ok(Some(text.into_bytes()))
+    }
+}
+
+/// The id of the last event that a browser has heard, or else a parameter of the query.
+fn last_event(head: &Head, parameter: &str) -> Option<String> {
+    let heard = head.header("last-event-id").map(str::to_owned);
+    heard.or_else(|| query_value(&head.query, parameter))
+}
+
+/// An answer of events.
+fn events(pieces: Pieces) -> Response {
+    Response {
+        status: 200,
+        headers: vec![
+            ("Content-Type", "text/event-stream".into()),
+            ("X-Content-Type-Options", "nosniff".into()),
+            // A proxy that collects answers would hold events back.
+            ("X-Accel-Buffering", "no".into()),
+        ],
+        payload: Payload::Endless(pieces),
+    }
+}
+
+/// What a stream begins with.
+fn opening(sessions: &[SessionEntry]) -> Vec<u8> {
+    let mut text = format!("retry: {RETRY_MS}\n\n");
+    sessions.iter().for_each(|entry| add_session(&mut text, entry));
+    text.into_bytes()
+}
+
+fn heartbeat() -> Vec<u8> {
+    b":\n\n".to_vec()
+}
+
+fn add_session(text: &mut String, entry: &SessionEntry) {
+    add_event(text, "session", Some(&entry.last_sync_at), &json_text(entry));
+}
+
+fn add_gone(text: &mut String, session: &str) {
+    add_event(text, "gone", None, &json!({ "id": session }).to_string());
+}
+
+fn add_event(text: &mut String, kind: &str, id: Option<&str>, data: &str) {
+    if let Some(id) = id {
+        let _ = writeln!(text, "id: {id}");
+    }
+    let _ = write!(text, "event: {kind}\ndata: {data}\n\n");
+}
+
+fn json_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("our answers have string keys")
+}
+
+/// Lines as events, the first with this number.
+fn told_lines(lines: &[u8], first: i64) -> Vec<u8> {
+    let mut text = String::with_capacity(lines.len() + lines.len() / 8);
+    let lines = String::from_utf8_lossy(lines);
+    for (index, line) in lines.split_terminator('\n').enumerate() {
+        let number = first + index as i64;
+        let data = format!("{{\"line\":{number},\"raw\":{}}}", raw(line));
+        add_event(&mut text, "line", Some(&number.to_string()), &data);
+    }
+    text.into_bytes()
+}
+
+/// A line as a JSON value: itself, or a string where it is none. What would end a line of a stream
+/// is white space in JSON.
+fn raw(line: &str) -> String {
+    match serde_json::from_str::<IgnoredAny>(line) {
+        Ok(_) => line.replace('\r', " "),
+        Err(_) => serde_json::Value::from(line).to_string(),
+    }
+}
