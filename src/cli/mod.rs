@@ -19,6 +19,7 @@ pub mod man;
 pub mod redact;
 pub mod redaction_test;
 pub mod save;
+pub mod search;
 pub mod session;
 pub mod sessions;
 pub mod setup;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use crate::cli::list::List;
 use crate::cli::login::Login;
 use crate::cli::save::Save;
+use crate::cli::search::Search;
 use crate::cli::table::{Count, Entry, Verb};
 use crate::config::{keys::Key, parse_duration};
 use crate::error::{Error, Result};
@@ -100,6 +102,8 @@ pub enum Command {
     List(List),
     /// `save`.
     Save(Save),
+    /// `search`.
+    Search(Search),
     /// `session …`.
     Session {
         /// The session, as the user names it.
@@ -314,6 +318,25 @@ impl Line {
         }
     }
 
+    fn search(&self, words: &[&str]) -> Result<Search> {
+        let limit = match self.text("limit")? {
+            None => None,
+            Some(text) => {
+                let wrong =
+                    || Error::new(format!("--limit is {text:?}, which is no number above 0"));
+                Some(text.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?)
+            }
+        };
+        match words.is_empty() {
+            true => Err(Error::new("there is nothing to search for")
+                .with_hint("confab help search tells what can be asked")),
+            false => {
+                let json = self.option("json").is_some();
+                Ok(Search { query: words.join(" "), limit, json })
+            }
+        }
+    }
+
     fn chars_max(&self) -> Result<Option<u64>> {
         let Some(text) = self.text("max-chars")? else { return Ok(None) };
         let number = text.parse().ok().filter(|number| *number > 0);
@@ -373,6 +396,7 @@ fn command_of(line: Line) -> Result<Command> {
         Verb::Redact => Command::Redact { explain: line.option("explain").is_some() },
         Verb::RedactionTest => Command::RedactionTest { file: operands[0].into(), json },
         Verb::Save => Command::Save(line.save(operands)?),
+        Verb::Search => Command::Search(line.search(operands)?),
         Verb::SessionDelete
         | Verb::SessionDownload
         | Verb::SessionGetSummary

@@ -14,7 +14,7 @@ use super::client::{decode, refusal};
 use crate::error::Error;
 use crate::remote::{Failure, Verdict};
 use crate::wire::{ExternalIdAnswer, FileEntry, FilesAnswer, LinkEntry, LinksAnswer};
-use crate::wire::{SessionDetail, SessionsAnswer};
+use crate::wire::{SearchAnswer, SessionDetail, SessionsAnswer};
 
 /// Time for the beginning of an answer, and how long a stream may pause.
 pub const PAUSE_TIME_MAX: Duration = Duration::from_secs(60);
@@ -61,6 +61,23 @@ impl Client {
     ) -> Result<SessionsAnswer, Failure> {
         let cursor = cursor.map(|cursor| format!("&cursor={}", escaped(cursor)));
         let path = format!("/api/v1/sessions?limit={PAGE}{}", cursor.unwrap_or_default());
+        decode(&path, &self.exchange(Method::GET, &path, b"", false, time_max)?)
+    }
+
+    /// Lines that match a query, or those behind a cursor of the last answer.
+    ///
+    /// # Errors
+    /// As the network, and every status but 2xx.
+    pub fn search(
+        &self,
+        query: &str,
+        limit: u64,
+        cursor: Option<&str>,
+        time_max: Duration,
+    ) -> Result<SearchAnswer, Failure> {
+        let cursor = cursor.map(|cursor| format!("&cursor={}", escaped(cursor)));
+        let (query, cursor) = (escaped(query), cursor.unwrap_or_default());
+        let path = format!("/api/v1/search?q={query}&limit={limit}{cursor}");
         decode(&path, &self.exchange(Method::GET, &path, b"", false, time_max)?)
     }
 

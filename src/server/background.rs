@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::store::{Found, QUIET_TIME, Store};
+use super::store::{Found, QUIET_TIME, Step, Store};
 use crate::error::{Context, Result};
 
 /// Pause between two steps of the index: while appends come without a gap, it costs them little.
 const INDEX_INTERVAL: Duration = Duration::from_millis(10);
+/// Pause between two steps when there is more to index than a step takes.
+const TURN_INTERVAL: Duration = Duration::from_millis(1);
 /// Pause between two looks at the log and at blocks while lines arrive.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
 /// Nobody rings for what another process has stored: it is found after this time.
@@ -65,8 +67,10 @@ fn index(store: &Store) {
         let rings = store.wake.rings();
         match store.index_step(&mut damaged) {
             // Whatever comes meanwhile is written together.
-            Ok(true) => store.wake.pause(INDEX_INTERVAL),
-            Ok(false) => store.wake.wait(rings, LOOK_INTERVAL),
+            Ok(Step::Some) => store.wake.pause(INDEX_INTERVAL),
+            // Whoever waits to append gets their turn.
+            Ok(Step::Full) => store.wake.pause(TURN_INTERVAL),
+            Ok(Step::Nothing) => store.wake.wait(rings, LOOK_INTERVAL),
             Err(error) => {
                 log::warn!("{error}");
                 store.wake.pause(LOOK_INTERVAL);

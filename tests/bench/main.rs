@@ -43,6 +43,9 @@ fn main() {
     if wanted("redact") {
         redact::run(&sync::recorded_lines());
     }
+    if wanted("finding") {
+        server::finding::run();
+    }
     if wanted("server") {
         server::run(&sync::recorded_lines());
     }

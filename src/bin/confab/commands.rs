@@ -12,6 +12,7 @@ use confab::cli::list::List;
 use confab::cli::local_server::Machine;
 use confab::cli::login::{Console, Login};
 use confab::cli::save::Save;
+use confab::cli::search::{Screen, Search};
 use confab::cli::session::{self, Report, Restore, Stored, Verified};
 use confab::cli::setup::Setup;
 use confab::cli::uninstall::Uninstall;
@@ -55,6 +56,7 @@ pub fn run(command: Command) -> Result<Exit> {
         Command::Logout => cli::login::logout(&paths()?, &mut stdout).map(done),
         Command::List(list) => run_list(&list),
         Command::Save(save) => run_save(&save),
+        Command::Search(search) => run_search(&search),
         Command::Session { id, act } => run_session(&id, act),
         Command::Setup { login, local, claude } => run_setup(login, local, claude).map(judged),
         Command::Install { folder } => run_install(folder.as_deref()),
@@ -134,6 +136,16 @@ fn run_watch(mut watched: Watched) -> Result<()> {
     with_base(&paths()?, "watch", |base| {
         cli::watch::run(&watched, base, &mut io::stderr(), columns)
     })
+}
+
+fn run_search(search: &Search) -> Result<Exit> {
+    let network = network();
+    let account = marked_config()?.account()?;
+    let client = client(&account, &network)?;
+    let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
+    let columns = sys::terminal::columns(io::stdout()).filter(|_| !is_dumb);
+    let screen = Screen { out: &mut Output(io::stdout()), talk: &mut io::stderr(), columns };
+    cli::search::run(search, &client, &account.url, screen).map(judged)
 }
 
 fn run_session(id: &str, act: SessionAct) -> Result<Exit> {

@@ -76,6 +76,8 @@ pub enum Verb {
     Install,
     /// `save ID...`.
     Save,
+    /// `search WORD...`.
+    Search,
     /// `session delete ID`.
     SessionDelete,
     /// `session download ID`.

@@ -89,6 +89,28 @@ pub const COMMANDS: &[Entry] = &[
         ..NONE
     },
     Entry {
+        verb: Verb::Search,
+        words: "search",
+        operands: &[Operand { name: "WORD", values: &[], count: Count::Any }],
+        options: &[flag("limit", "N", "show at most so many lines, 20 if left out"), JSON],
+        summary: "finds lines in all sessions on the backend",
+        text: &[
+            "The newest and best first, each with its session, the number of the line and what was \
+             found in it. All words must be in a line, in whatever order; identifiers are also found \
+             by their parts. A \"phrase\" stands in quotes of its own, word* is the beginning of a \
+             word, and -word must not be there; behind -- it is not taken for an option.",
+            "Filters are project: branch: machine: user: model: role: tool: after: and before:, for \
+             example role:user, tool:Bash, after:2026-11-01 or after:30d. The exit status is 1 when \
+             nothing was found.",
+        ],
+        examples: &[
+            ("confab search connection refused after:7d", "lines of this week with both words"),
+            ("confab search '\"connection refused\"' tool:Bash", "as a phrase, of one tool"),
+            ("confab search -- timeout -test", "without the word test"),
+        ],
+        ..NONE
+    },
+    Entry {
         verb: Verb::SessionListFiles,
         words: "session list-files",
         operands: &[ID],

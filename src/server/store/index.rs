@@ -11,13 +11,13 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::rows::{self, Owner};
-use super::{Failure, Store, blocks, sessions};
+use super::{Failure, Store, blocks, sessions, words};
 use crate::error::Result;
 use crate::server::events::{Event, event};
 use crate::server::search::{LineWords, Words};
 
-/// Lines of a step, whose rows take about 5 ms to write: so long an append waits at most.
-const STEP_LINES_MAX: usize = 512;
+/// Lines of a step: so long as it takes to write what they tell, an append waits at most.
+const STEP_LINES_MAX: usize = 2048;
 /// Files of a step.
 const STEP_FILES_MAX: usize = 64;
 /// Bytes of a step's lines that are read before it ends.
@@ -55,6 +55,17 @@ pub struct UsageEntry {
     pub cache_creation: i64,
 }
 
+/// How much a step of the index had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Nothing,
+    /// Less than a step takes.
+    Some,
+    /// All that a step takes: there may be more.
+    Full,
+}
+
 /// A file and how far it is indexed.
 struct Position {
     owner: Owner,
@@ -72,9 +83,9 @@ struct Batch {
 }
 
 impl Store {
-    /// Indexes the next lines of the files that were appended to last; false when there are none.
+    /// Indexes the next lines of the files that were appended to last.
     /// A file that cannot be read becomes one of the `damaged`, which are left alone.
-    pub(crate) fn index_step(&self, damaged: &mut HashSet<i64>) -> Result<bool> {
+    pub(crate) fn index_step(&self, damaged: &mut HashSet<i64>) -> Result<Step> {
         let files = self.read("look for lines to index", |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id FROM files WHERE indexed_line < last_line ORDER BY updated_at DESC",
@@ -107,7 +118,11 @@ impl Store {
         if !batches.is_empty() {
             self.store_batches(&batches)?;
         }
-        Ok(!batches.is_empty())
+        Ok(match batches.is_empty() {
+            true => Step::Nothing,
+            false if n_lines < STEP_LINES_MAX && n_bytes < STEP_BYTES_MAX => Step::Some,
+            false => Step::Full,
+        })
     }
 
     /// What the next lines of a file tell; `None` when there are none.
@@ -176,6 +191,9 @@ impl Store {
     /// Sets the file behind this one back to its beginning.
     fn next_to_reindex(&self, file: i64) -> Result<Option<i64>> {
         self.write_later("index a file anew", |transaction| {
+            if file == 0 {
+                words::clear(transaction)?;
+            }
             let next: Option<i64> =
                 transaction.query_row("SELECT min(id) FROM files WHERE id > ?", [file], |row| {
                     row.get(0)
@@ -210,7 +228,7 @@ impl Store {
     pub fn rows_from(&self, file: i64, line: i64, limit: usize) -> Result<Vec<(i64, Event)>> {
         self.read("read rows", |connection| {
             let mut rows = Vec::new();
-            rows::each(connection, file, line, limit.min(ROWS_MAX), &mut |line, event| {
+            rows::each(connection, file, line, limit.min(ROWS_MAX), &mut |line, event, _| {
                 rows.push((line, event));
                 Ok(())
             })?;

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::base::{self, Wanted};
 use super::blocks::{self, StoredBlock};
+use super::index::Step;
 use super::{Failure, Store, micros};
 use crate::error::{Error, Result};
 use crate::server::lines::{BLOCK_BYTES_MAX, Block, Codec, LEVEL_FAST, LEVEL_SMALL};
@@ -142,7 +143,7 @@ impl Store {
         // Whatever the clocks of others say, nothing is as new as a day from now.
         let quiet_since = now + Duration::from_secs(24 * 3600);
         let (mut n_steps, mut left, mut failed) = (0, HashSet::new(), None);
-        while self.index_step(&mut left)? {}
+        while self.index_step(&mut left)? != Step::Nothing {}
         if let Some(file) = left.iter().min() {
             failed = Some(
                 Error::new(format!("file {file} is damaged"))

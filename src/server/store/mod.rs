@@ -61,7 +61,7 @@ pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::figures::By;
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
-pub use self::index::{Reindexed, UsageEntry};
+pub use self::index::{Reindexed, Step, UsageEntry};
 pub use self::list::Cursor;
 pub use self::merge::{Found, QUIET_TIME};
 pub use self::outline::Place;

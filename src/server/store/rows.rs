@@ -23,17 +23,17 @@ pub struct Owner {
     pub user: i64,
 }
 
-/// Hands over the rows of a file from a line on.
+/// Hands over the rows of a file from a line on, with how many words each line has.
 pub fn each(
     connection: &Connection,
     file: i64,
     line: i64,
     limit: usize,
-    act: &mut dyn FnMut(i64, Event) -> Result<(), Failure>,
+    act: &mut dyn FnMut(i64, Event, u32) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut statement = connection.prepare_cached(
-        "SELECT line, type, role, uuid, parent_uuid, timestamp, is_error, mark, added, removed
-         FROM messages WHERE file_id = ? AND line >= ? ORDER BY line LIMIT ?",
+        "SELECT line, type, role, uuid, parent_uuid, timestamp, is_error, mark, added, removed,
+             words FROM messages WHERE file_id = ? AND line >= ? ORDER BY line LIMIT ?",
     )?;
     let mut tools = connection.prepare_cached(
         "SELECT name, call FROM tool_uses WHERE file_id = ? AND line = ? ORDER BY position",
@@ -44,7 +44,7 @@ pub fn each(
         let used = tools
             .query_map((file, line), |row| Ok(ToolUse { name: row.get(0)?, call: row.get(1)? }))?;
         event.tools = used.collect::<rusqlite::Result<_>>()?;
-        act(line, event)?;
+        act(line, event, row.get(10)?)?;
     }
     Ok(())
 }

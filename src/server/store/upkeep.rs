@@ -7,10 +7,11 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{FILE_NAME, Failure, Store, blocks, connect, micros, migrate, rows, text_time};
+use super::{FILE_NAME, Failure, Store, blocks, connect, micros, migrate, rows, text_time, words};
 use crate::error::{Context, Error, Result};
 use crate::files::{move_new, private_file, private_folder, remove_if_present};
 use crate::server::events::event;
+use crate::server::search::Words;
 
 /// Problems that are told one by one.
 const PROBLEMS_MAX: usize = 100;
@@ -313,6 +314,7 @@ fn check_file(connection: &Connection, claim: &Claim) -> Result<u64, Failure> {
         n_bytes += i64::try_from(text.len())?;
         line = last + 1;
     }
+    check_words(connection, claim)?;
     let further: Option<i64> = connection
         .prepare_cached("SELECT first_line FROM blocks WHERE file_id = ? AND last_line > ?")?
         .query_row((claim.file, claim.last_line), |row| row.get(0))
@@ -323,6 +325,19 @@ fn check_file(connection: &Connection, claim: &Claim) -> Result<u64, Failure> {
     match n_bytes == claim.bytes {
         true => Ok(unsigned(claim.last_line)),
         false => Err(format!("{n_bytes} bytes instead of {}", claim.bytes).into()),
+    }
+}
+
+/// Whether the index holds words of each line that has some.
+fn check_words(connection: &Connection, claim: &Claim) -> Result<(), Failure> {
+    let wanted: i64 = connection
+        .prepare_cached(
+            "SELECT count(*) FROM messages WHERE file_id = ? AND line <= ? AND words > 0",
+        )?
+        .query_row((claim.file, claim.indexed_line), |row| row.get(0))?;
+    match words::count(connection, claim.file, claim.indexed_line)? {
+        found if found == wanted => Ok(()),
+        found => Err(format!("the index has words of {found} lines instead of {wanted}").into()),
     }
 }
 
@@ -353,11 +368,15 @@ fn check_rows(
     let end = claim.indexed_line.min(first + n_lines - 1);
     let n_rows = usize::try_from(end + 1 - first).unwrap_or(0);
     let mut lines = (first..).zip(text.split(|byte| *byte == b'\n'));
-    let mut next = first;
-    rows::each(connection, claim.file, first, n_rows, &mut |line, row| {
+    let (mut next, mut words) = (first, Words::default());
+    rows::each(connection, claim.file, first, n_rows, &mut |line, row, n_words| {
         let told = lines.next().filter(|(number, _)| *number == line);
         let Some((_, bytes)) = told else { return Ok(()) };
-        let mut expected = event(&String::from_utf8_lossy(bytes));
+        let text = String::from_utf8_lossy(bytes);
+        let mut expected = event(&text);
+        if words.of_line(&text, &expected, claim.user).count != n_words {
+            return Err(format!("the words of line {line} are not counted").into());
+        }
         // These are not in the row itself.
         (expected.origin, expected.session, expected.results) = Default::default();
         let is_counted = match expected.usage.take() {

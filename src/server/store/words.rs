@@ -58,6 +58,19 @@ pub fn forget(
     Ok(())
 }
 
+/// Empties the index, for whoever makes all of it anew.
+pub fn clear(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("INSERT INTO words (words) VALUES ('delete-all')", [])?;
+    Ok(())
+}
+
+/// How many lines of a file, up to one, the index holds words of.
+pub fn count(connection: &Connection, file: i64, last_line: i64) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM words_docsize WHERE id BETWEEN ? AND ?")?
+        .query_row((row_of(file, 0), row_of(file, last_line)), |row| row.get(0))
+}
+
 /// Takes the words of all files of a session out of the index.
 pub fn forget_session(transaction: &Transaction<'_>, session: i64) -> rusqlite::Result<()> {
     let mut files = transaction.prepare("SELECT id, last_line FROM files WHERE session_id = ?")?;

@@ -1,5 +1,6 @@
 //! The embedded backend: what uploading, storing, reading back and looking for things costs.
 
+pub mod finding;
 mod growth;
 mod ingest;
 mod load;

@@ -114,7 +114,7 @@ fn stored_bytes(store: &Store, session: &str) -> i64 {
 
 fn index_all(store: &Store) {
     let mut damaged = HashSet::new();
-    while store.index_step(&mut damaged).unwrap() {}
+    while store.index_step(&mut damaged).unwrap() != Step::Nothing {}
     assert_eq!(damaged, HashSet::new());
 }
 
