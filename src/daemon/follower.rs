@@ -97,6 +97,7 @@ impl Follower {
         if Kept::load(world.paths, &id).deleted_at.is_some() {
             // What a crash has left of a session that the backend has deleted.
             state::finish(world.paths, &id, lock, u64::MAX)
+                .and_then(|_| state::forget_sent(world.paths, &id))
                 .context(|| format!("remove what is left of session {id}"))?;
             return Ok(None);
         }
@@ -552,10 +553,6 @@ impl Follower {
         let transcript = self.engine.session().transcript().to_owned();
         let sent = self.engine.records().into_values().find(|file| file.path == transcript);
         let Follower { id, lock, n_inbox_bytes, .. } = self;
-        if let Err(error) = state::keep_sent(world.paths, &id) {
-            // A file that is rewritten before the session is resumed may lose lines.
-            warn!("what was sent of session {id} is not kept: {error}");
-        }
         let has_transcript = |id: &SessionId| find_transcript(world, id).is_some();
         if let Err(error) = state::clear_kept(world.paths, world.clock.wall(), &has_transcript) {
             warn!("what was kept for too long cannot be removed: {error}");

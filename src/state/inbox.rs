@@ -11,11 +11,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use log::warn;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::files::{self, Paths, SessionId};
-use crate::state::{Lock, record};
+use crate::state::{Lock, lines, record};
 use crate::sys::{self, process::Process};
 
 /// How long the inbox may be held by another before a hook gives up.
@@ -196,8 +197,8 @@ pub fn consume(paths: &Paths, id: &SessionId, bytes: u64) -> io::Result<()> {
     file.write_all(&rest)
 }
 
-/// Ends a session: removes state, line hashes, inbox and lock, unless more notes than `bytes` are
-/// in the inbox. Gives the lock back in that case.
+/// Ends a session: keeps what was sent, and removes state, inbox and lock, unless more notes than
+/// `bytes` are in the inbox. Gives the lock back in that case.
 ///
 /// # Errors
 /// As the system calls; the lock is then free.
@@ -206,6 +207,10 @@ pub fn finish(paths: &Paths, id: &SessionId, lock: Lock, bytes: u64) -> io::Resu
     sys::lock::within(&file, LOCK_WAIT_MAX)?;
     if file.metadata()?.len() > bytes {
         return Ok(Some(lock));
+    }
+    if let Err(error) = lines::keep_sent(paths, id) {
+        // A file that is rewritten before the session is resumed may lose lines.
+        warn!("what was sent of session {id} is not kept: {error}");
     }
     record::remove(paths, id)?;
     // The lock goes before the inbox: an appender that finds the inbox gone and makes a new one

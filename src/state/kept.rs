@@ -133,7 +133,7 @@ fn path(paths: &Paths, id: &SessionId) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::SentLines;
+    use crate::state::{Attempt, SentLines, finish, try_lock};
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -211,7 +211,9 @@ mod tests {
         let sent = SentLines::new(&paths, &id, "a.jsonl");
         sent.append(0, 0, &[7, 8, 9]).unwrap();
         SentLines::new(&paths, &other, "a.jsonl").append(0, 0, &[7]).unwrap();
-        lines::keep_sent(&paths, &id).unwrap();
+        // However a session ends, also one of which nobody knows where its transcript is.
+        let Attempt::Taken(lock) = try_lock(&paths, &id).unwrap() else { panic!("nobody else") };
+        assert!(finish(&paths, &id, lock, u64::MAX).unwrap().is_none());
         assert_eq!(sent.count(), 0);
         sent.take_up();
         assert_eq!((sent.count(), lines::names(&paths.kept).count()), (3, 0));

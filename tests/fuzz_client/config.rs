@@ -27,7 +27,7 @@ pub fn target(corpus: &Corpus) -> Target {
         tricky: JSON,
         check: Box::new(move |input, seed| check(&home, input, seed)),
         counted: "configurations read",
-        rounds: 3000,
+        rounds: 1500,
     }
 }
 

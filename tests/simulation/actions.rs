@@ -210,6 +210,8 @@ fn delay(random: &mut Rng) -> u64 {
         700..=969 => random.u64(0..700_000),
         970..=993 => random.u64(0..3_600_000),
         994..=998 => random.u64(0..7_200_000),
+        // Each day of looking costs as much as a whole sequence.
+        _ if random.u8(0..4) > 0 => random.u64(0..14_400_000),
         _ => 26 * 3_600_000,
     }
 }
