@@ -9,7 +9,6 @@ use log::{info, warn};
 use crate::config::{self, Account};
 use crate::error::{Context, Error, Result};
 use crate::files::{SessionId, Stamp};
-use crate::redact::Redactor;
 use crate::remote::{Failure, Verdict};
 use crate::session::{self, Session};
 use crate::state::{self, Kept, LastError, Launch, Loaded, Lock, Note, NoteKind, Record, Status};
@@ -377,10 +376,7 @@ impl Follower {
                 .with_hint("take its folder or id out of exclude to have it uploaded"));
         }
         let account: Account = config.account()?;
-        let (redactor, problems) = Redactor::new(&config.redaction);
-        for problem in problems {
-            warn!("{problem}");
-        }
+        let redactor = world.redactors.get(&config.redaction);
         let mut backend = (world.connect)(&account)?;
         self.links = config.links();
         self.take_account(account);

@@ -12,6 +12,7 @@ mod links;
 mod live;
 mod meter;
 mod pending;
+mod redactors;
 mod strays;
 
 use std::collections::VecDeque;
@@ -38,6 +39,7 @@ pub use events::{Event, Events, thread};
 pub use follower::{Finished, Follower, Outcome};
 pub use meter::{Exchange, Meter, Reading};
 pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch, hand_over};
+pub use redactors::Redactors;
 
 /// The longest that a pass may take before events are looked at again.
 const PASS_TIME_MAX: Duration = Duration::from_secs(600);
@@ -83,6 +85,8 @@ pub struct World<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connect<'a>,
+    /// Kept while work follows upon work.
+    pub redactors: Arc<Redactors>,
     /// This program, to hand a session over to a new daemon.
     pub executable: PathBuf,
     /// The environment of such a daemon.
@@ -310,6 +314,7 @@ impl<'a> Daemon<'a> {
             let until = keep_until.unwrap_or(deadline).min(deadline);
             let left = until.saturating_duration_since(clock.now());
             if keep_until.is_none() && left >= LONG_WAIT_MIN {
+                self.world.redactors.forget();
                 sys::memory::release();
             }
             match self.waiting.pop_front().unwrap_or_else(|| self.events.wait(left)) {

@@ -36,7 +36,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
 use crate::config::{self, Account, Overrides};
-use crate::daemon::{Connect, World, thread};
+use crate::daemon::{Connect, Redactors, World, thread};
 use crate::error::Result;
 use crate::files::Paths;
 use crate::remote::Backend;
@@ -84,6 +84,8 @@ pub struct Base<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connects<'a>,
+    /// Shared by all threads.
+    pub redactors: Arc<Redactors>,
     /// This program, to hand a session over to a daemon.
     pub executable: PathBuf,
     /// The environment of such a daemon.
@@ -99,6 +101,7 @@ impl Base<'_> {
             seed,
             overrides: self.overrides.clone(),
             connect,
+            redactors: Arc::clone(&self.redactors),
             executable: self.executable.clone(),
             environment: self.environment.clone(),
         }

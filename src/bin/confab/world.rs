@@ -143,6 +143,7 @@ pub fn with_base<T>(
             jitter_ms: text("CONFAB_SYNC_JITTER_MS"),
         },
         connect: &connect,
+        redactors: Arc::default(),
         executable: this_program()?,
         environment: Launch::environment(env::vars_os()),
     })

@@ -5,7 +5,7 @@ mod ingest;
 mod load;
 #[path = "../../it/server/process.rs"]
 #[allow(unused)]
-mod process;
+pub mod process;
 
 use std::fs;
 use std::path::Path;
