@@ -15,6 +15,7 @@ use crate::cli::sync_status::{self, Overview};
 use crate::config;
 use crate::error::{Context, Error, Result};
 use crate::files::{self, Paths, SessionId};
+use crate::fleet;
 use crate::state::{self, Attempt};
 use crate::sys::{self, process::Process};
 
@@ -66,7 +67,11 @@ fn stop_daemons(uninstall: &Uninstall<'_>, out: &mut dyn Write) -> Result<()> {
     let paths = uninstall.paths;
     let ids =
         state::sessions(paths).context(|| format!("list sessions in {}", paths.sync.display()))?;
-    let daemons: Vec<Process> = ids.iter().filter_map(|id| holder(uninstall, id)).collect();
+    // First the one that follows everything: it would take over what the others let go.
+    let watch = fleet::standing(paths).and_then(|standing| Process::find(standing.pid));
+    let daemons = watch.into_iter().chain(ids.iter().filter_map(|id| holder(uninstall, id)));
+    let mut daemons: Vec<Process> = daemons.collect();
+    daemons.dedup();
     for daemon in &daemons {
         // It may have ended in this moment.
         let _ = sys::signals::stop(daemon.pid);
@@ -137,6 +142,10 @@ fn remove_files(paths: &Paths, out: &mut dyn Write) -> Result<()> {
             fs::remove_dir_all(folder).context(|| format!("remove {}", folder.display()))?;
             removed(folder, out)?;
         }
+    }
+    for name in ["watch.json", "watch.lock"] {
+        let file = paths.root.join(name);
+        files::remove_if_present(&file).context(|| format!("remove {}", file.display()))?;
     }
     for log in logs(&paths.logs) {
         files::remove_if_present(&log).context(|| format!("remove {}", log.display()))?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use super::Redactors;
 use crate::error::{Context, Result};
 use crate::sys::{memory, process::Process, signals, signals::Signal};
 use crate::time::Clock;
@@ -61,17 +62,21 @@ pub trait Events {
 /// One channel, with a thread for signals and one for each process that is watched.
 pub struct SystemEvents {
     clock: Arc<dyn Clock + Send + Sync>,
+    redactors: Arc<Redactors>,
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     watched: Option<Process>,
 }
 
 impl SystemEvents {
-    /// Starts the signal thread. Signals must be blocked in this thread already.
+    /// Starts the signal thread; `redactors` are forgotten at rest. Signals must be blocked in this thread already.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(clock: Arc<dyn Clock + Send + Sync>) -> Result<SystemEvents> {
+    pub fn start(
+        clock: Arc<dyn Clock + Send + Sync>,
+        redactors: Arc<Redactors>,
+    ) -> Result<SystemEvents> {
         let (sender, receiver) = mpsc::channel();
         let signals = sender.clone();
         let own_clock = Arc::clone(&clock);
@@ -87,7 +92,7 @@ impl SystemEvents {
             }
         };
         thread("signals", wait)?;
-        Ok(SystemEvents { clock, sender, receiver, watched: None })
+        Ok(SystemEvents { clock, redactors, sender, receiver, watched: None })
     }
 }
 
@@ -112,6 +117,7 @@ impl Events for SystemEvents {
     }
 
     fn rest(&self) {
+        self.redactors.forget();
         memory::release();
     }
 

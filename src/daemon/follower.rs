@@ -376,10 +376,7 @@ impl Follower {
                 .with_hint("take its folder or id out of exclude to have it uploaded"));
         }
         let account: Account = config.account()?;
-        let (redactor, problems) = (world.redactor)(&config.redaction);
-        for problem in problems {
-            warn!("{problem}");
-        }
+        let redactor = world.redactors.get(&config.redaction);
         let mut backend = (world.connect)(&account)?;
         self.links = config.links();
         self.take_account(account);

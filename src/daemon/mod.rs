@@ -13,6 +13,7 @@ mod links;
 mod live;
 mod meter;
 mod pending;
+mod redactors;
 mod strays;
 
 use std::collections::VecDeque;
@@ -25,7 +26,6 @@ use log::{info, warn};
 use crate::config::{self, Account, Overrides};
 use crate::error::{Error, Result};
 use crate::files::Paths;
-use crate::redact::{Redactor, Settings};
 use crate::remote::Backend;
 use crate::schedule::{self, Schedule};
 use crate::state::{Attempt, Launch, Lock, try_lock};
@@ -38,6 +38,7 @@ pub use events::{Event, Events, SystemEvents, thread};
 pub use follower::{Finished, Follower, Outcome};
 pub use meter::{Exchange, Meter, Reading};
 pub use pending::{DELIVERY_TIME_MAX, Delivery, deliver, deliver_launch, hand_over};
+pub use redactors::Redactors;
 
 /// The longest that a pass may take before events are looked at again.
 const PASS_TIME_MAX: Duration = Duration::from_secs(600);
@@ -71,9 +72,6 @@ const PENDING_INTERVAL: Duration = Duration::from_secs(60);
 /// Opens a connection to an account's backend.
 pub type Connect<'a> = &'a dyn Fn(&Account) -> Result<Box<dyn Backend>>;
 
-/// Makes what redacts, with what is wrong with its settings.
-pub type MakeRedactor<'a> = &'a (dyn Fn(&Settings) -> (Arc<Redactor>, Vec<Error>) + Sync);
-
 /// What surrounds a daemon; `main` fills it in.
 pub struct World<'a> {
     /// Where everything lies.
@@ -86,8 +84,8 @@ pub struct World<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connect<'a>,
-    /// Prepares redaction by the configuration of a pass; also says what is wrong in it.
-    pub redactor: MakeRedactor<'a>,
+    /// Prepares redaction by the configuration of a pass, and keeps it while work follows upon work.
+    pub redactors: Arc<Redactors>,
     /// Starts to listen for what a daemon waits for.
     pub events: &'a dyn Fn() -> Result<Box<dyn Events>>,
     /// Who runs, and how a session is handed over to a new daemon.

@@ -44,6 +44,8 @@ const LOOKS_MAX: usize = 8;
 pub const LEFT_INTERVAL: Duration = Duration::from_secs(30);
 /// How long threads wait for further work.
 const REST_TIME: Duration = Duration::from_secs(2);
+/// How long they take to go.
+const GOING_TIME: Duration = Duration::from_millis(200);
 /// Time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// Time between two writings of what is reported.
@@ -493,14 +495,21 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
 
     /// Lets the threads go when nothing has been done for a while, and gives memory back.
     fn rest(&mut self) {
-        let is_time = self.rest_at.is_some_and(|at| self.base.clock.now() >= at);
-        if is_time && self.pool.n_busy() == 0 {
-            self.rest_at = None;
+        let now = self.base.clock.now();
+        if self.rest_at.is_none_or(|at| now < at) {
+            return;
+        }
+        if self.pool.n_busy() > 0 {
+            self.rest_at = Some(now + REST_TIME);
+        } else if self.pool.is_awake() {
+            // What the threads leave is given back once they have gone.
             self.pool.rest();
+            self.base.redactors.forget();
             self.backlog.shrink_to_fit();
+            self.rest_at = Some(now + GOING_TIME);
+        } else {
+            self.rest_at = None;
             sys::memory::release();
-        } else if is_time {
-            self.rest_at = Some(self.base.clock.now() + REST_TIME);
         }
     }
 }

@@ -35,7 +35,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
 use crate::config::{self, Account, Overrides};
-use crate::daemon::{Connect, Events, MakeRedactor, World, thread};
+use crate::daemon::{Connect, Events, Redactors, World, thread};
 use crate::error::Result;
 use crate::files::Paths;
 use crate::remote::Backend;
@@ -84,8 +84,8 @@ pub struct Base<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connects<'a>,
-    /// Prepares redaction, as [`World::redactor`].
-    pub redactor: MakeRedactor<'a>,
+    /// Shared by all threads.
+    pub redactors: Arc<Redactors>,
     /// What a daemon listens to, as [`World::events`].
     pub events: &'a (dyn Fn() -> Result<Box<dyn Events>> + Sync),
     /// Who runs, and how a session is handed over to a daemon.
@@ -103,7 +103,7 @@ impl Base<'_> {
             seed,
             overrides: self.overrides.clone(),
             connect,
-            redactor: self.redactor,
+            redactors: Arc::clone(&self.redactors),
             events: self.events,
             processes: self.processes,
             process: self.process,

@@ -71,6 +71,11 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         Ok(())
     }
 
+    /// True while there are threads.
+    pub fn is_awake(&self) -> bool {
+        !self.workers.is_empty()
+    }
+
     /// The thread of this number has done its job.
     pub fn finished(&mut self, number: usize) {
         if let Some(worker) = self.workers.get_mut(number) {

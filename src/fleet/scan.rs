@@ -286,3 +286,71 @@ pub fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     let mixed = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ mixed >> 29
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "0f111111-1111-4111-8111-111111111111";
+    const B: &str = "22222222-2222-4222-8222-222222222222";
+
+    #[test]
+    fn an_id_is_a_number_and_back() {
+        for id in [A, B, "00000000-0000-0000-0000-000000000000"] {
+            assert_eq!(Key::of(id).unwrap().id().as_str(), id);
+        }
+        let upper = A.to_uppercase();
+        let no_id = ["", "notes", &A[1..], &A.replace('-', "0"), &upper, "agent-1"];
+        for text in no_id {
+            assert_eq!(Key::of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_session_looks_the_same_from_wherever_it_is_looked_at() {
+        let root = std::env::temp_dir().join(format!("confab-scan-{}", std::process::id()));
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let (a, b) = (Key::of(A).unwrap(), Key::of(B).unwrap());
+        let folder = root.join("p");
+        write(&format!("p/{A}.jsonl"), "1\n");
+        write(&format!("p/{A}/subagents/deep/agent-2.jsonl"), "12\n");
+        write(&format!("p/{A}/tool-results/large.txt"), "12345\n");
+        write("p/agent-1.jsonl", &format!("{{\"sessionId\":\"{B}\"}}\n"));
+        write("p/notes.jsonl", "x\n");
+        let found = project(&folder);
+        assert_eq!(found.sessions.keys().copied().collect::<Vec<_>>(), [a, b]);
+        assert!(found.has_old_agents && found.errors.is_empty());
+        assert_eq!(found.sessions[&a].bytes, 5);
+        assert!(found.sessions[&a].has_transcript && !found.sessions[&b].has_transcript);
+        for key in [a, b] {
+            assert_eq!(session(&folder, key, true), found.sessions.get(&key).copied());
+        }
+        // It moves as it is, and then it grows.
+        fs::create_dir(root.join("q")).unwrap();
+        fs::rename(folder.join(A), root.join("q").join(A)).unwrap();
+        let name = format!("{A}.jsonl");
+        fs::rename(folder.join(&name), root.join("q").join(&name)).unwrap();
+        assert_eq!(session(&folder, a, true), None);
+        assert_eq!(session(&root.join("q"), a, false), found.sessions.get(&a).copied());
+        write(&format!("q/{A}/subagents/deep/agent-2.jsonl"), "123\n");
+        let grown = session(&root.join("q"), a, false).unwrap();
+        assert_ne!(grown.hash, found.sessions[&a].hash);
+        let cases = [
+            (format!("{A}.jsonl"), Some(a)),
+            (A.to_owned(), Some(a)),
+            (format!("{A}/subagents/x/y.jsonl"), Some(a)),
+            ("agent-1.jsonl".to_owned(), Some(b)),
+            ("agent-9.jsonl".to_owned(), None),
+            (format!("{A}.jsonl/x"), None),
+            ("notes.jsonl".to_owned(), None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(session_of(&folder, Path::new(&path)), expected, "{path}");
+        }
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

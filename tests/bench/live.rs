@@ -100,7 +100,7 @@ pub fn idle(lines: &[Vec<u8>], limit: Duration) {
 }
 
 /// How often the threads of a process were woken, its processor time in ticks, what it has read.
-fn costs(pid: u32) -> [u64; 3] {
+pub fn costs(pid: u32) -> [u64; 3] {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
     let woken = threads.map(|thread| {
         let thread = thread.file_name().into_string().unwrap();

@@ -13,6 +13,7 @@ mod redact;
 mod server;
 mod sink;
 mod sync;
+mod watch;
 mod world;
 
 use std::time::Duration;
@@ -39,6 +40,12 @@ fn main() {
     let seconds = names.iter().find_map(|name| name.strip_prefix("idle=")?.parse().ok());
     if wanted("idle") || seconds.is_some() {
         live::idle(&sync::recorded_lines(), seconds.map_or(IDLE_TIME, Duration::from_secs));
+    }
+    if wanted("watch") {
+        watch::run(&sync::recorded_lines());
+    }
+    if wanted("watch-idle") {
+        watch::idle(seconds.map_or(IDLE_TIME, Duration::from_secs));
     }
     if wanted("redact") {
         redact::run(&sync::recorded_lines());

@@ -16,10 +16,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use confab::cli::{self, Command};
 use confab::config::{Account, Overrides};
-use confab::daemon::{self, Event, Events, World};
+use confab::daemon::{self, Event, Events, Redactors, World};
 use confab::error::Result;
 use confab::files::Paths;
-use confab::redact::Redactor;
 use confab::remote::Backend;
 use confab::state::Launch;
 use confab::sys::machine::Processes;
@@ -79,7 +78,7 @@ pub struct Core {
 /// What stands still while everything runs.
 pub struct Hub {
     pub paths: Paths,
-    pub redactor: Arc<Redactor>,
+    pub redactors: Arc<Redactors>,
     core: Mutex<Core>,
     begin: Instant,
     baton: Sender<()>,
@@ -96,7 +95,7 @@ pub struct Seat {
 struct Killed;
 
 impl Hub {
-    pub fn new(paths: Paths, redactor: Arc<Redactor>, store: Store) -> (Arc<Hub>, Receiver<()>) {
+    pub fn new(paths: Paths, redactors: Arc<Redactors>, store: Store) -> (Arc<Hub>, Receiver<()>) {
         let (baton, returned) = channel();
         let core = Core {
             now: Duration::ZERO,
@@ -110,7 +109,7 @@ impl Hub {
             n_processes: 1000,
             n_steps: 0,
         };
-        let hub = Hub { paths, redactor, core: Mutex::new(core), begin: Instant::now(), baton };
+        let hub = Hub { paths, redactors, core: Mutex::new(core), begin: Instant::now(), baton };
         (Arc::new(hub), returned)
     }
 
@@ -337,7 +336,7 @@ fn live(seat: Arc<Seat>, launch: Launch, lock: File, process: Process) {
             jitter_ms: Some("60000".to_owned()),
         },
         connect: &connect,
-        redactor: &|_| (Arc::clone(&hub.redactor), Vec::new()),
+        redactors: Arc::clone(&hub.redactors),
         events: &events,
         processes: &table,
         process,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use confab::redact::{Redactor, Settings};
+use confab::daemon::Redactors;
 
 use actions::Step;
 
@@ -43,13 +43,11 @@ fn main() {
     let Some(options) = options() else { return };
     let started = Instant::now();
     let (next, n_failed) = (AtomicU64::new(0), AtomicU64::new(0));
-    let (redactor, problems) = Redactor::new(&Settings::default());
-    assert!(problems.is_empty());
-    let redactor = Arc::new(redactor);
+    let redactors: Arc<Redactors> = Arc::default();
     std::thread::scope(|scope| {
         let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
         for number in 0..n_threads {
-            let (next, n_failed, redactor) = (&next, &n_failed, &redactor);
+            let (next, n_failed, redactors) = (&next, &n_failed, &redactors);
             scope.spawn(move || {
                 let home = home(number);
                 let goes_on = |n| match options.time {
@@ -64,10 +62,10 @@ fn main() {
                     }
                     let seed = options.seed.wrapping_add(n);
                     let steps = actions::sequence(seed);
-                    let complaints = play::play(&steps, &home, redactor);
+                    let complaints = play::play(&steps, &home, redactors);
                     if !complaints.is_empty() {
                         n_failed.fetch_add(1, Ordering::Relaxed);
-                        tell(seed, &steps, &home, redactor);
+                        tell(seed, &steps, &home, redactors);
                     }
                 }
             });
@@ -116,10 +114,10 @@ fn home(number: usize) -> PathBuf {
 }
 
 /// Says what went wrong, with as short a sequence as can be found.
-fn tell(seed: u64, steps: &[Step], home: &Path, redactor: &Arc<Redactor>) {
-    let fails = |steps: &[Step]| !play::play(steps, home, redactor).is_empty();
+fn tell(seed: u64, steps: &[Step], home: &Path, redactors: &Arc<Redactors>) {
+    let fails = |steps: &[Step]| !play::play(steps, home, redactors).is_empty();
     let short = shrink(steps.to_vec(), fails);
-    let complaints = play::play(&short, home, redactor);
+    let complaints = play::play(&short, home, redactors);
     let mut text = format!("simulation: seed {seed} failed: {}\n", complaints.join("\n  "));
     for step in &short {
         text += &format!("  +{} ms, session {}: {:?}\n", step.after, step.session, step.action);

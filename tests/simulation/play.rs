@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use confab::daemon::Event;
+use confab::daemon::{Event, Redactors};
 use confab::files::{Paths, Roots, SessionId};
 use confab::hook::{self, Surroundings};
-use confab::redact::Redactor;
+use confab::redact::Settings;
 use confab::state::{self, Kept};
 use confab::sys::process::Process;
 use fastrand::Rng;
@@ -37,12 +37,13 @@ struct Play {
 }
 
 /// Plays a sequence below `home`; what went wrong, if anything.
-pub fn play(steps: &[Step], home: &Path, redactor: &Arc<Redactor>) -> Vec<String> {
+pub fn play(steps: &[Step], home: &Path, redactors: &Arc<Redactors>) -> Vec<String> {
     let secret = ["ghp_", "w7Kq2ZbX9mTn4RcV6yLp", "1sHdJ8gFe3aUoQ5x"].concat();
     let disk = Disk::new(home.to_owned(), &IDS, &secret);
     let paths = Paths::new(Roots { home: home.to_owned(), ..Roots::default() });
-    let model = Model::new(Arc::clone(redactor), vec![secret[4..].to_owned()]);
-    let (hub, returned) = Hub::new(paths, Arc::clone(redactor), Store::new(model));
+    let redactor = redactors.get(&Settings::default());
+    let model = Model::new(redactor, vec![secret[4..].to_owned()]);
+    let (hub, returned) = Hub::new(paths, Arc::clone(redactors), Store::new(model));
     let mut play = Play { hub, returned, disk, parents: vec![Vec::new(); SESSIONS] };
     for step in steps {
         play.run(Duration::from_millis(step.after));

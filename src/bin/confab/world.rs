@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use confab::config::{self, Account, Config, MARKER_KEY_BYTES, Overrides};
-use confab::daemon::{SystemEvents, World};
+use confab::daemon::{Redactors, SystemEvents, World};
 use confab::error::{Context, Error, Result};
 use confab::files::{self, Paths, Roots};
 use confab::fleet::Base;
 use confab::logging;
-use confab::redact::Redactor;
 use confab::remote::{Backend, Client, Network};
 use confab::settings::Program;
 use confab::state::Launch;
@@ -137,6 +136,7 @@ pub fn with_base<T>(
         complain(&Error::new(format!("open the log in {}", paths.logs.display())).caused_by(error));
     }
     let clock: Arc<dyn Clock + Send + Sync> = Arc::new(SystemClock);
+    let redactors: Arc<Redactors> = Arc::default();
     let network = network();
     let connect = |account: &Account| -> Result<Box<dyn Backend>> {
         Ok(Box::new(Client::new(account, &network, Arc::clone(&clock))?))
@@ -151,13 +151,13 @@ pub fn with_base<T>(
             jitter_ms: text("CONFAB_SYNC_JITTER_MS"),
         },
         connect: &connect,
-        events: &|| Ok(Box::new(SystemEvents::start(Arc::clone(&clock))?)),
+        redactors: Arc::clone(&redactors),
+        events: &|| {
+            let events = SystemEvents::start(Arc::clone(&clock), Arc::clone(&redactors))?;
+            Ok(Box::new(events))
+        },
         processes: &machine()?,
         process: Process::current(),
-        redactor: &|settings| {
-            let (redactor, problems) = Redactor::new(settings);
-            (Arc::new(redactor), problems)
-        },
     })
 }
 

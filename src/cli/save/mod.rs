@@ -106,6 +106,7 @@ pub fn run(save: &Save, desk: &mut Desk<'_>) -> Result<Exit> {
     let world = World {
         connect: &connect,
         clock: Arc::clone(&desk.world.clock),
+        redactors: Arc::clone(&desk.world.redactors),
         overrides: desk.world.overrides.clone(),
         ..*desk.world
     };

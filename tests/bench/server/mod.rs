@@ -6,7 +6,7 @@ mod ingest;
 mod load;
 #[path = "../../it/server/process.rs"]
 #[allow(unused)]
-mod process;
+pub mod process;
 mod streams;
 
 use std::fs;
