@@ -22,7 +22,7 @@ export function facts(session) {
     ["Branch", git.branch],
     ["Machine", session.hostname],
     ["User", session.username],
-    ["Shared by", session.shared_by],
+    ["Shared by", session.is_owner ? "" : session.owner_email],
   ];
   const items = known
     .filter(([, value]) => value)
