@@ -38,7 +38,7 @@ use crate::cli::list::List;
 use crate::cli::login::Login;
 use crate::cli::save::Save;
 use crate::cli::table::{Count, Entry, Verb};
-use crate::config::keys::Key;
+use crate::config::{keys::Key, parse_duration};
 use crate::error::{Error, Result};
 use crate::files::SessionId;
 use crate::fleet::Watched;
@@ -287,6 +287,15 @@ impl Line {
         Ok(Some(age))
     }
 
+    fn interval(&self) -> Result<Option<Duration>> {
+        let Some(text) = self.text("interval")? else { return Ok(None) };
+        let interval = parse_duration(&text).ok_or_else(|| {
+            Error::new(format!("--interval is {text:?}, which is no time"))
+                .with_hint("write 500ms, 30s, 2m, at most 1h")
+        })?;
+        Ok(Some(interval))
+    }
+
     fn list(&self) -> Result<List> {
         let (all, json) = (self.option("all").is_some(), self.option("json").is_some());
         Ok(List { since: self.age()?, all, json })
@@ -388,7 +397,8 @@ fn command_of(line: Line) -> Result<Command> {
         },
         Verb::Watch => {
             let folders = line.paths("claude-dir");
-            Command::Watch(Watched { folders, since: line.age()? })
+            let (since, interval) = (line.age()?, line.interval()?);
+            Command::Watch(Watched { folders, since, interval, parent: None })
         }
         Verb::Version => Command::Print(version()),
     })

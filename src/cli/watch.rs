@@ -34,7 +34,8 @@ struct Teller {
     is_terminal: bool,
     started: Instant,
     phase: Option<Phase>,
-    told_at: Instant,
+    /// When progress, a phase and an error were told last.
+    told: [Option<Instant>; 3],
     error: Option<String>,
 }
 
@@ -45,7 +46,7 @@ impl Teller {
             is_terminal: columns.is_some(),
             started: now,
             phase: None,
-            told_at: now,
+            told: [None; 3],
             error: None,
         }
     }
@@ -53,29 +54,39 @@ impl Teller {
     fn tell(&mut self, standing: &Standing, now: Instant, talk: &mut dyn Write) {
         let is_new = self.phase != Some(standing.phase);
         let error = standing.last_error.as_ref().map(|error| error.what.clone());
-        let is_new_error = error.is_some() && error != self.error;
-        let is_time = now.saturating_duration_since(self.told_at) >= LINE_INTERVAL;
-        let progress = progress(standing, now.saturating_duration_since(self.started));
-        if is_new_error && let Some(error) = &error {
+        if error.is_some() && error != self.error && self.is_time(2, now) {
             self.line.draw("", talk);
+            let error = error.as_deref().unwrap_or_default();
             say(talk, &format!("{error}; it will be tried again"));
         }
         self.error = error;
+        let progress = progress(standing, now.saturating_duration_since(self.started));
         match standing.phase {
             Phase::BringingIn if self.is_terminal => self.line.draw(&progress, talk),
-            Phase::BringingIn if is_new || is_time => {
-                self.told_at = now;
-                say(talk, &progress);
+            Phase::BringingIn => {
+                if self.is_time(0, now) {
+                    say(talk, &progress);
+                }
             }
-            Phase::BringingIn => {}
             Phase::Following | Phase::Waiting | Phase::Stopping => {
                 self.line.draw("", talk);
-                if is_new {
+                // A backend that rations requests makes it wait again and again.
+                if is_new && (standing.phase != Phase::Waiting || self.is_time(1, now)) {
                     say(talk, &plain(standing));
                 }
             }
         }
         self.phase = Some(standing.phase);
+    }
+
+    /// Whether something may be told again.
+    fn is_time(&mut self, what: usize, now: Instant) -> bool {
+        let last = self.told[what];
+        let is_time = last.is_none_or(|at| now.saturating_duration_since(at) >= LINE_INTERVAL);
+        if is_time {
+            self.told[what] = Some(now);
+        }
+        is_time
     }
 }
 

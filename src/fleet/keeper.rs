@@ -97,8 +97,11 @@ pub struct Keeper<'scope, 'env, 'run> {
 
 impl Touch {
     /// When it is time to send what has changed.
-    pub fn due(&self) -> Instant {
-        (self.last + QUIET).min(self.first + RESTLESS_MAX)
+    pub fn due(&self, interval: Option<Duration>) -> Instant {
+        match interval {
+            Some(interval) => self.first + interval,
+            None => (self.last + QUIET).min(self.first + RESTLESS_MAX),
+        }
     }
 }
 
@@ -399,8 +402,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.troubles.failure(key, at_least, now);
                 self.failed(key, why);
             }
-            Ending::Refused(why) => {
-                self.troubles.refusal(key, now);
+            Ending::Refused(wait, why) => {
+                self.troubles.refusal(key, wait, now);
                 self.failed(key, why);
             }
         }
@@ -437,8 +440,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
     /// Says what is being done, when that has changed.
     fn tell(&mut self, now: Instant) {
         let is_bringing = self.bringing.keys().any(|key| self.troubles.at(*key).is_none());
+        let is_waiting = self.troubles.is_down() || self.troubles.pause(now).is_some();
         let standing = &mut self.standing;
-        standing.phase = match self.troubles.is_down() {
+        standing.phase = match is_waiting {
             _ if self.stop_by.is_some() => Phase::Stopping,
             true => Phase::Waiting,
             false if is_bringing => Phase::BringingIn,
@@ -450,8 +454,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         standing.failed = self.troubles.len() as u64;
         standing.waiting = (self.bringing.len().max(self.troubles.len())) as u64;
         let is_new = |before: &(Standing, Instant), interval| {
-            let is_urgent = before.0.phase != standing.phase || before.0.pid == 0;
-            before.0 != *standing && (is_urgent || now >= before.1 + interval)
+            let is_other = before.0.phase != standing.phase;
+            let interval = if is_other { REPORT_INTERVAL } else { interval };
+            before.0 != *standing && (before.0.pid == 0 || now >= before.1 + interval)
         };
         if is_new(&self.reported, REPORT_INTERVAL) {
             self.reported = (standing.clone(), now);
@@ -459,6 +464,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         }
         if is_new(&self.saved, SAVE_INTERVAL) {
             self.saved = (standing.clone(), now);
+            // Writing it has cost memory, which is given back when nothing follows.
+            self.rest_at.get_or_insert(now + REST_TIME);
             let updated_at = time::rfc3339(self.base.clock.wall());
             let written = Standing { updated_at, ..standing.clone() }.save(self.base.paths);
             if let Err(error) = written.context(|| "write watch.json".into()) {
@@ -477,7 +484,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             next = next.min(self.reported.1 + REPORT_INTERVAL);
         }
         if self.saved.0 != self.standing {
-            next = next.min(self.saved.1 + SAVE_INTERVAL);
+            let is_other = self.saved.0.phase != self.standing.phase;
+            next = next.min(self.saved.1 + if is_other { REPORT_INTERVAL } else { SAVE_INTERVAL });
         }
         next = next.min(self.rest_at.unwrap_or(next)).min(self.stop_by.unwrap_or(next));
         next.saturating_duration_since(now)

@@ -53,6 +53,8 @@ pub use standing::{Phase, Standing, load as standing};
 
 /// Events that wait to be looked at; whoever has another one waits.
 const EVENTS_MAX: usize = 64;
+/// How long the kernel is asked at once to wait for a process' end.
+const PARENT_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What is watched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +63,10 @@ pub struct Watched {
     pub folders: Vec<PathBuf>,
     /// Older sessions are not brought in; they are when they change.
     pub since: Option<Duration>,
+    /// What has changed is sent this often at most; at once when `None`.
+    pub interval: Option<Duration>,
+    /// The process with which it ends.
+    pub parent: Option<Process>,
 }
 
 /// Opens a connection to an account's backend, from any thread.
@@ -131,10 +137,26 @@ pub fn run(watched: &Watched, base: &Base<'_>, report: &mut dyn FnMut(&Standing)
     let _lock = standing::lock(base.paths)?;
     let (sender, receiver) = mpsc::sync_channel(EVENTS_MAX);
     tell_signals(sender.clone(), Arc::clone(&base.clock))?;
+    if let Some(parent) = watched.parent {
+        tell_end(parent, sender.clone(), Arc::clone(&base.clock))?;
+    }
     let files = Files::start(sender.clone(), Arc::clone(&base.clock))?;
     std::thread::scope(|scope| {
         let pool = pool::Pool::new(scope, base, sender);
         Keeper::new(watched, base, account, pool, files, receiver, report).run()
+    })
+}
+
+/// Ends it when another process ends.
+fn tell_end(
+    parent: Process,
+    sender: SyncSender<Event>,
+    clock: Arc<dyn Clock + Send + Sync>,
+) -> Result<()> {
+    thread("parent", move || {
+        while !parent.wait_for_end(PARENT_WAIT_MAX) {}
+        // It may be over by now.
+        let _ = sender.send(Event::Stop(clock.now()));
     })
 }
 

@@ -104,7 +104,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
                     let done =
                         catch_unwind(AssertUnwindSafe(|| work(job, &world, &mut interrupted)));
                     let done = done.unwrap_or_else(|_| {
-                        let ending = Ending::Refused("internal failure".to_owned());
+                        let ending = Ending::refused(&"internal failure");
                         Done { key, task, hand: None, ending, looks: 0 }
                     });
                     if events.send(Event::Done(number, Box::new(done))).is_err() {

@@ -12,8 +12,6 @@ use super::scan::Key;
 
 /// Failures in a row behind which it is the backend.
 const FAILURES_MIN: u32 = 2;
-/// Time until a session is tried again of which a part was refused.
-const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
 /// See the module.
 #[derive(Debug)]
@@ -55,15 +53,16 @@ impl Troubles {
             self.sessions.entry(key).or_insert_with(|| Trouble { schedule: new(), at: now });
         trouble.at = now + trouble.schedule.next(outcome);
         self.in_a_row += 1;
-        if self.in_a_row >= FAILURES_MIN {
+        // Whoever asks for patience means everybody.
+        if self.in_a_row >= FAILURES_MIN || !at_least.is_zero() {
             self.pause = Some(now + self.backend.next(outcome));
         }
     }
 
-    /// A part of a session was refused: that says nothing of the backend.
-    pub fn refusal(&mut self, key: Key, now: Instant) {
+    /// A part of a session was refused, or the backend did not know it: others may be well.
+    pub fn refusal(&mut self, key: Key, wait: Duration, now: Instant) {
         let schedule = Schedule::new(Duration::ZERO, Duration::ZERO, self.seed);
-        self.sessions.insert(key, Trouble { schedule, at: now + REFUSED_WAIT });
+        self.sessions.insert(key, Trouble { schedule, at: now + wait });
     }
 
     /// A session is nobody's business any more.
@@ -114,10 +113,16 @@ mod tests {
         let other = Key::of("22222222-1111-4111-8111-111111111111").unwrap();
         let mut troubles = Troubles::new(1);
         troubles.failure(one, Duration::from_secs(7), now);
+        assert!(troubles.pause(now).is_some() && !troubles.is_down());
+        troubles.relent(now);
+        troubles.failure(one, Duration::ZERO, now);
+        assert!(troubles.is_down() && troubles.pause(now).is_some());
+        troubles.success(one);
+        troubles.refusal(other, Duration::from_secs(9), now);
+        assert_eq!(troubles.at(other), Some(now + Duration::from_secs(9)));
         assert_eq!((troubles.pause(now), troubles.is_down()), (None, false));
-        assert!(troubles.at(one).unwrap() >= now + Duration::from_secs(7));
-        troubles.refusal(other, now);
-        assert!(!troubles.is_down());
+        troubles.failure(one, Duration::ZERO, now);
+        assert_eq!((troubles.pause(now), troubles.is_down()), (None, false));
         troubles.failure(other, Duration::from_secs(3), now);
         assert!(troubles.is_down() && troubles.pause(now).is_some());
         troubles.relent(now);

@@ -55,8 +55,9 @@ impl Keeper<'_, '_, '_> {
             self.crew.has(*key) || self.crew.len() < ENGINES_MAX || self.pool.n_busy() == 0
         };
         let touched = self.touched.iter().filter(|(key, _)| is_free(key) && has_place(key));
-        let touched =
-            touched.map(|(key, touch)| touch.due().max(self.crew.not_before(*key).unwrap_or(now)));
+        let touched = touched.map(|(key, touch)| {
+            touch.due(self.watched.interval).max(self.crew.not_before(*key).unwrap_or(now))
+        });
         let failed = self.troubles.all().filter(|(key, _)| is_free(key)).map(|(_, at)| at);
         let left = self.left.iter().filter(|(key, _)| is_free(key)).map(|(_, at)| *at);
         let rested = self.crew.most_rested().map(|(_, since)| since + QUIET_TIME);
@@ -92,7 +93,10 @@ impl Keeper<'_, '_, '_> {
                 !self.busy.contains_key(key)
                     && due.max(self.crew.not_before(*key).unwrap_or(due)) <= now
             };
-            let mut due = self.touched.iter().filter(|(key, touch)| is_due(key, touch.due()));
+            let mut due = self
+                .touched
+                .iter()
+                .filter(|(key, touch)| is_due(key, touch.due(self.watched.interval)));
             let key = *due.next()?.0;
             let touch = self.touched.remove(&key)?;
             let is_failed = self.troubles.at(key).is_some_and(|at| at > now);

@@ -1,6 +1,7 @@
 //! One piece of work on one session, as a thread of the fleet does it: the engine of the daemon,
 //! for as long as one pass takes.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use super::scan::{self, Key};
 
 /// The shortest wait behind what only a change of the configuration helps against.
 const SIGN_IN_WAIT: Duration = Duration::from_secs(30);
+/// Time until a session is tried again of which a part was refused.
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
 /// Time between two questions for a session that the backend did not know.
 const MISSING_WAIT: Duration = Duration::from_secs(2);
 
@@ -89,8 +92,16 @@ pub enum Ending {
     Unwanted,
     /// The backend did not take it; what it said is the least time until the next attempt.
     Failed(Duration, String),
-    /// The backend or the file system refuses a part of it. It says nothing of other sessions.
-    Refused(String),
+    /// The backend or the file system refuses a part of it, or the backend did not know it just
+    /// now. It says nothing of other sessions, and may be tried again after this time.
+    Refused(Duration, String),
+}
+
+impl Ending {
+    /// Something about one session that may be otherwise later.
+    pub fn refused(why: &dyn Display) -> Ending {
+        Ending::Refused(REFUSED_WAIT, why.to_string())
+    }
 }
 
 /// Does a job.
@@ -109,7 +120,7 @@ fn deliver(job: &Job, world: &World<'_>, interrupted: &mut dyn FnMut() -> bool) 
     let launch = match launch(job, world) {
         Ok(Ok(launch)) => launch,
         Ok(Err(ending)) => return ending,
-        Err(error) => return Ending::Refused(error.to_string()),
+        Err(error) => return Ending::refused(&error),
     };
     let delivery = match &launch {
         Some(launch) => daemon::deliver_launch(world, launch, job.deadline, interrupted),
@@ -120,7 +131,7 @@ fn deliver(job: &Job, world: &World<'_>, interrupted: &mut dyn FnMut() -> bool) 
         Delivery::Busy | Delivery::Kept => Ending::Left,
         Delivery::Nothing => Ending::Unwanted,
         Delivery::Interrupted => Ending::Interrupted,
-        Delivery::Rejected(why) => Ending::Refused(why),
+        Delivery::Rejected(why) => Ending::Refused(REFUSED_WAIT, why),
         Delivery::Failed { why, again_in } => Ending::Failed(again_in.unwrap_or(SIGN_IN_WAIT), why),
     }
 }
@@ -196,7 +207,7 @@ fn follow(
     let mut hand = match hand {
         Ok(Ok(hand)) => hand,
         Ok(Err(ending)) => return (ending, None),
-        Err(error) => return (Ending::Refused(error.to_string()), None),
+        Err(error) => return (Ending::refused(&error), None),
     };
     let follower = &mut hand.follower;
     if !follower.holds_lock() {
@@ -215,7 +226,7 @@ fn follow(
     }
     let searched = match search(&mut hand, world) {
         Ok(searched) => searched,
-        Err(error) => return (Ending::Refused(error.to_string()), Some(hand)),
+        Err(error) => return (Ending::refused(&error), Some(hand)),
     };
     if hand.follower.is_excluded(world) {
         // What is kept of it stays for the case that the exclusion is taken back.
@@ -270,9 +281,9 @@ fn after_pass(
         outcome => {
             let error = hand.follower.record().last_error.clone().unwrap_or_default();
             match outcome {
-                Outcome::Rejected => Ending::Refused(error.what),
+                Outcome::Rejected => Ending::Refused(REFUSED_WAIT, error.what),
                 Outcome::Retry(at_least) => Ending::Failed(at_least, error.what),
-                Outcome::Missing => Ending::Failed(MISSING_WAIT, error.what),
+                Outcome::Missing => Ending::Refused(MISSING_WAIT, error.what),
                 _ => Ending::Failed(SIGN_IN_WAIT, error.what),
             }
         }
@@ -297,7 +308,7 @@ fn finish(follower: Follower, world: &World<'_>) -> Ending {
             }
             pass_on(*follower, world)
         }
-        Err(error) => Ending::Refused(error.to_string()),
+        Err(error) => Ending::refused(&error),
     }
 }
 
@@ -307,7 +318,7 @@ fn pass_on(follower: Follower, world: &World<'_>) -> Ending {
     info!("session {id} is handed over to a daemon");
     match daemon::hand_over(follower, world) {
         Ok(()) => Ending::Left,
-        Err(error) => Ending::Refused(format!("start the daemon of session {id}: {error}")),
+        Err(error) => Ending::refused(&format!("start the daemon of session {id}: {error}")),
     }
 }
 

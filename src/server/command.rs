@@ -17,10 +17,22 @@ const NAME_BYTES_MAX: usize = 255;
 /// Words of a command.
 const WORDS_MAX: usize = 3;
 /// Options that take a value.
-const OPTIONS: [&str; 10] =
-    ["data", "config", "user", "name", "session", "to", "from", "key", "ca-file", "dest"];
+const OPTIONS: [&str; 12] = [
+    "data",
+    "config",
+    "user",
+    "name",
+    "session",
+    "to",
+    "from",
+    "key",
+    "ca-file",
+    "dest",
+    "watch-user",
+    "claude-dir",
+];
 /// Options that take none.
-const FLAGS: [&str; 2] = ["html", "system"];
+const FLAGS: [&str; 3] = ["html", "system", "watch"];
 
 /// How to use it.
 pub const HELP: &str = "\
@@ -28,6 +40,7 @@ confab-server keeps Claude Code sessions that confab uploads
 
 Usage:
   confab-server serve [--listen ADDRESS:PORT] [--SETTING VALUE]... [--config FILE] [--data DIR]
+                      [--watch [--watch-user NAME] [--claude-dir DIR]...]
   confab-server config [--SETTING VALUE]... [--config FILE] [--data DIR]
   confab-server user add|list|password|disable|enable [--user NAME] [--data DIR]
   confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
@@ -78,6 +91,8 @@ Usage:
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one); elsewhere than on this
             machine only when somebody has a key or a password
+  --watch   runs `confab watch` beside it: all sessions of this machine come in, without hooks,
+            as those of --watch-user (the first user), from --claude-dir (~/.claude)
   --config  a JSON file of settings (server.json in the data folder, if there is one)
   --data    where everything is kept (~/.confab/server)
   --user    whose key it is: a mail address or a name (admin@local.dev)
@@ -110,8 +125,8 @@ pub struct Command {
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Run the server.
-    Serve(Wishes),
+    /// Run the server, perhaps with a watch beside it.
+    Serve(Wishes, Option<Watching>),
     /// Print the settings that it would run with.
     Config(Wishes),
     /// Make a user: mail address or account name.
@@ -203,6 +218,15 @@ pub struct Wishes {
     pub options: Vec<(&'static str, String)>,
 }
 
+/// The sessions of this machine are to come in.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Watching {
+    /// Whose they are.
+    pub user: Option<String>,
+    /// Claude's folders, when not the usual ones.
+    pub folders: Vec<PathBuf>,
+}
+
 /// Another backend. The key is not part of any debug output.
 #[derive(PartialEq, Eq)]
 pub struct Other {
@@ -272,7 +296,13 @@ impl Line {
             (Some(_), _) | (None, ["version"]) => {
                 return Ok(Command { act: Act::Version, data });
             }
-            (_, ["serve"]) => (Act::Serve(self.wishes()?), &["config"]),
+            (_, ["serve"]) => {
+                let options: &[&str] = match self.flags.contains(&"watch") {
+                    true => &["config", "watch", "watch-user", "claude-dir"],
+                    false => &["config"],
+                };
+                (Act::Serve(self.wishes()?, self.watching()?), options)
+            }
             (_, ["config"]) => (Act::Config(self.wishes()?), &["config"]),
             (_, ["user", "add"]) => (Act::UserAdd(self.user()?), &["user"]),
             (_, ["user", "list"]) => (Act::UserList, &[]),
@@ -318,7 +348,7 @@ impl Line {
             _ => return Err(Error::new(format!("unknown command `{}`", words.join(" ")))),
         };
         let mut given = self.options.iter().map(|(name, _)| name).chain(&self.flags);
-        let of_settings = matches!(act, Act::Serve(_) | Act::Config(_));
+        let of_settings = matches!(act, Act::Serve(..) | Act::Config(_));
         let belongs = |name: &str| {
             let is_setting = of_settings && settings::option(name).is_some();
             name == "data" || is_setting || options.contains(&name)
@@ -354,6 +384,17 @@ impl Line {
         });
         let config = self.option("config").map(PathBuf::from);
         Ok(Wishes { config, options: options.collect::<Result<_>>()? })
+    }
+
+    fn watching(&self) -> Result<Option<Watching>> {
+        if !self.flags.contains(&"watch") {
+            return Ok(None);
+        }
+        let folders = self.options.iter().filter(|(name, _)| *name == "claude-dir");
+        let folders = folders.map(|(_, folder)| PathBuf::from(folder)).collect();
+        let user = self.optional("watch-user")?;
+        let user = user.map(|user| checked_name("--watch-user", user)).transpose()?;
+        Ok(Some(Watching { user, folders }))
     }
 
     fn all(&self, name: &str) -> Result<Vec<String>> {
@@ -421,15 +462,29 @@ mod tests {
             ca_file: ca_file.map(PathBuf::from),
         };
         let cases = [
-            ("serve", Act::Serve(Wishes::default()), None),
+            ("serve", Act::Serve(Wishes::default(), None), None),
+            (
+                "serve --watch --claude-dir /a --claude-dir b --watch-user c",
+                Act::Serve(
+                    Wishes::default(),
+                    Some(Watching {
+                        user: Some("c".into()),
+                        folders: vec!["/a".into(), "b".into()],
+                    }),
+                ),
+                None,
+            ),
             (
                 "serve --listen=[::1]:0 --data d --host a --host b --config c",
-                Act::Serve(Wishes {
-                    config: Some("c".into()),
-                    options: [("listen", "[::1]:0"), ("host", "a"), ("host", "b")]
-                        .map(|(name, text)| (name, text.to_owned()))
-                        .to_vec(),
-                }),
+                Act::Serve(
+                    Wishes {
+                        config: Some("c".into()),
+                        options: [("listen", "[::1]:0"), ("host", "a"), ("host", "b")]
+                            .map(|(name, text)| (name, text.to_owned()))
+                            .to_vec(),
+                    },
+                    None,
+                ),
                 Some("d"),
             ),
             ("config", Act::Config(Wishes::default()), None),

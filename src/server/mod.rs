@@ -31,6 +31,7 @@
 //! | [`Store`] | SQLite |
 //! | `web` | the page of sessions: markup, style and modules |
 //! | `transfer` | everything to another backend and back |
+//! | [`watcher`] | `confab watch` as a child |
 //! | [`command`] | the command line |
 
 mod accept;
@@ -63,9 +64,10 @@ mod store;
 pub mod stream;
 mod tls;
 mod transfer;
+pub mod watcher;
 mod web;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -84,6 +86,7 @@ use self::settings::Settings;
 pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
 use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
+use self::watcher::{Plan, Watcher};
 use crate::error::{Context, Error, Result};
 use crate::sys::listener::queue;
 
@@ -168,6 +171,38 @@ impl Server {
         format!("{scheme}://{}{base_path}", self.address)
     }
 
+    /// Runs `confab watch` on this machine, for as long as the server runs.
+    ///
+    /// # Errors
+    /// As [`Watcher::start`]; with TLS, when nothing says by which name the server is reached.
+    pub fn watch(&self, plan: Plan, world: World) -> Result<()> {
+        let watcher = Watcher::start(plan, self.own_url()?, self.shared.store(), world)?;
+        assert!(self.shared.api.watcher.set(watcher).is_ok(), "there is one watch");
+        Ok(())
+    }
+
+    /// What a program on this machine reaches it at.
+    fn own_url(&self) -> Result<String> {
+        let settings = &self.shared.surroundings.settings;
+        if self.shared.tls.is_some() {
+            // The certificate is for that name.
+            return settings.public_url.clone().ok_or_else(|| {
+                Error::new("watch sessions of this machine over TLS")
+                    .with_hint("set public_url to an address that the certificate is for")
+            });
+        }
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            let is_old = address.is_ipv4();
+            address.set_ip(if is_old {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        Ok(format!("http://{address}{}", settings.base_path))
+    }
+
     /// Reads certificate and key again, for the connections to come.
     ///
     /// # Errors
@@ -182,6 +217,10 @@ impl Server {
     /// # Errors
     /// When the database fails.
     pub fn stop(self) -> Result<()> {
+        // It still has something to deliver.
+        if let Some(watcher) = self.shared.api.watcher.get() {
+            watcher.stop();
+        }
         let time_max = self.shared.surroundings.settings.stop_seconds_max;
         self.shared.store().arrivals.stop();
         let left = self.shared.end(Duration::from_secs(time_max));

@@ -6,6 +6,8 @@ use fastrand::Rng;
 pub const SESSIONS: usize = 2;
 /// Files of a session: transcript, agents of three layouts, workflow agent and journal.
 pub const FILES: usize = 6;
+/// Bytes of a line that is too long to be held.
+const HUGE_BYTES: usize = 16 << 20;
 /// Actions of a sequence.
 const ACTIONS_MAX: usize = 28;
 
@@ -75,6 +77,9 @@ pub enum Action {
     Kill {
         steps: usize,
     },
+    /// It is killed at the end of the session, between putting aside what is kept and removing the
+    /// state.
+    KillAtEnd,
     Stop,
     SpawnFails {
         times: usize,
@@ -214,7 +219,12 @@ fn action(random: &mut Rng) -> Action {
     let seed = random.u64(..);
     match random.u32(0..1000) {
         0..=279 => Action::Append { file, lines: random.usize(1..6), seed },
-        280..=281 => Action::AppendLarge { file, bytes: random.usize(400_000..1_500_000) },
+        280..=281 => {
+            // Now and then longer than any line that is sent.
+            let is_huge = random.u8(0..32) == 0;
+            let bytes = if is_huge { HUGE_BYTES } else { random.usize(400_000..1_500_000) };
+            Action::AppendLarge { file, bytes }
+        }
         282..=319 => Action::Partial { file, seed },
         320..=339 => Action::Unterminated { file },
         340..=359 => Action::Truncate { file, seed },
@@ -231,7 +241,8 @@ fn action(random: &mut Rng) -> Action {
         635..=644 => Action::OldHook { event: if random.bool() { Hook::Start } else { Hook::End } },
         645..=664 => Action::ParentDies,
         665..=684 => Action::NewParent,
-        685..=759 => {
+        685..=689 => Action::KillAtEnd,
+        690..=759 => {
             let most = [3, 30, 300][random.usize(0..3)];
             Action::Kill { steps: random.usize(0..most) }
         }

@@ -11,7 +11,7 @@ use confab::daemon::Event;
 use confab::files::{Paths, Roots, SessionId};
 use confab::hook::{self, Surroundings};
 use confab::redact::Redactor;
-use confab::state::Kept;
+use confab::state::{self, Kept};
 use confab::sys::process::Process;
 use fastrand::Rng;
 
@@ -101,7 +101,7 @@ impl Play {
             }
             Action::Settle => self.settle(),
             Action::WallJump { seconds } => self.hub.core().wall_offset += seconds,
-            Action::Kill { .. } | Action::Stop | Action::SpawnFails { .. } => {
+            Action::Kill { .. } | Action::KillAtEnd | Action::Stop | Action::SpawnFails { .. } => {
                 self.disturb_daemon(session, action);
             }
             Action::Fault { .. }
@@ -218,6 +218,12 @@ impl Play {
         let Some(daemon) = core.daemon_of(IDS[session]) else { return };
         match action {
             Action::Kill { steps } => core.kill(daemon, *steps),
+            Action::KillAtEnd => {
+                core.kill(daemon, 0);
+                drop(core);
+                self.run(Duration::ZERO);
+                state::keep_sent(&self.hub.paths, &SessionId::new(IDS[session]).unwrap()).unwrap();
+            }
             _ => {
                 drop(core);
                 let at = self.hub.instant();

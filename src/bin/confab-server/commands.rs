@@ -44,7 +44,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
     match act {
         Act::Help => say(command::HELP.trim_end())?,
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
-        Act::Serve(wishes) => crate::serve(&wishes, data)?,
+        Act::Serve(wishes, watching) => crate::serve(&wishes, watching, data)?,
         Act::Config(wishes) => show(&effective(&wishes, &data_folder(data)?)?)?,
         Act::UserAdd(user) => {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
@@ -339,7 +339,8 @@ pub fn data_folder(data: Option<PathBuf>) -> Result<PathBuf> {
     }
 }
 
-fn home() -> Result<PathBuf> {
+/// The user's home folder.
+pub fn home() -> Result<PathBuf> {
     let unknown = || Error::new("find the home folder").with_hint("set HOME or use --data DIR");
     home::home_dir().ok_or_else(unknown)
 }

@@ -127,6 +127,8 @@ fn run_watch(mut watched: Watched) -> Result<()> {
     sys::signals::block();
     sys::memory::keep_small();
     watched.folders = absolute(watched.folders)?;
+    // The server that has started it tells so.
+    watched.parent = text("CONFAB_WATCH_PARENT").and_then(|text| Launch::parent_of(&text));
     let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
     let columns = sys::terminal::columns(io::stderr()).filter(|_| !is_dumb);
     with_base(&paths()?, "watch", |base| {

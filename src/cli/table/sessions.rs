@@ -63,7 +63,15 @@ pub const COMMANDS: &[Entry] = &[
     Entry {
         verb: Verb::Watch,
         words: "watch",
-        options: &[CLAUDE_DIR, flag("since", "AGE", "bring in only what was written within it")],
+        options: &[
+            CLAUDE_DIR,
+            flag("since", "AGE", "bring in only what was written within it"),
+            flag(
+                "interval",
+                "TIME",
+                "send what has changed at most this often: 30s, 2m; else at once",
+            ),
+        ],
         summary: "follows all sessions of this machine, without hooks",
         text: &[
             "Brings in what the backend lacks, the newest first, then sends what changes as soon as \

@@ -18,9 +18,10 @@ mod shares;
 mod stats;
 mod streams;
 mod sync;
+mod watch;
 mod web;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -38,6 +39,7 @@ use crate::server::password::Passwords;
 use crate::server::prices::Prices;
 use crate::server::serve::too_many;
 use crate::server::store::{Store, Trouble, User};
+use crate::server::watcher::Watcher;
 use crate::server::web::Web;
 use crate::wire::{Capabilities, ErrorBody, Identity};
 
@@ -61,6 +63,8 @@ pub struct Api {
     web: Web,
     /// Other machines cannot reach it.
     is_local: bool,
+    /// The watch on this machine, where there is one.
+    pub watcher: OnceLock<Watcher>,
 }
 
 /// Why a request is not answered as asked; becomes a [`Response`].
@@ -83,8 +87,8 @@ impl Api {
         is_local: bool,
     ) -> Api {
         let (health, passwords) = (Mutex::default(), Passwords::default());
-        let web = Web::new();
-        Api { store, world, surroundings, health, passwords, prices, web, is_local }
+        let (web, watcher) = (Web::new(), OnceLock::new());
+        Api { store, world, surroundings, health, passwords, prices, web, is_local, watcher }
     }
 
     /// The database.
@@ -151,7 +155,9 @@ impl Api {
             Some(token) => self.guest(&token, route, head)?,
             None => self.user(head, caller)?,
         };
-        if let Some(kind) = route.kind() {
+        if let Some(kind) = route.kind()
+            && !self.is_own(head, caller)
+        {
             self.take(kind, Who::User(user.id))?;
         }
         let response = match route {
@@ -181,10 +187,21 @@ impl Api {
             Route::Search => self.search(&user, head),
             Route::Stats => self.stats(&user, head),
             Route::Status => self.status(&user),
+            Route::WatchSync => self.watch_sync(&user),
+            Route::WatchSettings if head.method == "PUT" => self.set_watch_settings(&user, body),
+            Route::WatchSettings => self.watch_settings(&user),
             _ => unreachable!("public routes are answered above"),
         };
         // It is this user's: no browser keeps it beyond their sign-in.
         response.map(|response| response.with_header("Cache-Control", "no-store"))
+    }
+
+    /// Whether it is our own watch that asks: it is not rationed, as it brings in years at once.
+    pub fn is_own(&self, head: &Head, caller: &Caller) -> bool {
+        let Some(watcher) = self.watcher.get().filter(|_| caller.address.is_loopback()) else {
+            return false;
+        };
+        bearer(head.header("authorization")).is_ok_and(|key| watcher.is_key(&hash(key)))
     }
 
     /// Takes a request out of somebody's bucket.

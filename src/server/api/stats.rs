@@ -64,7 +64,7 @@ impl Api {
             lines: machines.iter().map(|machine| machine.lines).sum(),
             not_indexed_lines: self.store.not_indexed(user.id).map_err(failed)?,
             machines,
-            watch: None,
+            watch: Some(self.watch_state(user)).filter(|state| !state.is_null()),
         };
         Ok(Response::json(200, &answer))
     }

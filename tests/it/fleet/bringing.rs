@@ -63,7 +63,7 @@ fn all_sessions_are_brought_in_the_newest_first() {
     let standing = watch.standing(&sandbox);
     assert_eq!(standing["sessions"], 12, "{standing}");
     assert_eq!(standing["brought"], 12, "{standing}");
-    assert!(watch.stderr().contains("following 12 sessions"), "{}", watch.stderr());
+    eventually("it is said", || watch.stderr().contains("following 12 sessions"));
     assert_eq!(sandbox.sync_files(), Vec::<String>::new());
     watch.stop();
 

@@ -4,6 +4,7 @@
 mod bringing;
 mod crashes;
 mod following;
+mod served;
 mod sharing;
 
 use std::fs::{self, File};
