@@ -47,10 +47,9 @@ fn live(browser: &Browser) {
     stage.append(&session, &file(vec![result]), 303);
     tab.wait("document.querySelector('.row[data-line=\"302\"] .tool:not(.waiting)')?.textContent.includes('slept well')");
     // Whoever reads further up stays there, and is told.
-    tab.press("k");
-    tab.press("k");
-    tab.press("k");
+    (0..3).for_each(|_| tab.press("k"));
     tab.wait("document.documentElement.scrollHeight - innerHeight - scrollY > 300");
+    tab.wait("document.querySelector('.here')?.dataset.line === '270'");
     let place = "Math.round(document.querySelector('.here').getBoundingClientRect().top)";
     let before = tab.value(place);
     let more: Vec<String> = (304..=404).map(|number| lines::said(number, "more")).collect();
