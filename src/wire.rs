@@ -626,6 +626,8 @@ pub struct SessionDetail {
     pub model: Option<String>,
     /// As in [`SessionEntry`].
     pub live: bool,
+    /// As in [`SessionEntry`].
+    pub archived: bool,
     /// What it took and did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,

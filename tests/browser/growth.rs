@@ -7,7 +7,8 @@ use serde_json::json;
 use crate::Case;
 use crate::lines;
 use crate::pipe::Browser;
-use crate::stage::{File, Stage};
+use crate::stage::{File, Stage, USER};
+use crate::support::sandbox::append;
 use crate::tab::Tab;
 
 pub const CASES: &[Case] = &[
@@ -15,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("the_list_shows_what_happens", list),
     ("an_agent_grows_within_its_call", agent),
     ("lines_are_seen_as_they_come", latency),
+    ("what_is_watched_comes_by_itself", watched),
 ];
 
 fn file(lines: Vec<String>) -> File<'static> {
@@ -45,10 +47,9 @@ fn live(browser: &Browser) {
     stage.append(&session, &file(vec![result]), 303);
     tab.wait("document.querySelector('.row[data-line=\"302\"] .tool:not(.waiting)')?.textContent.includes('slept well')");
     // Whoever reads further up stays there, and is told.
-    tab.press("k");
-    tab.press("k");
-    tab.press("k");
+    (0..3).for_each(|_| tab.press("k"));
     tab.wait("document.documentElement.scrollHeight - innerHeight - scrollY > 300");
+    tab.wait("document.querySelector('.here')?.dataset.line === '270'");
     let place = "Math.round(document.querySelector('.here').getBoundingClientRect().top)";
     let before = tab.value(place);
     let more: Vec<String> = (304..=404).map(|number| lines::said(number, "more")).collect();
@@ -153,3 +154,36 @@ const SEEN_AT: &str = "(() => {
   }).observe(document.querySelector('.lines'), { childList: true, subtree: true });
   return true;
 })()";
+
+/// One command is everything: what Claude Code writes appears, and the page sets how.
+fn watched(browser: &Browser) {
+    const ID: &str = "11111111-1111-4111-8111-111111111111";
+    let stage = Stage::with("browser-watched", &["--watch", "--watch-user", USER]);
+    let path = stage.transcript(ID);
+    let mut tab = Tab::new(browser, &stage.origin());
+    tab.open("/");
+    tab.wait("document.querySelector('.empty')");
+    append(&path, lines::prompt(1, "nobody has sent this") + "\n");
+    tab.wait("document.querySelector('a.session')?.textContent.includes('nobody has sent this')");
+    tab.click("a.session");
+    tab.wait("document.querySelector('.live-state.open')");
+    append(&path, lines::said(2, "and this neither") + "\n");
+    tab.wait("document.querySelector('.row[data-line=\"2\"]')?.textContent.includes('neither')");
+    tab.open("/status");
+    tab.wait("document.querySelector('#sync-now') && document.querySelector('#setting-exclude')");
+    tab.picture("status-watch");
+    tab.click("#sync-now");
+    tab.wait("document.body.textContent.includes('It looks at everything now.')");
+    tab.click("#setting-interval");
+    tab.type_text("soon");
+    tab.click("#save-settings");
+    tab.wait("document.querySelector('[aria-label=Watching] [role=status]').textContent.includes('interval must be')");
+    tab.expect_problem("400");
+    tab.value("document.querySelector('#setting-interval').select()");
+    tab.type_text("2s");
+    tab.click("#save-settings");
+    tab.wait("document.body.textContent.includes('Saved.')");
+    tab.open("/status");
+    tab.wait("document.querySelector('#setting-interval')?.value === '2s'");
+    tab.check();
+}

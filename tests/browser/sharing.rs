@@ -3,10 +3,13 @@
 use crate::Case;
 use crate::access::upload_tools;
 use crate::pipe::Browser;
-use crate::stage::Stage;
+use crate::stage::{PASSWORD, Stage, USER};
 use crate::tab::Tab;
 
-pub const CASES: &[Case] = &[("a_session_is_shared_exported_and_deleted", share)];
+pub const CASES: &[Case] = &[
+    ("a_session_is_shared_exported_and_deleted", share),
+    ("a_session_is_shared_with_a_colleague", colleague),
+];
 
 fn share(browser: &Browser) {
     let stage = Stage::new("browser-share");
@@ -43,8 +46,64 @@ fn share(browser: &Browser) {
     tab.press("Escape");
     tab.click("#archive");
     tab.wait("document.querySelector('#archive').textContent === 'Bring back'");
+    // What is put away is out of the way, and found again.
+    tab.press("Escape");
+    tab.wait("document.querySelector('li.archived') && !document.querySelector('a.session').checkVisibility()");
+    tab.click(".show-archived");
+    tab.wait("document.querySelector('a.session').checkVisibility()");
+    tab.click("a.session");
+    tab.wait("document.querySelector('#archive')?.textContent === 'Bring back'");
     tab.click("#delete");
     tab.click("#delete-now");
     tab.wait("location.pathname === '/' && document.querySelector('.empty')");
     tab.check();
+}
+
+fn sign_in(tab: &Tab<'_>, user: &str) {
+    tab.open("/");
+    tab.click("#user");
+    tab.type_text(user);
+    tab.click("#password");
+    tab.type_text(PASSWORD);
+    tab.press("Enter");
+    tab.wait("location.pathname === '/' && document.querySelector('main h1')");
+}
+
+fn colleague(browser: &Browser) {
+    const OTHER: &str = "other@example.org";
+    let stage = Stage::new("browser-colleague");
+    let session = upload_tools(&stage);
+    stage.add_user(OTHER);
+    [USER, OTHER].into_iter().for_each(|user| stage.set_password(user));
+    let mut other = Tab::new(browser, &stage.origin());
+    sign_in(&other, OTHER);
+    other.wait("document.querySelector('.empty')");
+    let mut tab = Tab::new(browser, &stage.origin());
+    sign_in(&tab, USER);
+    tab.open(&format!("/sessions/{session}"));
+    tab.click("#share");
+    tab.click("#share-email");
+    tab.type_text("nobody@example.org");
+    tab.press("Enter");
+    tab.wait("document.querySelector('dialog .problem')?.textContent.includes('no other user')");
+    tab.expect_problem("400");
+    tab.value("document.querySelector('#share-email').select()");
+    tab.type_text(OTHER);
+    tab.press("Enter");
+    tab.wait(&format!("document.querySelector('.shares li')?.textContent.includes('{OTHER}')"));
+    tab.check();
+    other.open("/");
+    other.wait("document.querySelector('a.session .shared')");
+    other.picture("list-shared");
+    other.click("a.session");
+    other.wait("document.querySelector('.row.is-prompt')");
+    // They may read it, and take a copy along.
+    other.wait("document.querySelectorAll('.actions button').length === 1");
+    other.check();
+    tab.click(".shares button.small");
+    tab.wait("!document.querySelector('.shares')");
+    other.open(&format!("/sessions/{session}"));
+    other.wait("document.querySelector('.empty h1')");
+    other.expect_problem("404");
+    other.check();
 }

@@ -72,6 +72,11 @@ impl Stage {
         format!("{}{path}", self.base_path)
     }
 
+    /// Where Claude Code would write a session of the server's own account.
+    pub fn transcript(&self, id: &str) -> PathBuf {
+        self.sandbox.transcript(id)
+    }
+
     /// Adds somebody; with a password, the user has to sign in.
     pub fn add_user(&self, user: &str) {
         run(&self.sandbox, &["user", "add", "--user", user], "");

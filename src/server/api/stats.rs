@@ -19,6 +19,7 @@ impl Api {
         if let Some(entry) = entry {
             (detail.project, detail.branch) = (entry.project, entry.branch);
             (detail.model, detail.live) = (entry.model, entry.live);
+            detail.archived = entry.archived;
         }
         let cost = |tokens: &_| self.prices.cost(tokens);
         detail.figures = self.store.figures(user.id, &detail.id, &cost).map_err(failed)?;

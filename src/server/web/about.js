@@ -22,7 +22,7 @@ export function facts(session) {
     ["Branch", git.branch],
     ["Machine", session.hostname],
     ["User", session.username],
-    ["Shared by", session.shared_by],
+    ["Shared by", session.is_owner ? "" : session.owner_email],
   ];
   const items = known
     .filter(([, value]) => value)
@@ -55,10 +55,10 @@ export function figures(session) {
   const failed = known.tools.reduce((total, tool) => total + tool.errors, 0);
   const uses = known.tools.reduce((total, tool) => total + tool.uses, 0);
   const parts = [
-    plural(known.prompts, "prompt"),
+    known.prompts ? plural(known.prompts, "prompt") : "",
     known.duration_seconds ? duration(known.duration_seconds) : "",
     sum("output") ? `${brief(sumIn)} tokens in, ${brief(sum("output"))} out` : "",
-    money(known.cost),
+    known.cost ? money(known.cost) : "",
     uses ? `${plural(uses, "tool call")}${failed ? `, ${count(failed)} failed` : ""}` : "",
     known.lines_added || known.lines_removed
       ? `+${count(known.lines_added)} −${count(known.lines_removed)} lines`

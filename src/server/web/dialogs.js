@@ -18,7 +18,7 @@ const DAYS = [
 
 /// The buttons of a session's page. Whoever only shares in it can export it.
 export function actions(session) {
-  const isOwn = !session.shared_by && !SHARE;
+  const isOwn = session.is_owner && !SHARE;
   const bar = el("div", { class: "actions", role: "group", "aria-label": "Session" });
   if (isOwn) bar.append(button("Share…", () => share(session), { id: "share" }));
   bar.append(button("Export…", () => exported(session), { id: "export" }));

@@ -37,6 +37,8 @@ class SessionPage {
     this.unseen = 0;
     // Counts where the reader wanted to go.
     this.turn = 0;
+    // The line that is being gone to.
+    this.going = null;
     this.keeping = 0;
     this.touched = new Set();
     this.ends = [];
@@ -337,7 +339,8 @@ class SessionPage {
 
   jump(lines, direction) {
     if (!lines?.length) return;
-    const here = this.marked() ?? this.current();
+    // Keys may come faster than lines.
+    const here = this.going ?? this.marked() ?? this.current();
     const next =
       direction > 0 ? lines.find((line) => line > here) : lines.findLast((line) => line < here);
     if (next === undefined) {
@@ -345,8 +348,10 @@ class SessionPage {
       return;
     }
     announce(`Line ${next}, ${lines.indexOf(next) + 1} of ${lines.length}`);
-    this.line = next;
-    this.goTo(next);
+    this.line = this.going = next;
+    this.goTo(next).finally(() => {
+      if (this.going === next) this.going = null;
+    });
   }
 
   /// The line that was gone to, as long as it is at the top.

@@ -1,7 +1,7 @@
 // The server and every machine that sends to it; and, where it watches itself, what it watches.
 
 import { Refusal, get, send } from "./api.js";
-import { announce, button, el, flat, shown } from "./dom.js";
+import { button, el, flat, shown } from "./dom.js";
 import { ago, bytes, count, moment } from "./format.js";
 
 const AGAIN = 10000;
@@ -120,40 +120,55 @@ function machineParts(list) {
   ];
 }
 
-/// What the server's own machine is watched for, and its settings, for whom it is.
+/// What is told of a watch, in this order; the rest stands below.
+const TOLD = [
+  ["sessions", "Sessions on this machine"],
+  ["followed", "Followed as they are written"],
+  ["to_bring", "To be brought in"],
+  ["brought", "Brought in"],
+  ["left", "Left to other programs"],
+  ["waiting", "Waiting"],
+  ["failed", "Failed"],
+  ["folders", "Folders"],
+  ["updated_at", "Last word"],
+  ["last_line", "It says"],
+  ["restarts", "Restarts"],
+];
+const HIDDEN = ["bytes", "bytes_done", "pid", "running", "started_at", "phase"];
+/// Names of settings, and what may be entered.
+const SETTINGS = {
+  interval: ["Send what has changed", "At most this often, like 30s; empty for at once"],
+  folders: ["Claude's folders", "One on each line; none for your own"],
+  exclude: ["Never send", "Folders and ids of sessions, one on each line"],
+  since: [
+    "Bring in sessions of the last",
+    "Like 30d; empty for all. Older ones come when they change",
+  ],
+};
+
+/// What the watch on the server's own machine does, and its settings, for whom it is.
 function watchParts(section, state, load) {
-  // A form that somebody fills in is not replaced.
-  if (
-    section.contains(document.activeElement) &&
-    document.activeElement.matches("input, textarea, select")
-  )
-    return;
-  const said = el("p", { class: "quiet", "aria-live": "polite" });
+  // Only what is told is drawn again: somebody may be filling the form in.
+  const facts = section.querySelector("dl");
+  const fresh = watchFacts(state);
+  if (facts) facts.replaceWith(fresh);
+  if (facts) return;
+  const said = el("p", { class: "quiet", role: "status" });
   const attempt = async (act, done) => {
     try {
       await act();
       said.textContent = done;
-      announce(done);
       load();
     } catch (error) {
       said.textContent = error.message;
     }
   };
-  const entries = typeof state === "object" ? Object.entries(state) : [["state", state]];
-  const facts = entries.map(([name, value]) => [
-    el("dt", {}, shown(flat(name.replaceAll("_", " "), 60))),
-    el("dd", {}, valueOf(value)),
-  ]);
-  const sync = button(
-    "Sync now",
-    () => attempt(() => send("POST", "/watch/sync"), "It looks at everything now."),
-    { id: "sync-now" },
-  );
+  const sync = () => attempt(() => send("POST", "/watch/sync"), "It looks at everything now.");
   const settings = el("div");
   section.replaceChildren(
     el("h2", {}, "This machine"),
-    el("dl", { class: "facts wide" }, facts),
-    el("div", { class: "actions" }, sync),
+    fresh,
+    el("div", { class: "actions" }, button("Sync now", sync, { id: "sync-now" })),
     settings,
     said,
   );
@@ -162,73 +177,75 @@ function watchParts(section, state, load) {
     .catch((error) => error instanceof Refusal || Promise.reject(error));
 }
 
+function watchFacts(state) {
+  const isWell = state.running !== false && !state.failed;
+  const phase = flat(String(state.phase ?? (state.running ? "running" : "not running")), 60);
+  const part =
+    state.bytes > state.bytes_done ? `, ${bytes(state.bytes_done)} of ${bytes(state.bytes)}` : "";
+  const known = TOLD.filter(([name]) => state[name] !== undefined && state[name] !== null);
+  const named = new Set([...TOLD.map(([name]) => name), ...HIDDEN]);
+  const rest = Object.keys(state).filter((name) => !named.has(name));
+  const items = [...known, ...rest.map((name) => [name, name.replaceAll("_", " ")])];
+  return el(
+    "dl",
+    { class: "facts wide" },
+    el("dt", {}, "Watch"),
+    el("dd", { class: isWell ? "well" : "failed" }, `${isWell ? "✓" : "✗"} ${phase}${part}`),
+    items.map(([name, label]) => [
+      el("dt", {}, shown(flat(label, 60))),
+      el("dd", {}, valueOf(state[name])),
+    ]),
+  );
+}
+
 function valueOf(value) {
-  if (Array.isArray(value))
-    return el(
-      "ul",
-      {},
-      value.slice(0, 50).map((item) => el("li", {}, valueOf(item))),
-    );
-  if (typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value))
+  if (Array.isArray(value)) return value.slice(0, 50).map((item) => el("div", {}, valueOf(item)));
+  if (typeof value === "string" && /^\d{4}-\d\d-\d\dT/.test(value)) {
     return el("time", { datetime: value, title: moment(value) }, ago(value));
+  }
   if (typeof value === "number") return count(value);
   return shown(flat(typeof value === "object" ? JSON.stringify(value) : String(value), 300));
 }
 
 /// Settings by their type: a number, a switch, a text, or one text a line.
 function settingsForm(known, attempt) {
-  const inputs = Object.entries(known).map(([name, value]) => {
-    const id = `setting-${name}`;
-    const label = el("label", { for: id }, shown(flat(name.replaceAll("_", " "), 60)));
-    if (typeof value === "boolean")
-      return [
-        name,
-        el("input", { id, type: "checkbox", checked: value }),
-        label,
-        (field) => field.checked,
-      ];
-    if (typeof value === "number")
-      return [
-        name,
-        el("input", { id, type: "number", min: "0", value }),
-        label,
-        (field) => Number(field.value),
-      ];
-    if (Array.isArray(value)) {
-      const field = el("textarea", {
-        id,
-        rows: Math.min(8, value.length + 1),
-        spellcheck: "false",
-      });
-      field.value = value.join("\n");
-      return [
-        name,
-        field,
-        label,
-        (field) =>
-          field.value
-            .split("\n")
-            .map((line) => line.trim())
-            .filter(Boolean),
-      ];
-    }
-    return [
-      name,
-      el("input", { id, type: "text", value: value ?? "", spellcheck: "false" }),
-      label,
-      (field) => field.value.trim() || null,
-    ];
-  });
+  const fields = Object.entries(known).map(([name, value]) => setting(name, value));
   const save = (event) => {
     event.preventDefault();
-    const changed = Object.fromEntries(inputs.map(([name, field, , read]) => [name, read(field)]));
+    const changed = Object.fromEntries(fields.map(({ name, read }) => [name, read()]));
     attempt(() => send("PUT", "/watch/settings", changed), "Saved.");
   };
   return el(
     "form",
     { class: "settings", onsubmit: save },
     el("h3", {}, "Settings"),
-    inputs.map(([, field, label]) => el("div", { class: "setting" }, label, field)),
+    fields.map(({ node }) => node),
     el("button", { type: "submit", id: "save-settings" }, "Save"),
   );
+}
+
+function setting(name, value) {
+  const id = `setting-${name}`;
+  const [label, hint] = SETTINGS[name] ?? [name.replaceAll("_", " "), ""];
+  const about = { id, "aria-describedby": hint ? `${id}-hint` : null };
+  let field;
+  let read;
+  if (typeof value === "boolean") {
+    field = el("input", { ...about, type: "checkbox", checked: value });
+    read = () => field.checked;
+  } else if (typeof value === "number") {
+    field = el("input", { ...about, type: "number", min: "0", value });
+    read = () => Number(field.value);
+  } else if (Array.isArray(value)) {
+    field = el("textarea", { ...about, rows: Math.min(8, value.length + 1), spellcheck: "false" });
+    field.value = value.join("\n");
+    const lines = () => field.value.split("\n").map((line) => line.trim());
+    read = () => lines().filter(Boolean);
+  } else {
+    field = el("input", { ...about, type: "text", value: value ?? "", spellcheck: "false" });
+    read = () => field.value.trim() || null;
+  }
+  const parts = [el("label", { for: id }, shown(flat(label, 80))), field];
+  if (hint) parts.push(el("span", { class: "quiet small-text", id: `${id}-hint` }, hint));
+  return { name, read, node: el("div", { class: "setting" }, parts) };
 }

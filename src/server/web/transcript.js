@@ -38,6 +38,8 @@ export class Transcript {
     // What looks again for its agent when a file comes.
     this.waiting = new Set();
     this.far = new Set();
+    // What is being fetched.
+    this.loads = new Set();
     // Chunks that are read and wait to be drawn.
     this.due = new Set();
     this.abort = new AbortController();
@@ -87,7 +89,9 @@ export class Transcript {
 
   /// Forgets everything.
   close() {
+    this.isClosed = true;
     this.abort.abort();
+    for (const { abort } of this.loads) abort.abort();
     cancelAnimationFrame(this.drawing);
     this.seen.disconnect();
     this.sized.disconnect();
@@ -109,6 +113,10 @@ export class Transcript {
       if (!chunk.near) continue;
       if (chunk.state === "empty") this.load(chunk);
       else if (chunk.state === "read") this.drawSoon(chunk);
+    }
+    // Whoever drags the scroll bar along leaves a trail of what nobody waits for any more.
+    for (const { chunks, abort } of this.loads) {
+      if (!chunks.some((chunk) => chunk.near || chunk.isWanted)) abort.abort();
     }
     this.forget();
   }
@@ -149,25 +157,39 @@ export class Transcript {
       chunk.state = "loading";
       wanted.push(chunk);
     }
+    const load = { chunks: wanted, abort: new AbortController() };
+    this.loads.add(load);
     let from = first.from;
     try {
       for (const chunk of wanted) {
-        while (chunk.state === "loading") from = await this.fetch(from, wanted);
+        while (chunk.state === "loading") from = await this.fetch(from, load);
       }
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (error.name === "AbortError") {
+        wanted.filter((chunk) => chunk.state === "loading").forEach(forgetLines);
+        // Somebody may have come back meanwhile.
+        for (const chunk of wanted) if (this.isLost(chunk)) this.load(chunk);
+        return;
+      }
       if (!error.isAnswer) throw error;
       for (const chunk of wanted) if (chunk.state === "loading") this.fail(chunk, error);
+    } finally {
+      this.loads.delete(load);
     }
   }
 
+  /// Wanted again, and nobody fetches it.
+  isLost(chunk) {
+    return chunk.near && chunk.state === "empty" && !this.isClosed;
+  }
+
   /// Fetches lines from one on, gives them to their chunks, and says which is the next one.
-  async fetch(from, wanted) {
+  async fetch(from, { chunks: wanted, abort }) {
     const to = wanted.at(-1).to;
     const limit = Math.min(to - from + 1, REQUEST_LINES_MAX);
     const first = this.first?.from === from ? this.first.answer : null;
     this.first = null;
-    const answer = await (first ?? this.ask(from, limit)).catch((error) => {
+    const answer = await (first ?? this.ask(from, limit, abort.signal)).catch((error) => {
       error.isAnswer = true;
       throw error;
     });
@@ -183,9 +205,9 @@ export class Transcript {
     return next;
   }
 
-  ask(from, limit) {
+  ask(from, limit, signal = this.abort.signal) {
     const path = `/sessions/${encodeURIComponent(this.session.id)}/events`;
-    return get(path, { file: this.file, from, limit }, this.abort.signal);
+    return get(path, { file: this.file, from, limit }, signal);
   }
 
   fail(chunk, error) {
@@ -330,6 +352,7 @@ export class Transcript {
     chunk.node.replaceChildren(...rows.nodes);
     chunk.node.classList.add("drawn");
     this.sized.observe(chunk.node);
+    // How long the first lines took, for whoever measures it.
     if (!this.isMarked) {
       this.isMarked = true;
       performance.mark("confab-drawn");
@@ -424,4 +447,10 @@ export class Transcript {
       agent.grown(file, lastLine);
     }
   }
+}
+
+/// As if a chunk had never been asked for.
+function forgetLines(chunk) {
+  chunk.state = "empty";
+  chunk.events = [];
 }

@@ -20,24 +20,22 @@ fn start(settings: &[&str]) -> (Folder, Server, String) {
     (folder, server, key)
 }
 
-/// Opens a session by its owner's key, under the server's own name.
-fn session(server: &Server, key: &str) -> String {
-    let body = r#"{"external_id":"s","transcript_path":"/t.jsonl"}"#;
+/// Opens a session under the server's own name, and returns its id.
+fn open(server: &Server, key: &str) -> String {
+    let body = r#"{"external_id": "s", "transcript_path": "/t.jsonl"}"#;
     let request = format!(
         "POST /api/v1/sync/init HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         server.address,
         body.len()
     );
-    let answer = server.raw(request.as_bytes());
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json()["session_id"].as_str().unwrap().to_owned()
+    server.raw(request.as_bytes()).json()["session_id"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn the_only_user_needs_not_sign_in_on_loopback() {
     let (_folder, server, key) = start(&[]);
-    let session = session(&server, &key);
+    let session = open(&server, &key);
     let host = format!("Host: {}", server.address);
     let answer = send(&server, &format!("GET {LIST}"), &[&host, OWN]);
     assert_eq!(answer.json()["sessions"][0]["id"], session.as_str());
@@ -59,7 +57,7 @@ fn the_only_user_needs_not_sign_in_on_loopback() {
 #[test]
 fn what_another_page_makes_a_browser_send_is_a_strangers() {
     let (_folder, server, key) = start(&[]);
-    let session = session(&server, &key);
+    let session = open(&server, &key);
     let host = format!("Host: {}", server.address);
     let foreign = [
         "Sec-Fetch-Site: cross-site",
@@ -80,8 +78,8 @@ fn what_another_page_makes_a_browser_send_is_a_strangers() {
         assert_eq!(send(&server, &format!("GET {LIST}"), &[name, OWN]).status, 421, "{name}");
         assert_eq!(send(&server, "GET /", &[name]).status, 421, "{name}");
     }
-    let answer = send(&server, &format!("GET /api/v1/sessions/{session}"), &[&host, OWN]);
-    assert_eq!(answer.status, 200, "it is still there");
+    let path = format!("GET /api/v1/sessions/{session}");
+    assert_eq!(send(&server, &path, &[&host, OWN]).status, 200, "it is still there");
 }
 
 #[test]
