@@ -69,7 +69,8 @@ pub struct SystemEvents {
 }
 
 impl SystemEvents {
-    /// Starts the signal thread; `redactors` are forgotten at rest. Signals must be blocked in this thread already.
+    /// Starts the signal thread; `redactors` are forgotten at rest. Signals must be blocked in this
+    /// thread already.
     ///
     /// # Errors
     /// When no thread can be started.

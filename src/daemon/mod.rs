@@ -84,7 +84,8 @@ pub struct World<'a> {
     pub overrides: Overrides,
     /// Opens a connection.
     pub connect: Connect<'a>,
-    /// Prepares redaction by the configuration of a pass, and keeps it while work follows upon work.
+    /// Prepares redaction by the configuration of a pass, and keeps it while work follows upon
+    /// work.
     pub redactors: Arc<Redactors>,
     /// Starts to listen for what a daemon waits for.
     pub events: &'a dyn Fn() -> Result<Box<dyn Events>>,
