@@ -62,6 +62,10 @@ impl Drop for Background {
 }
 
 fn index(store: &Store) {
+    // A removal may have been cut off.
+    if let Err(error) = store.purge_words() {
+        log::warn!("{error}");
+    }
     let mut damaged = HashSet::new();
     while !store.wake.is_over() {
         let rings = store.wake.rings();

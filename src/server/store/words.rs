@@ -89,13 +89,17 @@ impl Store {
     /// # Errors
     /// When the database fails; it is gone on with the next time.
     pub fn purge_words(&self) -> Result<()> {
+        let is_wanted = |connection: &Connection| -> rusqlite::Result<bool> {
+            connection.query_row("SELECT EXISTS (SELECT 1 FROM purging)", [], |row| row.get(0))
+        };
+        if !self.read("look whether to purge", |connection| Ok(is_wanted(connection)?))? {
+            return Ok(());
+        }
         let mut is_first = true;
         for _ in 0..PURGE_STEPS_MAX {
             let is_over = self.write_later("purge the index", |transaction| {
-                let is_wanted: bool =
-                    transaction
-                        .query_row("SELECT EXISTS (SELECT 1 FROM purging)", [], |row| row.get(0))?;
-                if !is_wanted {
+                // Somebody else may be at it, too.
+                if !is_wanted(transaction)? {
                     return Ok(true);
                 }
                 // A negative number takes all of the index into one merge, which positive ones
