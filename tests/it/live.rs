@@ -202,6 +202,8 @@ fn other_sessions_do_not_wake_a_daemon() {
 fn a_backend_that_asks_for_patience_is_not_asked_at_each_line() {
     let backend = Backend::start();
     let sandbox = followed("live-patience", &backend);
+    // What is appended before that comes with the first pass.
+    eventually("the daemon watches", || n_watches(sandbox.daemon()) > 0);
     let headers = vec![("Retry-After".to_owned(), "3600".to_owned())];
     backend.fail_always(Endpoint::Chunk, Fault::new(Manner::Status(503, headers)));
     let before = backend.count(Endpoint::Chunk);
