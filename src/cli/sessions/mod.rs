@@ -71,19 +71,20 @@ pub fn discover(paths: &Paths) -> (Vec<LocalSession>, Vec<Error>) {
 /// # Errors
 /// When there is none, or more than one.
 pub fn find<'a>(sessions: &'a [LocalSession], start: &str) -> Result<&'a LocalSession> {
-    let mut fitting = sessions.iter().filter(|session| session.id.as_str().starts_with(start));
-    let (Some(first), false) = (fitting.next(), start.is_empty()) else {
+    let mut fitting: Vec<&LocalSession> =
+        sessions.iter().filter(|session| session.id.as_str().starts_with(start)).collect();
+    // A whole id may be the beginning of another one; it is the first of them then.
+    fitting.sort_unstable_by_key(|session| session.id.as_str());
+    let (Some(first), false) = (fitting.first(), start.is_empty()) else {
         let what = format!("there is no session {start} on this machine");
         return Err(Error::new(what).with_hint("confab list --all shows those that there are"));
     };
-    let others: Vec<&str> = fitting.map(|session| session.id.as_str()).collect();
-    // A whole id may be the beginning of another one.
-    if others.is_empty() || first.id.as_str() == start {
+    if fitting.len() == 1 || first.id.as_str() == start {
         return Ok(first);
     }
-    let shown = others.iter().take(CANDIDATES_SHOWN_MAX - 1).copied();
-    let names: Vec<&str> = std::iter::once(first.id.as_str()).chain(shown).collect();
-    let what = format!("{start} is the beginning of {} sessions", others.len() + 1);
+    let shown = fitting.iter().take(CANDIDATES_SHOWN_MAX);
+    let names: Vec<&str> = shown.map(|session| session.id.as_str()).collect();
+    let what = format!("{start} is the beginning of {} sessions", fitting.len());
     Err(Error::new(what).with_hint(format!("type more of it: {}", names.join(", "))))
 }
 
