@@ -12,7 +12,9 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
-use zstd::zstd_safe::{CCtx, CParameter, DCtx, SafeResult, compress_bound, get_error_name};
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, InBuffer, OutBuffer, SafeResult, compress_bound, get_error_name,
+};
 
 use crate::error::{Context, Error, Result};
 use crate::time::parse_rfc3339;
@@ -26,6 +28,8 @@ pub const LEVEL_FAST: i32 = 3;
 pub const LEVEL_SMALL: i32 = 9;
 /// Largest base of a patch: who reads a patch holds its base, its text and nothing more.
 pub const BASE_BYTES_MAX: usize = 8 << 20;
+/// Bytes that are decompressed at once when a line is looked for.
+const PIECE_BYTES: usize = 128 << 10;
 /// Bounds of a frame's window, as powers of two: what zstd allows, and base and text of a patch.
 const WINDOW_LOG_MIN: u32 = 10;
 const WINDOW_LOG_MAX: u32 = 25;
@@ -200,6 +204,19 @@ impl Block {
         Ok(text)
     }
 
+    /// One line with its newline, without what follows it: of most blocks half is not decoded, and
+    /// their checksums are not looked at.
+    ///
+    /// # Errors
+    /// When the data is damaged.
+    pub fn line(&self, line: i64, base: &[u8]) -> Result<Vec<u8>> {
+        let skipped = usize::try_from(line - self.first_line).unwrap_or(0);
+        if self.codec == Codec::Raw {
+            return Ok(nth_line(&self.data, skipped));
+        }
+        decompress_line(&self.data, skipped, base).context(|| format!("decompress line {line}"))
+    }
+
     /// The text of the lines from `line` on.
     ///
     /// # Errors
@@ -244,6 +261,44 @@ fn decompress(data: &[u8], raw_bytes: usize, base: &[u8]) -> Result<Vec<u8>> {
         let mut text = Vec::with_capacity(raw_bytes);
         said(context.decompress(&mut text, data))?;
         Ok(text)
+    };
+    unpack().map_err(Error::new)
+}
+
+/// A line by its index.
+fn nth_line(text: &[u8], index: usize) -> Vec<u8> {
+    text.split_inclusive(|byte| *byte == b'\n').nth(index).unwrap_or_default().to_vec()
+}
+
+/// Decompresses as far as the end of a line, in pieces.
+fn decompress_line(data: &[u8], index: usize, base: &[u8]) -> Result<Vec<u8>> {
+    let unpack = || -> std::result::Result<Vec<u8>, &'static str> {
+        let mut context = DCtx::try_create().ok_or("out of memory")?;
+        said(context.ref_prefix(base))?;
+        let mut input = InBuffer::around(data);
+        let (mut piece, mut line, mut skipped) = (vec![0; PIECE_BYTES], Vec::new(), 0);
+        loop {
+            let mut output = OutBuffer::around(piece.as_mut_slice());
+            let hint = said(context.decompress_stream(&mut output, &mut input))?;
+            let mut rest = output.as_slice();
+            let is_over = hint == 0 || rest.is_empty();
+            while skipped < index
+                && let Some(newline) = memchr::memchr(b'\n', rest)
+            {
+                rest = &rest[newline + 1..];
+                skipped += 1;
+            }
+            if skipped == index {
+                let end = memchr::memchr(b'\n', rest).map(|newline| newline + 1);
+                line.extend_from_slice(&rest[..end.unwrap_or(rest.len())]);
+                if end.is_some() {
+                    return Ok(line);
+                }
+            }
+            if is_over {
+                return Ok(line);
+            }
+        }
     };
     unpack().map_err(Error::new)
 }
@@ -298,6 +353,35 @@ mod tests {
             let block = lines.blocks(0, 5).unwrap().remove(0);
             assert_eq!(block.codec, Codec::Raw);
             assert_eq!(block.text_from(line, &[]).unwrap(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_line_alone_is_what_it_is_among_the_others() {
+        let long = "ab".repeat(PIECE_BYTES);
+        let texts: Vec<String> = (0..2000)
+            .map(|n| match n % 500 {
+                499 => format!("{n} {long}"),
+                _ => format!("line {n} {}", "x".repeat(n % 97)),
+            })
+            .collect();
+        let mut all = Lines::default();
+        texts.iter().for_each(|text| all.push(text));
+        let base = all.text(0..1000).as_bytes();
+        let blocks = [
+            Block::packed(5, 2004, all.text(0..2000).as_bytes(), LEVEL_FAST).unwrap(),
+            Block::patch(5, 2004, all.text(0..2000).as_bytes(), base).unwrap(),
+            Block {
+                codec: Codec::Raw,
+                data: all.text(0..2000).into(),
+                ..Block::new(5, 2004, "").unwrap()
+            },
+        ];
+        for (block, base) in blocks.iter().zip([&[], base, &[]]) {
+            for index in [0, 1, 498, 499, 500, 1234, 1999] {
+                let line = block.line(5 + index as i64, base).unwrap();
+                assert_eq!(line, format!("{}\n", texts[index]).as_bytes(), "{index}");
+            }
         }
     }
 

@@ -102,6 +102,13 @@ impl Query {
             || sessions
     }
 
+    /// Whether the index is asked for words that begin somehow.
+    pub fn has_prefix(&self) -> bool {
+        let is_prefix = |tool: &String| tool.ends_with('*');
+        self.sequences.iter().any(|sequence| sequence.is_prefix)
+            || self.tools.iter().chain(&self.not_tools).any(is_prefix)
+    }
+
     /// The query as a filter of sessions: words are looked for in title and first message. Filters
     /// of lines are left out.
     ///

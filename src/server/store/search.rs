@@ -7,8 +7,9 @@
 //! of the words once, that is, its length counts against it, times the weight of who said it, and
 //! divided by 1 for now, 2 for two weeks ago, 3 for four weeks and so on.
 //!
-//! Common words cost no more than rare ones: up to [`SCAN_LINES_MAX`] matches all of them are
-//! looked up, and only files with matches are looked into; beyond that every session has some.
+//! Common words cost no more than rare ones: they fill a window from the newest sessions alone.
+//! Otherwise, up to [`SCAN_LINES_MAX`] matches, all are looked up, and only files with matches are
+//! looked into; beyond that nearly every session has some.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -27,10 +28,14 @@ const SCAN_LINES_MAX: usize = 50_000;
 const WINDOW_LINES: usize = 400;
 /// The newest matching lines of a file that are in a window.
 const FILE_LINES_MAX: usize = 400;
-/// Sessions that a window takes in.
-const WINDOW_SESSIONS_MAX: usize = 2000;
+/// The newest sessions, which are looked into first: whatever is common fills a window there.
+const PROBED_SESSIONS: usize = 24;
+/// Matching lines of a prefix that are all looked up.
+const PREFIX_LINES_MAX: usize = 1_000_000;
+/// Sessions that are looked into for a window.
+const WINDOW_SESSIONS_MAX: usize = 5000;
 /// Blocks that are decoded for an answer: what else matches, the next page tells.
-const DECODED_BLOCKS_MAX: usize = 64;
+const DECODED_BLOCKS_MAX: usize = 48;
 /// Decoded blocks that are kept while an answer is made.
 const KEPT_BLOCKS_MAX: usize = 4;
 /// Different words of an average line.
@@ -128,6 +133,7 @@ impl Store {
                 matching: matching(asked.user, asked.query),
                 sessions: HashMap::new(),
                 decoded: Vec::new(),
+                touched: HashSet::new(),
                 n_decoded: 0,
             };
             search.run()
@@ -146,6 +152,8 @@ struct Search<'a> {
     sessions: HashMap<i64, Option<Hit>>,
     /// Blocks by file and first line: last line and text.
     decoded: Vec<((i64, i64), i64, Vec<u8>)>,
+    /// Blocks of which a line was decoded.
+    touched: HashSet<(i64, i64)>,
     n_decoded: usize,
 }
 
@@ -179,53 +187,90 @@ impl Search<'_> {
 
     /// The matching lines of the sessions from a place on.
     fn window(&self, from: Place) -> Result<Window, Failure> {
-        let mut rows = self.matching_rows((i64::MIN, i64::MAX), SCAN_LINES_MAX + 1)?;
-        let all = match rows.len() > SCAN_LINES_MAX {
-            true => None,
-            false => {
-                rows.sort_unstable();
-                Some(rows)
-            }
-        };
-        let files = all.as_ref().map(|rows| self.files_of(rows)).transpose()?;
         let mut window = Window { candidates: Vec::new(), next: None };
-        let mut n_sessions = 0;
-        let filter = &self.asked.query.sessions;
-        let sessions = match &files {
-            Some(files) => files.clone(),
-            None => self.sessions_from(from)?,
-        };
-        for (place, files) in sessions.into_iter().filter(|(place, _)| *place <= from) {
-            if window.candidates.len() >= WINDOW_LINES || n_sessions == WINDOW_SESSIONS_MAX {
+        let mut from = from;
+        // To ask for a prefix costs the same for few files and for all.
+        if !self.asked.query.has_prefix() {
+            for (n_probed, place) in
+                self.sessions_from(from, PROBED_SESSIONS + 1)?.into_iter().enumerate()
+            {
+                if window.candidates.len() >= WINDOW_LINES || n_probed == PROBED_SESSIONS {
+                    window.next = Some(place);
+                    break;
+                }
+                self.probe(place, &mut window)?;
+            }
+            match window.next {
+                Some(next) if window.candidates.len() < WINDOW_LINES => from = next,
+                _ => return Ok(window),
+            }
+        }
+        window.next = None;
+        let limit = if self.asked.query.has_prefix() { PREFIX_LINES_MAX } else { SCAN_LINES_MAX };
+        let mut rows = self.matching_rows((i64::MIN, i64::MAX), limit + 1)?;
+        if rows.len() > limit {
+            for place in self.sessions_from(from, WINDOW_SESSIONS_MAX + 1)? {
+                if window.candidates.len() >= WINDOW_LINES {
+                    window.next = Some(place);
+                    break;
+                }
+                self.probe(place, &mut window)?;
+            }
+            return Ok(window);
+        }
+        rows.sort_unstable();
+        for (place, files) in self.files_of(&rows)? {
+            if place > from || !self.passes(place)? {
+                continue;
+            }
+            if window.candidates.len() >= WINDOW_LINES {
                 window.next = Some(place);
                 break;
             }
-            if !filter.is_empty() {
-                let facts = list::facts(self.connection, place.session, filter.wants_models())?;
-                if !filter.matches(&facts) {
-                    continue;
-                }
-            }
-            n_sessions += 1;
-            let files = if files.is_empty() { self.files(place.session)? } else { files };
             for file in files {
-                let rows = match &all {
-                    Some(all) => {
-                        let first = all.partition_point(|row| *row < row_of(file, 0));
-                        let last = all.partition_point(|row| *row < row_of(file + 1, 0));
-                        all[first.max(last.saturating_sub(FILE_LINES_MAX))..last].to_vec()
-                    }
-                    None => {
-                        let bounds = (row_of(file, 0), row_of(file + 1, 0) - 1);
-                        self.matching_rows(bounds, FILE_LINES_MAX)?
-                    }
-                };
-                for row in rows {
-                    window.candidates.extend(self.candidate(row, place.at)?);
+                let first = rows.partition_point(|row| *row < row_of(file, 0));
+                let last = rows.partition_point(|row| *row < row_of(file + 1, 0));
+                let first = first.max(last.saturating_sub(FILE_LINES_MAX));
+                for row in &rows[first..last] {
+                    window.candidates.extend(self.candidate(*row, place.at)?);
                 }
             }
         }
         Ok(window)
+    }
+
+    /// Looks for matching lines in the files of a session.
+    fn probe(&self, place: Place, window: &mut Window) -> Result<(), Failure> {
+        if !self.passes(place)? {
+            return Ok(());
+        }
+        for file in self.files(place.session)? {
+            let bounds = (row_of(file, 0), row_of(file + 1, 0) - 1);
+            for row in self.matching_rows(bounds, FILE_LINES_MAX)? {
+                window.candidates.extend(self.candidate(row, place.at)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether lines of a session may be wanted.
+    fn passes(&self, place: Place) -> Result<bool, Failure> {
+        let filter = &self.asked.query.sessions;
+        if place.at < filter.times.from {
+            return Ok(false);
+        }
+        if !filter.wanted.is_empty() {
+            let facts = list::facts(self.connection, place.session, filter.wants_models())?;
+            return Ok(filter.matches(&facts));
+        }
+        if filter.times.until == i64::MAX {
+            return Ok(true);
+        }
+        let begun_at: Option<i64> = self
+            .connection
+            .prepare_cached("SELECT min(begun_at) FROM files WHERE session_id = ?")?
+            .query_row([place.session], |row| row.get(0))?;
+        Ok(begun_at.is_none_or(|begun_at| begun_at < filter.times.until))
     }
 
     /// Numbers of matching lines, the highest first.
@@ -263,17 +308,18 @@ impl Search<'_> {
         Ok(sessions)
     }
 
-    /// The sessions from a place on, as many as a window may need, the newest first; without their
-    /// files.
-    fn sessions_from(&self, from: Place) -> rusqlite::Result<Vec<(Place, Vec<i64>)>> {
+    /// So many sessions from a place on, the newest first.
+    fn sessions_from(&self, from: Place, limit: usize) -> rusqlite::Result<Vec<Place>> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, coalesce(last_message_at, last_sync_at) AS at FROM sessions
              WHERE user_id = ?1 AND (coalesce(last_message_at, last_sync_at), id) <= (?2, ?3)
-             ORDER BY at DESC, id DESC",
+             ORDER BY coalesce(last_message_at, last_sync_at) DESC, id DESC LIMIT ?4",
         )?;
-        let places = statement.query_map((self.asked.user, from.at, from.session), |row| {
-            Ok((Place { session: row.get(0)?, at: row.get(1)? }, Vec::new()))
-        })?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let places = statement
+            .query_map((self.asked.user, from.at, from.session, limit), |row| {
+                Ok(Place { session: row.get(0)?, at: row.get(1)? })
+            })?;
         places.collect()
     }
 
@@ -376,11 +422,16 @@ impl Search<'_> {
             Some(index) => index,
             None => {
                 let (block, base) = blocks::block_with(self.connection, file, line)?;
-                let text = block.text(&base)?;
                 self.n_decoded += 1;
+                // Whole only when it is wanted a second time.
+                if self.touched.insert((file, block.first_line)) {
+                    let line = block.line(line, &base)?;
+                    return Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+                }
                 if self.decoded.len() == KEPT_BLOCKS_MAX {
                     self.decoded.remove(0);
                 }
+                let text = block.text(&base)?;
                 self.decoded.push(((file, block.first_line), block.last_line, text));
                 self.decoded.len() - 1
             }
