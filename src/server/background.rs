@@ -66,10 +66,10 @@ fn index(store: &Store) {
     if let Err(error) = store.purge_words() {
         log::warn!("{error}");
     }
-    let mut damaged = HashSet::new();
+    let (mut damaged, mut is_tidy) = (HashSet::new(), false);
     while !store.wake.is_over() {
         let rings = store.wake.rings();
-        match store.index_step(&mut damaged) {
+        match next_step(store, &mut damaged, &mut is_tidy) {
             // Whatever comes meanwhile is written together.
             Ok(Step::Some) => store.wake.pause(INDEX_INTERVAL),
             // Whoever waits to append gets their turn.
@@ -81,6 +81,21 @@ fn index(store: &Store) {
             }
         }
         bound(&mut damaged);
+    }
+}
+
+/// Indexes some lines, or tidies the index when there are none.
+fn next_step(store: &Store, damaged: &mut HashSet<i64>, is_tidy: &mut bool) -> Result<Step> {
+    match store.index_step(damaged)? {
+        Step::Nothing if *is_tidy => Ok(Step::Nothing),
+        Step::Nothing => {
+            *is_tidy = !store.tidy_words()?;
+            Ok(Step::Full)
+        }
+        step => {
+            *is_tidy = false;
+            Ok(step)
+        }
     }
 }
 

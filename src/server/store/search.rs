@@ -443,10 +443,11 @@ impl Search<'_> {
     }
 }
 
-/// A query in FTS5's language. Whatever a user typed is in it only as words of the index, which
+/// A query in FTS5's language. Lines of others may match: only files of the user's sessions are
+/// looked into. Whatever a user typed is in it only as words of the index, which
 /// hold no quote, each in quotes.
 fn matching(user: i64, query: &Query) -> String {
-    let mut all = vec![quoted(&user_word(user), false)];
+    let mut all = Vec::new();
     let mut none = Vec::new();
     for sequence in &query.sequences {
         let words = sequence.index_words();
@@ -468,6 +469,9 @@ fn matching(user: i64, query: &Query) -> String {
     }
     if !query.tools.is_empty() {
         all.push(any(query.tools.iter().map(tool)));
+    }
+    if all.is_empty() {
+        all.push(quoted(&user_word(user), false));
     }
     none.extend(query.not_roles.iter().map(role));
     none.extend(query.not_tools.iter().map(tool));

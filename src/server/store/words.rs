@@ -10,6 +10,8 @@ use crate::server::search::{LineWords, tool_word};
 const LINE_BITS: u32 = 27;
 /// Pages of the index that are written anew in one step of a purge.
 const PURGE_PAGES: i64 = 500;
+/// Pages of the index that are joined in one step while there is nothing else to do.
+const TIDY_PAGES: i64 = 200;
 /// Steps of a purge; more than any index has.
 const PURGE_STEPS_MAX: usize = 1_000_000;
 
@@ -82,7 +84,22 @@ pub fn forget_session(transaction: &Transaction<'_>, session: i64) -> rusqlite::
     Ok(())
 }
 
+/// Merges about so many pages of the index; false when there was nothing to do.
+fn merge(transaction: &Transaction<'_>, pages: i64) -> rusqlite::Result<bool> {
+    let before = transaction.total_changes();
+    transaction
+        .prepare_cached("INSERT INTO words (words, rank) VALUES ('merge', ?)")?
+        .execute([pages])?;
+    // So FTS5 says that there was.
+    Ok(transaction.total_changes() - before >= 2)
+}
+
 impl Store {
+    /// Joins pieces of the index, some at a time: false when they are as few as is worth it.
+    pub(crate) fn tidy_words(&self) -> Result<bool> {
+        self.write_later("tidy the index", |transaction| Ok(merge(transaction, TIDY_PAGES)?))
+    }
+
     /// Writes the index anew without the words of lines that were removed, in steps between which
     /// others can write. Nothing happens when nothing was removed.
     ///
@@ -104,13 +121,8 @@ impl Store {
                 }
                 // A negative number takes all of the index into one merge, which positive ones
                 // continue.
-                let pages = if is_first { -PURGE_PAGES } else { PURGE_PAGES };
-                let before = transaction.total_changes();
-                transaction
-                    .prepare_cached("INSERT INTO words (words, rank) VALUES ('merge', ?)")?
-                    .execute([pages])?;
-                // So FTS5 says that there was nothing to do.
-                let is_done = transaction.total_changes() - before < 2;
+                let is_done =
+                    !merge(transaction, if is_first { -PURGE_PAGES } else { PURGE_PAGES })?;
                 if is_done {
                     transaction.execute("DELETE FROM purging", [])?;
                 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::growth::wait_until_idle;
 use super::load::{send, uploads};
 use super::process::{Folder, Server};
 use super::{bytes_in, rate, started};
@@ -72,6 +73,7 @@ pub fn run() {
         n_bytes as f64 / 1e6 / cpu,
     );
     println!("  {:.0} MB on disk, {}", bytes_in(&folder.0) as f64 / 1e6, parts(&folder));
+    wait_until_idle(server.pid());
     ask(&server, &key);
 }
 

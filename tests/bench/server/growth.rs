@@ -75,7 +75,7 @@ fn time(ask: impl FnOnce() -> u16) -> Duration {
 }
 
 /// Waits until the threads behind the scenes have done what they could.
-fn wait_until_idle(pid: u32) {
+pub fn wait_until_idle(pid: u32) {
     let mut before = (0, Instant::now());
     wait_for(|| {
         let read = proc_number(pid, "io", "rchar:") + proc_number(pid, "io", "wchar:");
