@@ -192,7 +192,10 @@ impl Store {
     fn next_to_reindex(&self, file: i64) -> Result<Option<i64>> {
         self.write_later("index a file anew", |transaction| {
             if file == 0 {
+                // The words of all files go at once. What a run that is cut off leaves, the thread
+                // behind the scenes does.
                 words::clear(transaction)?;
+                transaction.execute("UPDATE files SET indexed_line = 0", [])?;
             }
             let next: Option<i64> =
                 transaction.query_row("SELECT min(id) FROM files WHERE id > ?", [file], |row| {
