@@ -243,24 +243,29 @@ impl Tokens<'_> {
         Ok(())
     }
 
-    /// Of the files that have this message, the one that begins first counts it.
+    /// Of the files that have this message, the one that begins first counts it. Only the one
+    /// that counted it so far is looked at: a message may be in thousands.
     fn count_once(&self, message: &str) -> rusqlite::Result<()> {
-        let n_files: i64 = self
+        let other: Option<i64> = self
             .transaction
-            .prepare_cached("SELECT count(*) FROM usages WHERE message_id = ? AND user_id = ?")?
-            .query_row((message, self.user), |row| row.get(0))?;
-        if n_files > 1 {
-            self.transaction
-                .prepare_cached(
-                    "UPDATE usages SET is_copy = file_id <> (
-                         SELECT other.file_id FROM usages AS other
-                         JOIN files ON files.id = other.file_id
-                         WHERE other.message_id = ?1 AND other.user_id = ?2
-                         ORDER BY files.begun_at IS NULL, files.begun_at, files.id LIMIT 1)
-                     WHERE message_id = ?1 AND user_id = ?2",
-                )?
-                .execute((message, self.user))?;
-        }
+            .prepare_cached(
+                "SELECT file_id FROM usages
+                 WHERE message_id = ? AND user_id = ? AND NOT is_copy AND file_id <> ?",
+            )?
+            .query_row((message, self.user, self.file), |row| row.get(0))
+            .optional()?;
+        let Some(other) = other else { return Ok(()) };
+        let first: i64 = self
+            .transaction
+            .prepare_cached(
+                "SELECT id FROM files WHERE id IN (?, ?)
+                 ORDER BY begun_at IS NULL, begun_at, id LIMIT 1",
+            )?
+            .query_row((other, self.file), |row| row.get(0))?;
+        let copy = if first == other { self.file } else { other };
+        self.transaction
+            .prepare_cached("UPDATE usages SET is_copy = 1 WHERE file_id = ? AND message_id = ?")?
+            .execute((copy, message))?;
         Ok(())
     }
 }

@@ -14,4 +14,7 @@ CREATE TABLE shares (
     CHECK ((user_id IS NULL) <> (hash IS NULL))
 ) STRICT;
 
+-- Which file counts a message.
+CREATE INDEX usages_counted ON usages (message_id, user_id) WHERE NOT is_copy;
+
 CREATE INDEX shares_of_user ON shares (user_id) WHERE user_id IS NOT NULL;
