@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::pipe::Browser;
 use crate::support::eventually::{WAIT_MAX, within};
 
+/// Frames in which something that is clicked comes to rest.
+const FRAMES_MAX: u32 = 300;
 /// A tab with cookies of its own.
 pub struct Tab<'a> {
     browser: &'a Browser,
@@ -128,11 +130,19 @@ impl<'a> Tab<'a> {
     pub fn click(&self, selector: &str) {
         let quoted = Value::from(selector);
         self.wait(&format!("document.querySelector({quoted})"));
+        // What still moves would be missed: it must be in the same place for two frames.
         let place = self.value(&format!(
-            "(() => {{ const node = document.querySelector({quoted});
-                       node.scrollIntoView({{ block: 'center', behavior: 'instant' }});
-                       const box = node.getBoundingClientRect();
-                       return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
+            "(async () => {{ const find = () => document.querySelector({quoted});
+                 find().scrollIntoView({{ block: 'center', behavior: 'instant' }});
+                 let before = '';
+                 for (let frame = 0; frame < {FRAMES_MAX}; frame++) {{
+                     const box = find()?.getBoundingClientRect();
+                     const place = box && [box.x + box.width / 2, box.y + box.height / 2];
+                     if (place && `${{place}}` === before) return place;
+                     before = `${{place}}`;
+                     await new Promise((next) => requestAnimationFrame(next));
+                 }}
+                 throw new Error('it does not stand still'); }})()"
         ));
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({"type": kind, "x": place[0], "y": place[1], "button": "left",
