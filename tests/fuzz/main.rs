@@ -10,15 +10,17 @@
 
 mod corpus;
 mod mutate;
+mod options;
 mod plant;
 mod properties;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
 use confab::redact::{Redactor, Settings};
 use fastrand::Rng;
 
 use corpus::Corpus;
+use options::{Options, shrink};
 use plant::Planted;
 
 /// Inputs of the short run.
@@ -28,27 +30,15 @@ const FILTER_ROUNDS: usize = 500;
 /// Attempts at making a failing input smaller.
 const SHRINK_ROUNDS_MAX: usize = 20_000;
 
-/// How long to run.
-struct Options {
-    seed: u64,
-    rounds: u64,
-    time: Option<Duration>,
-    all: bool,
-}
-
 fn main() {
-    let Some(options) = options() else { return };
+    let Some(options) = Options::read("fuzz") else { return };
     let corpus = Corpus::read();
     let (redactor, problems) = Redactor::new(&Settings::default());
     assert!(problems.is_empty());
     let (started, mut round, mut n_bytes, mut n_planted) = (Instant::now(), 0, 0, 0);
     let mut n_failed = 0;
     let mut batch = Vec::new();
-    let goes_on = |round| match options.time {
-        Some(time) => started.elapsed() < time,
-        None => round < options.rounds,
-    };
-    while goes_on(round) && (n_failed == 0 || options.all) {
+    while options.goes_on(round, ROUNDS, started) && (n_failed == 0 || options.all) {
         let seed = options.seed.wrapping_add(round);
         let (input, planted) = input(&corpus, &redactor, &mut Rng::with_seed(seed));
         n_bytes += input.len();
@@ -71,30 +61,6 @@ fn main() {
     std::process::exit(i32::from(n_failed > 0));
 }
 
-/// Reads the command line; `None` when other tests were asked for.
-fn options() -> Option<Options> {
-    let mut options = Options { seed: 1, rounds: ROUNDS, time: None, all: false };
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let mut number = || words.next().and_then(|word| word.parse().ok()).expect("a number");
-        match word.as_str() {
-            "--seed" => options.seed = number(),
-            "--rounds" => options.rounds = number(),
-            "--seconds" => {
-                let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-                options.seed = now.as_nanos() as u64;
-                options.time = Some(Duration::from_secs(number()));
-            }
-            "--all" => options.all = true,
-            // `cargo test NAME` gives the name to every test program, this one too.
-            word if !word.starts_with('-') && !"fuzz".contains(word) => return None,
-            "--list" => return None,
-            _ => {}
-        }
-    }
-    Some(options)
-}
-
 /// Some lines, and what is planted in one of them.
 fn input(corpus: &Corpus, redactor: &Redactor, random: &mut Rng) -> (Vec<u8>, Option<Planted>) {
     if random.bool() {
@@ -111,7 +77,7 @@ fn tell(redactor: &Redactor, input: &[u8], planted: Option<&Planted>, seed: u64)
     let (kept, rest) = input.split_at(planted.map_or(0, |planted| planted.bytes));
     let whole = |rest: &[u8]| [kept, rest].concat();
     let still_fails = |rest: &[u8]| properties::check(redactor, &whole(rest), planted).is_err();
-    let small = whole(&shrink(rest.to_vec(), still_fails));
+    let small = whole(&shrink(rest.to_vec(), SHRINK_ROUNDS_MAX, still_fails));
     let why = properties::check(redactor, &small, planted).err().unwrap_or_default();
     println!("fuzz: failed: {why}");
     if let Some(planted) = planted {
@@ -121,24 +87,4 @@ fn tell(redactor: &Redactor, input: &[u8], planted: Option<&Planted>, seed: u64)
     println!("  input:   b\"{}\"", small.escape_ascii());
     println!("  output:  b\"{}\"", redactor.line(&small).unwrap_or_default().escape_ascii());
     println!("  again:   cargo test --test fuzz -- --rounds 1 --seed {seed}");
-}
-
-/// Leaves out what can be left out, in pieces of half the length and smaller.
-fn shrink(mut input: Vec<u8>, still_fails: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-    let (mut piece, mut rounds) = (input.len() / 2, 0);
-    while piece > 0 && rounds < SHRINK_ROUNDS_MAX {
-        let mut at = 0;
-        while at < input.len() && rounds < SHRINK_ROUNDS_MAX {
-            rounds += 1;
-            let end = input.len().min(at + piece);
-            let shorter = [&input[..at], &input[end..]].concat();
-            if still_fails(&shorter) {
-                input = shorter;
-            } else {
-                at += piece;
-            }
-        }
-        piece /= 2;
-    }
-    input
 }

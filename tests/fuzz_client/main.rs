@@ -15,32 +15,22 @@ mod corpus;
 mod hook;
 #[path = "../fuzz_server/mutate.rs"]
 mod mutate;
+#[path = "../fuzz/options.rs"]
+mod options;
 mod settings;
 mod stored;
+#[path = "../fuzz/targets.rs"]
+mod targets;
 mod transcript;
 mod world;
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
 
 use fastrand::Rng;
 
 use corpus::Corpus;
+use options::Options;
+use targets::Check;
 
-/// Attempts at making a failing input smaller.
-const SHRINK_ROUNDS_MAX: usize = 3000;
-/// Peak memory of this program, far below what inputs announce.
-const PEAK_KIB_MAX: u64 = 256 << 10;
-
-/// Panics of any thread so far.
-static PANICS: AtomicU64 = AtomicU64::new(0);
-
-/// Checks what must hold of an input, under choices that follow from a seed; says how much there
-/// was to check, or what is wrong.
-type Check = Box<dyn FnMut(&[u8], u64) -> Result<usize, String>>;
-
-/// Something that is given inputs.
+/// What is mutated, and what must hold of it.
 struct Target {
     name: &'static str,
     /// What is mutated.
@@ -54,157 +44,39 @@ struct Target {
     rounds: u64,
 }
 
-/// How long to run.
-struct Options {
-    seed: u64,
-    rounds: Option<u64>,
-    time: Option<Duration>,
-    only: Option<String>,
-}
+/// Makes a target.
+type Make = fn(&Corpus) -> Target;
+
+const TARGETS: [(&str, Make); 8] = [
+    ("hook", hook::target),
+    ("settings", settings::target),
+    ("config", config::target),
+    ("transcript", transcript::target),
+    ("state", stored::state),
+    ("inbox", stored::inbox),
+    ("sent", stored::sent),
+    ("answers", answers::target),
+];
 
 fn main() {
-    let Some(options) = options() else { return };
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        PANICS.fetch_add(1, Ordering::SeqCst);
-        usual(panic);
-    }));
-    let corpus = Corpus::read();
-    let targets: [fn(&Corpus) -> Target; 8] = [
-        hook::target,
-        settings::target,
-        config::target,
-        transcript::target,
-        stored::state,
-        stored::inbox,
-        stored::sent,
-        answers::target,
-    ];
-    let n_failed: u64 = targets
-        .into_iter()
-        .map(|target| target(&corpus))
-        .filter(|target| options.only.as_deref().is_none_or(|only| only == target.name))
-        .map(|mut target| run(&mut target, &corpus, &options))
-        .sum();
-    let peak = peak_kib();
-    println!("fuzz: peak memory {peak} KiB");
-    assert!(peak < PEAK_KIB_MAX, "memory is bounded by what arrives");
-    std::process::exit(i32::from(n_failed > 0));
-}
-
-/// Gives inputs to a target until the end or the first failure; the number of failures.
-fn run(target: &mut Target, corpus: &Corpus, options: &Options) -> u64 {
-    let (started, mut round, mut n_bytes, mut n_counted) = (Instant::now(), 0, 0, 0);
-    for (name, input) in corpus.found(target.name) {
-        if let Err(why) = checked(target, &input, 0) {
-            println!("fuzz {}: fixtures/fuzz/{name} failed: {why}", target.name);
-            return 1;
-        }
-    }
-    let rounds = options.rounds.unwrap_or(target.rounds);
-    let goes_on = |round| match options.time {
-        Some(time) => started.elapsed() < time,
-        None => round < rounds,
+    let Some(options) = Options::read("fuzz_client") else { return };
+    let corpus = &Corpus::read();
+    let named = |(name, make): (&'static str, Make)| -> targets::Named<'_> {
+        (name, Box::new(move || mutated(make(corpus), corpus)))
     };
-    let mut n_failed = 0;
-    while goes_on(round) && n_failed == 0 {
-        let seed = options.seed.wrapping_add(round);
-        let input = input(target, &mut Rng::with_seed(seed));
-        n_bytes += input.len();
-        match checked(target, &input, seed) {
-            Ok(count) => n_counted += count,
-            Err(why) => {
-                n_failed += 1;
-                tell(target, input, seed, &why);
-            }
+    let targets = TARGETS.into_iter().map(named).collect();
+    targets::run_all(&options, targets, "cargo test --test fuzz_client")
+}
+
+/// Inputs are samples, changed in a few places; now and then as they are.
+fn mutated(target: Target, corpus: &Corpus) -> targets::Target<'static> {
+    let Target { name, samples, tricky, check, counted, rounds } = target;
+    let input = Box::new(move |random: &mut Rng| {
+        let mut input = mutate::pick(&samples, random).clone();
+        for _ in 0..random.usize(..6) {
+            mutate::change(&mut input, tricky, random);
         }
-        round += 1;
-    }
-    let (name, counted, seed) = (target.name, target.counted, options.seed);
-    let seconds = started.elapsed().as_secs();
-    println!("fuzz {name}: {round} inputs of {n_bytes} bytes, {n_counted} {counted}");
-    println!("fuzz {name}: {n_failed} failed, from seed {seed}, {seconds} s");
-    n_failed
-}
-
-/// A sample, changed in a few places; now and then as it is.
-fn input(target: &Target, random: &mut Rng) -> Vec<u8> {
-    let mut input = mutate::pick(&target.samples, random).clone();
-    for _ in 0..random.usize(..6) {
-        mutate::change(&mut input, target.tricky, random);
-    }
-    input
-}
-
-/// Checks an input; a panic anywhere is a failure, too.
-fn checked(target: &mut Target, input: &[u8], seed: u64) -> Result<usize, String> {
-    let before = PANICS.load(Ordering::SeqCst);
-    let result = catch_unwind(AssertUnwindSafe(|| (target.check)(input, seed)));
-    match PANICS.load(Ordering::SeqCst) == before {
-        true => result.unwrap_or_else(|_| Err("it was left".into())),
-        false => Err("a thread has panicked".into()),
-    }
-}
-
-/// Says what went wrong, with as small an input as can be found.
-fn tell(target: &mut Target, input: Vec<u8>, seed: u64, why: &str) {
-    println!("fuzz {}: failed: {why}", target.name);
-    println!("  input: b\"{}\"", input.escape_ascii());
-    let small = shrink(input, |input| checked(target, input, seed).is_err());
-    let why = checked(target, &small, seed).err().unwrap_or_default();
-    println!("  small: b\"{}\"", small.escape_ascii());
-    println!("  there: {why}");
-    let name = target.name;
-    println!("  again: cargo test --test fuzz_client -- --only {name} --rounds 1 --seed {seed}");
-}
-
-/// Leaves out what can be left out, in pieces of half the length and smaller.
-fn shrink(mut input: Vec<u8>, mut still_fails: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
-    let (mut piece, mut rounds) = (input.len() / 2, 0);
-    while piece > 0 && rounds < SHRINK_ROUNDS_MAX {
-        let mut at = 0;
-        while at < input.len() && rounds < SHRINK_ROUNDS_MAX {
-            rounds += 1;
-            let end = input.len().min(at + piece);
-            let shorter = [&input[..at], &input[end..]].concat();
-            if still_fails(&shorter) {
-                input = shorter;
-            } else {
-                at += piece;
-            }
-        }
-        piece /= 2;
-    }
-    input
-}
-
-/// Reads the command line; `None` when other tests were asked for.
-fn options() -> Option<Options> {
-    let mut options = Options { seed: 1, rounds: None, time: None, only: None };
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let mut value = || words.next().expect("a value");
-        let number = |word: String| word.parse().expect("a number");
-        match word.as_str() {
-            "--seed" => options.seed = number(value()),
-            "--rounds" => options.rounds = Some(number(value())),
-            "--only" => options.only = Some(value()),
-            "--seconds" => {
-                let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-                options.seed = now.as_nanos() as u64;
-                options.time = Some(Duration::from_secs(number(value())));
-            }
-            // `cargo test NAME` gives the name to every test program, this one too.
-            word if !word.starts_with('-') && !"fuzz_client".contains(word) => return None,
-            "--list" => return None,
-            _ => {}
-        }
-    }
-    Some(options)
-}
-
-fn peak_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+        input
+    });
+    targets::Target { name, found: corpus.found(name), input, check, counted, rounds }
 }
