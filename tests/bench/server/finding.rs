@@ -1,4 +1,5 @@
-//! Searching a million events: how long answers take, and what the index costs while lines arrive.
+//! Searching 10 000 to 1 000 000 events: how long answers take and how that grows, and what the
+//! index costs while lines arrive.
 //!
 //! What is said is taken from the sources of this package, so that words are as common and as rare
 //! as in real sessions; each line has a word that no other one has.
@@ -16,7 +17,7 @@ use super::{bytes_in, rate, started};
 use crate::figure::Figure;
 use crate::world::wait_for;
 
-const EVENTS: usize = 1_000_000;
+const STEPS: [usize; 3] = [10_000, 100_000, 1_000_000];
 /// Events of a session.
 const SESSION_EVENTS: usize = 1_000;
 const REQUEST_BYTES: usize = 4 << 20;
@@ -53,18 +54,33 @@ const QUERIES: [&str; 24] = [
 pub fn run() {
     let corpus = corpus();
     let (folder, server, key) = started();
-    let (mut n_bytes, mut took) = (0, Duration::ZERO);
-    for first in (0..EVENTS).step_by(SESSION_EVENTS) {
-        let session = open(&server, &key, first);
-        let lines = events(&corpus, first);
-        let bytes = lines.iter().map(Vec::len).sum();
-        n_bytes += bytes;
-        took += send(&server, &key, &[uploads(&lines, &session, REQUEST_BYTES, bytes, 0)]);
+    let (mut n_bytes, mut took, mut n_events) = (0, Duration::ZERO, 0);
+    for step in STEPS {
+        for first in (n_events..step).step_by(SESSION_EVENTS) {
+            let session = open(&server, &key, first);
+            let lines = events(&corpus, first);
+            let bytes = lines.iter().map(Vec::len).sum();
+            n_bytes += bytes;
+            took += send(&server, &key, &[uploads(&lines, &session, REQUEST_BYTES, bytes, 0)]);
+        }
+        n_events = step;
+        tell_cost(&folder, &server, &key, (n_events, n_bytes, took));
+        wait_until_idle(server.pid());
+        ask(&server, &key, Some(&step) == STEPS.last());
     }
+}
+
+/// What it took to bring so much in and index it.
+fn tell_cost(
+    folder: &Folder,
+    server: &Server,
+    key: &str,
+    (n_events, n_bytes, took): (usize, usize, Duration),
+) {
     let started = Instant::now();
-    wait_for(|| (unindexed(&server, &key) == 0).then_some(()));
+    wait_for(|| (unindexed(server, key) == 0).then_some(()));
     let cpu = processor_seconds(server.pid());
-    println!("{EVENTS} events, {:.0} MB, brought in and indexed", n_bytes as f64 / 1e6);
+    println!("{n_events} events, {:.0} MB, brought in and indexed", n_bytes as f64 / 1e6);
     println!(
         "  acknowledged in {took:.1?}, {:.0} MB/s; then {:.1?} until all can be found; {cpu:.1} s of \
          processor, {:.0} MB/s",
@@ -72,13 +88,11 @@ pub fn run() {
         started.elapsed(),
         n_bytes as f64 / 1e6 / cpu,
     );
-    println!("  {:.0} MB on disk, {}", bytes_in(&folder.0) as f64 / 1e6, parts(&folder));
-    wait_until_idle(server.pid());
-    ask(&server, &key);
+    println!("  {:.0} MB on disk, {}", bytes_in(&folder.0) as f64 / 1e6, parts(folder));
 }
 
-/// Asks all queries in turn, several times.
-fn ask(server: &Server, key: &str) {
+/// Asks all queries in turn, several times; `each` tells of each of them.
+fn ask(server: &Server, key: &str, each: bool) {
     let mut all = Vec::new();
     let mut of_query = vec![Vec::new(); QUERIES.len()];
     let mut n_hits = vec![0; QUERIES.len()];
@@ -110,7 +124,7 @@ fn ask(server: &Server, key: &str) {
         figure.over(&bare)
     );
     println!("  95th percentile {p95:.1?}, slowest {:.1?}", all[all.len() - 1]);
-    for ((query, times), hits) in QUERIES.iter().zip(of_query).zip(n_hits) {
+    for ((query, times), hits) in QUERIES.iter().zip(of_query).zip(n_hits).filter(|_| each) {
         println!("  {:.2?} {query} ({hits} hits)", Figure::of(times).median);
     }
 }
