@@ -39,7 +39,8 @@
 //! `shell github git`: two that only read text, and one that reads a few small files once a commit
 //! was made. `server` uses `error time wire github sys files redact transcript` and itself; client
 //! and server meet in `wire` and `github` alone. Only where a server is the client of another one,
-//! to push and to pull, it uses `config` and `remote` as well.
+//! to push and to pull, it uses `config` and `remote` as well, and `config` for the settings of the
+//! `confab watch` that it runs beside it.
 //!
 //! # A line's way
 //!
@@ -58,9 +59,9 @@
 //!
 //! # Deliberately absent
 //!
-//! An async runtime; any host but the configured backend. File events are only for those who ask
-//! for them (`"sync_interval": "live"`): a `stat` every interval costs next to nothing, and every
-//! event that matters has a hook or a signal.
+//! An async runtime; any host but the configured backend. A daemon has file events only where they
+//! are asked for (`"sync_interval": "live"`): a `stat` every interval costs next to nothing, and
+//! every event that matters has a hook or a signal. `confab watch` has no hooks, and lives by them.
 
 pub mod chunk;
 pub mod cli;

@@ -44,7 +44,8 @@ const FLOORS: [(&str, u8); 27] = [
 ];
 /// Written `s` in the docs: outside the client's floors, with a list of its own.
 const SERVER_FLOOR: u8 = u8::MAX;
-/// `config` and `remote` are for `push` and `pull`: there, a server is another one's client.
+/// `config` and `remote` are for `push` and `pull`: there, a server is another one's client; and
+/// `config` is for the settings of the watch beside it.
 const SERVER_MAY_USE: [&str; 10] =
     ["error", "time", "wire", "github", "sys", "files", "redact", "transcript", "config", "remote"];
 /// What a hook may use: it answers within a millisecond and never touches network or transcript.

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::events::raw;
 use super::sessions::transcript_of;
-use super::{Answer, Api, Refused, refuse, session_not_found};
+use super::{Answer, Api, Refused, error_response, refuse, session_not_found};
 use crate::error::{Error, Result};
 use crate::server::connection::Surroundings;
 use crate::server::gate::Pass;
@@ -141,10 +141,7 @@ impl Api {
         let open = surroundings.streams.fetch_add(1, Ordering::Relaxed);
         let place = Place(Arc::clone(&surroundings));
         if open >= surroundings.settings.streams_max {
-            drop(place);
-            let Refused::With(response) = refuse(503, "Too many streams") else {
-                unreachable!("a refusal is a response")
-            };
+            let response = error_response(503, "Too many streams");
             return Err(Refused::With(response.with_header("Retry-After", "10")));
         }
         Ok(Stream {

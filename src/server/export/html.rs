@@ -187,7 +187,7 @@ fn image(out: &mut dyn Write, source: &Value) -> io::Result<()> {
 }
 
 /// A text as it is, everything else as JSON.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),

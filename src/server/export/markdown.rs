@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::html::plain;
 use crate::wire::{FileEntry, SessionDetail};
 
 /// Backticks of a fence, at least.
@@ -129,15 +130,6 @@ fn longest_run(text: &str) -> usize {
 
 fn one_line(text: &str) -> String {
     text.lines().next().unwrap_or("").trim().to_owned()
-}
-
-/// A text as it is, everything else as JSON.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
 }
 
 fn add(out: &mut Vec<u8>, text: &str) {
