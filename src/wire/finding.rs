@@ -156,6 +156,9 @@ pub struct Hit {
     pub tool: Option<String>,
     /// What is around the first hit.
     pub snippet: Vec<SnippetPart>,
+    /// Whose session it is, where somebody else has shared it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared_by: Option<String>,
 }
 
 /// A part of a snippet.

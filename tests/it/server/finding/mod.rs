@@ -4,6 +4,7 @@ mod described;
 mod figures;
 mod lines;
 mod search;
+mod shared;
 
 use serde_json::{Value, json};
 
@@ -66,10 +67,17 @@ impl World {
 
     /// `FILE:LINE` of all hits of a query, page by page.
     fn hits(&self, query: &str, limit: usize) -> Vec<String> {
+        self.hits_of(&self.key, query, limit)
+    }
+
+    /// The same, of whom a key is.
+    fn hits_of(&self, key: &str, query: &str, limit: usize) -> Vec<String> {
         let (mut hits, mut cursor) = (Vec::new(), String::new());
         for _ in 0..1000 {
-            let path = format!("/search?q={}&limit={limit}{cursor}", escaped(query));
-            let answer = self.get(&path);
+            let path = format!("/api/v1/search?q={}&limit={limit}{cursor}", escaped(query));
+            let answer = self.server.get(&path, key);
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            let answer = answer.json();
             for hit in answer["hits"].as_array().unwrap() {
                 hits.push(format!("{}:{}", hit["file_name"].as_str().unwrap(), hit["line"]));
             }

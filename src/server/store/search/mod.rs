@@ -11,15 +11,22 @@
 //! Otherwise, up to [`SCAN_LINES_MAX`] matches, all are looked up, and only files with matches are
 //! looked into; beyond that nearly every session has some.
 
+mod cursor;
+mod matching;
+mod readable;
+
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use rusqlite::{Connection, OptionalExtension};
 
+pub use self::cursor::SearchCursor;
+use self::cursor::{NEWEST, Place};
+use self::matching::matching;
+use self::readable::Readable;
 use super::words::{place_of, row_of};
 use super::{Failure, Store, blocks, list, text_time};
 use crate::error::Result;
-use crate::server::search::{Query, Role, role_word, snippet, tool_word, user_word};
+use crate::server::search::{Query, snippet};
 use crate::wire::Hit;
 
 /// Matching lines whose files are all looked up.
@@ -50,7 +57,7 @@ const HALF_MICROS: f64 = 14.0 * 86_400.0 * 1e6;
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// Whose sessions.
+    /// Who asks: their own sessions are looked into, and what others share with them.
     pub user: i64,
     /// What their lines must have.
     pub query: &'a Query,
@@ -60,46 +67,6 @@ pub struct Asked<'a> {
     pub after: Option<SearchCursor>,
     /// Microseconds since 1970; ages are counted from here on.
     pub now: i64,
-}
-
-/// Where an answer goes on: behind a line, by its score and number, of the window that begins with
-/// a session.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SearchCursor {
-    now: i64,
-    window: Place,
-    score: f64,
-    row: i64,
-}
-
-/// A session's place in their order: the last time that something was said in it, and its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Place {
-    at: i64,
-    session: i64,
-}
-
-const NEWEST: Place = Place { at: i64::MAX, session: i64::MAX };
-
-impl SearchCursor {
-    /// Reads what [`SearchCursor`] writes; `None` for everything else.
-    pub fn parse(text: &str) -> Option<SearchCursor> {
-        let mut numbers = text.split('.');
-        let mut next = || numbers.next();
-        let (now, at, session) =
-            (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
-        let score = f64::from_bits(u64::from_str_radix(next()?, 16).ok()?);
-        let row = next()?.parse().ok()?;
-        let is_whole = next().is_none() && !score.is_nan();
-        is_whole.then_some(SearchCursor { now, window: Place { at, session }, score, row })
-    }
-}
-
-impl fmt::Display for SearchCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SearchCursor { now, window: Place { at, session }, score, row } = self;
-        write!(f, "{now}.{at}.{session}.{:x}.{row}", score.to_bits())
-    }
 }
 
 /// A line that the index has found.
@@ -126,11 +93,13 @@ impl Store {
     pub fn search(&self, asked: Asked<'_>) -> Result<(Vec<Hit>, Option<SearchCursor>)> {
         self.read("search", |connection| {
             let now = asked.after.map_or(asked.now, |after| after.now);
+            let readable = Readable::load(connection, asked.user, asked.now)?;
             let mut search = Search {
                 connection,
                 asked,
                 now,
-                matching: matching(asked.user, asked.query),
+                matching: matching(readable.owners(), asked.query),
+                readable,
                 sessions: HashMap::new(),
                 decoded: Vec::new(),
                 touched: HashSet::new(),
@@ -146,6 +115,7 @@ struct Search<'a> {
     connection: &'a Connection,
     asked: Asked<'a>,
     now: i64,
+    readable: Readable,
     /// In FTS5's language.
     matching: String,
     /// What is told of the sessions of files.
@@ -191,8 +161,7 @@ impl Search<'_> {
         let mut from = from;
         // To ask for a prefix costs the same for few files and for all.
         if !self.asked.query.has_prefix() {
-            for (n_probed, place) in
-                self.sessions_from(from, PROBED_SESSIONS + 1)?.into_iter().enumerate()
+            for (n_probed, place) in self.newest(from, PROBED_SESSIONS + 1)?.into_iter().enumerate()
             {
                 if window.candidates.len() >= WINDOW_LINES || n_probed == PROBED_SESSIONS {
                     window.next = Some(place);
@@ -209,7 +178,7 @@ impl Search<'_> {
         let limit = if self.asked.query.has_prefix() { PREFIX_LINES_MAX } else { SCAN_LINES_MAX };
         let mut rows = self.matching_rows((i64::MIN, i64::MAX), limit + 1)?;
         if rows.len() > limit {
-            for place in self.sessions_from(from, WINDOW_SESSIONS_MAX + 1)? {
+            for place in self.newest(from, WINDOW_SESSIONS_MAX + 1)? {
                 if window.candidates.len() >= WINDOW_LINES {
                     window.next = Some(place);
                     break;
@@ -288,17 +257,20 @@ impl Search<'_> {
     /// The sessions of these lines with the files that have some, the newest first.
     fn files_of(&self, rows: &[i64]) -> Result<Vec<(Place, Vec<i64>)>, Failure> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT session_id, coalesce(last_message_at, last_sync_at) FROM files
-             JOIN sessions ON sessions.id = session_id WHERE files.id = ? AND user_id = ?",
+            "SELECT session_id, coalesce(last_message_at, last_sync_at), user_id FROM files
+             JOIN sessions ON sessions.id = session_id WHERE files.id = ?",
         )?;
         let mut sessions: HashMap<Place, Vec<i64>> = HashMap::new();
         let mut at = 0;
         while let Some(row) = rows.get(at) {
             let (file, _) = place_of(*row);
-            let place = statement.query_row((file, self.asked.user), |row| {
-                Ok(Place { session: row.get(0)?, at: row.get(1)? })
+            let found = statement.query_row([file], |row| {
+                let place = Place { session: row.get(0)?, at: row.get(1)? };
+                Ok((place, row.get(2)?))
             });
-            if let Some(place) = place.optional()? {
+            if let Some((place, owner)) = found.optional()?
+                && self.readable.has(place.session, owner)
+            {
                 sessions.entry(place).or_default().push(file);
             }
             at += rows[at..].partition_point(|row| *row < row_of(file + 1, 0));
@@ -309,18 +281,8 @@ impl Search<'_> {
     }
 
     /// So many sessions from a place on, the newest first.
-    fn sessions_from(&self, from: Place, limit: usize) -> rusqlite::Result<Vec<Place>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, coalesce(last_message_at, last_sync_at) AS at FROM sessions
-             WHERE user_id = ?1 AND (coalesce(last_message_at, last_sync_at), id) <= (?2, ?3)
-             ORDER BY coalesce(last_message_at, last_sync_at) DESC, id DESC LIMIT ?4",
-        )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let places = statement
-            .query_map((self.asked.user, from.at, from.session, limit), |row| {
-                Ok(Place { session: row.get(0)?, at: row.get(1)? })
-            })?;
-        places.collect()
+    fn newest(&self, from: Place, limit: usize) -> rusqlite::Result<Vec<Place>> {
+        self.readable.newest(self.connection, from, limit)
     }
 
     fn files(&self, session: i64) -> rusqlite::Result<Vec<i64>> {
@@ -393,22 +355,29 @@ impl Search<'_> {
             .connection
             .prepare_cached(
                 "SELECT uuid, external_id, coalesce(nullif(summary, ''), first_user_message),
-                     project, nullif(hostname, ''), name
+                     project, nullif(hostname, ''), files.name, sessions.id, user_id,
+                     CASE WHEN user_id <> ?2 THEN email END
                  FROM files JOIN sessions ON sessions.id = session_id
-                 WHERE files.id = ? AND user_id = ?",
+                 JOIN users ON users.id = user_id
+                 WHERE files.id = ?1",
             )?
             .query_row((file, self.asked.user), |row| {
-                Ok(Hit {
+                if !self.readable.has(row.get(6)?, row.get(7)?) {
+                    return Ok(None);
+                }
+                Ok(Some(Hit {
                     session_id: row.get(0)?,
                     external_id: row.get(1)?,
                     title: row.get(2)?,
                     project: row.get(3)?,
                     machine: row.get(4)?,
                     file_name: row.get(5)?,
+                    shared_by: row.get(8)?,
                     ..Hit::default()
-                })
+                }))
             })
-            .optional()?;
+            .optional()?
+            .flatten();
         self.sessions.insert(file, about.clone());
         Ok(about)
     }
@@ -441,53 +410,4 @@ impl Search<'_> {
         let found = text.split(|byte| *byte == b'\n').nth(skipped).unwrap_or_default();
         Ok(String::from_utf8_lossy(found).into_owned())
     }
-}
-
-/// A query in FTS5's language. Lines of others may match: only files of the user's sessions are
-/// looked into. Whatever a user typed is in it only as words of the index, which
-/// hold no quote, each in quotes.
-fn matching(user: i64, query: &Query) -> String {
-    let mut all = Vec::new();
-    let mut none = Vec::new();
-    for sequence in &query.sequences {
-        let words = sequence.index_words();
-        let words = words.iter().map(|word| quoted(&word.word, word.is_prefix));
-        match sequence.is_negated {
-            false => all.extend(words),
-            // What takes several words is looked for in the line itself.
-            true if sequence.is_one_word() => none.extend(words),
-            true => {}
-        }
-    }
-    let role = |role: &Role| quoted(role_word(*role), false);
-    let tool = |tool: &String| match tool.strip_suffix('*') {
-        Some(start) => quoted(&tool_word(start), true),
-        None => quoted(&tool_word(tool), false),
-    };
-    if !query.roles.is_empty() {
-        all.push(any(query.roles.iter().map(role)));
-    }
-    if !query.tools.is_empty() {
-        all.push(any(query.tools.iter().map(tool)));
-    }
-    if all.is_empty() {
-        all.push(quoted(&user_word(user), false));
-    }
-    none.extend(query.not_roles.iter().map(role));
-    none.extend(query.not_tools.iter().map(tool));
-    let distinct: HashSet<String> = none.into_iter().collect();
-    let mut matching = all.join(" AND ");
-    if !distinct.is_empty() {
-        matching = format!("({matching}) NOT {}", any(distinct.into_iter()));
-    }
-    matching
-}
-
-fn any(terms: impl Iterator<Item = String>) -> String {
-    format!("({})", terms.collect::<Vec<_>>().join(" OR "))
-}
-
-fn quoted(word: &str, is_prefix: bool) -> String {
-    let star = if is_prefix { "*" } else { "" };
-    format!("\"{}\"{star}", word.replace('"', ""))
 }
