@@ -1,6 +1,7 @@
 //! SIGKILL of the real server at random moments, under load from eight clients: six that speak the
 //! protocol themselves and two daemons of the real client. After each restart every acknowledged
-//! line is there, in order, none twice, and `confab-server check` finds nothing.
+//! line is there, in order, none twice, and `confab-server check` finds nothing. Then the same to a
+//! server with a watch of its own, and to the watch: what the page reads and the search finds.
 //!
 //! `cargo test --test crash` is a short run that chooses the same moments every time;
 //! `./build.sh crash [ROUNDS]` a long one that does not. `--seed N` repeats a run as far as a run
@@ -17,6 +18,7 @@ mod process;
 #[path = "../it/support/mod.rs"]
 #[allow(unused)]
 mod support;
+mod watched;
 
 use std::path::Path;
 use std::process::Stdio;
@@ -38,6 +40,8 @@ const CLIENTS: usize = 6;
 const ACKNOWLEDGED_MAX: usize = 120;
 /// After them, the kill comes within this.
 const MOMENT_MAX: Duration = Duration::from_millis(30);
+/// Of the rounds of the whole run, one in so many is with a watch.
+const WATCHED_SHARE: u64 = 2;
 /// Rounds after which clients go on to another session: a file may have only so many chunks.
 const SESSION_ROUNDS: u64 = 50;
 /// Below those that the system gives to outgoing connections: a client that connects while nobody
@@ -98,6 +102,9 @@ fn main() {
         followed.lines()
     );
     println!("crash: {cut} requests cut off, {kept} of them found stored when asked for");
+    drop(followed);
+    let address = free_address(&mut random);
+    watched::run(rounds.div_ceil(WATCHED_SHARE), &address, &mut random);
     println!("crash: nothing lost, from seed {seed}, {} s", started.elapsed().as_secs());
 }
 
@@ -123,10 +130,14 @@ fn options() -> Option<Options> {
 
 /// A server at a port that stays the same over all restarts.
 fn first_server(data: &Path, random: &mut Rng) -> (Server, String) {
+    let address = free_address(random);
+    (Server::start_at(data, &address), address)
+}
+
+fn free_address(random: &mut Rng) -> String {
     let mut address = || format!("127.0.0.1:{}", random.u16(PORTS));
     let is_free = |address: &String| std::net::TcpListener::bind(address).is_ok();
-    let address = (0..100).map(|_| address()).find(is_free).expect("a free port");
-    (Server::start_at(data, &address), address)
+    (0..100).map(|_| address()).find(is_free).expect("a free port")
 }
 
 /// Clients send until the server is gone, which it is at some moment.
@@ -171,11 +182,16 @@ fn kill_while_starting(data: &Path, address: &str, random: &mut Rng) {
         };
         let mut command = command(words, data);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let (_sender, nothing) = channel::<()>();
-        pass(&nothing, MOMENT_MAX.mul_f64(random.f64()));
+        pass_time(MOMENT_MAX.mul_f64(random.f64()));
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+/// The same where nobody tells anything.
+fn pass_time(time: Duration) {
+    let (_sender, nothing) = channel::<()>();
+    pass(&nothing, time);
 }
 
 fn check(data: &Path) {
