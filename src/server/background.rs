@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::store::{Found, QUIET_TIME, Step, Store};
+use super::store::{Found, QUIET_TIME, Retention, Step, Store};
 use crate::error::{Context, Result};
 
 /// Pause between two steps of the index: while appends come without a gap, it costs them little.
@@ -20,6 +20,8 @@ const TURN_INTERVAL: Duration = Duration::from_millis(1);
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
 /// Nobody rings for what another process has stored: it is found after this time.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked whether sessions have become too old.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 /// Damaged files that are remembered.
 const DAMAGED_MAX: usize = 1000;
 
@@ -101,9 +103,13 @@ fn next_step(store: &Store, damaged: &mut HashSet<i64>, is_tidy: &mut bool) -> R
 
 fn merge(store: &Store, now: fn() -> SystemTime) {
     let mut damaged = HashSet::new();
+    let mut looked = None;
     while !store.wake.is_over() {
         let rings = store.wake.rings();
         let wait = merge_what_is_due(store, now, &mut damaged);
+        if let Err(error) = expire_what_is_due(store, now(), &mut looked) {
+            log::warn!("{error}");
+        }
         if let Err(error) = store.tend_log() {
             log::warn!("{error}");
         }
@@ -153,6 +159,28 @@ fn merge_what_is_due(
         }
     }
     Duration::ZERO
+}
+
+/// Removes sessions that have become too old, when that was set anew, or not looked after for a
+/// while: `looked` is what was set then, and when that was.
+fn expire_what_is_due(
+    store: &Store,
+    now: SystemTime,
+    looked: &mut Option<(Retention, SystemTime)>,
+) -> Result<()> {
+    let Some(retention) = store.retention() else { return Ok(()) };
+    let is_recent = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < EXPIRY_INTERVAL);
+    if looked.is_some_and(|(before, at)| before == retention && is_recent(at)) {
+        return Ok(());
+    }
+    // What fails now is tried again with the next look, not at once.
+    *looked = Some((retention, now));
+    while store.retention() == Some(retention) && !store.wake.is_over() {
+        if store.expire(retention, now)? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Damaged files are left alone; `confab-server check` tells what is wrong with them.

@@ -177,6 +177,7 @@ impl Server {
     /// As [`Watcher::start`]; with TLS, when nothing says by which name the server is reached.
     pub fn watch(&self, plan: Plan, world: World) -> Result<()> {
         let watcher = Watcher::start(plan, self.own_url()?, self.shared.store(), world)?;
+        self.shared.store().set_retention(watcher.retention());
         assert!(self.shared.api.watcher.set(watcher).is_ok(), "there is one watch");
         Ok(())
     }

@@ -181,9 +181,16 @@ fn watched(browser: &Browser) {
     tab.expect_problem("400");
     tab.value("document.querySelector('#setting-interval').select()");
     tab.type_text("2s");
+    tab.click("#setting-retention_days");
+    tab.type_text("400");
+    tab.click("#save-settings");
+    // What is deleted does not come back: it is asked for twice.
+    tab.wait("document.querySelector('#save-settings').textContent.includes('than 400 days')");
+    tab.picture("status-retention");
     tab.click("#save-settings");
     tab.wait("document.body.textContent.includes('Saved.')");
     tab.open("/status");
     tab.wait("document.querySelector('#setting-interval')?.value === '2s'");
+    tab.wait("document.querySelector('#setting-retention_days').value === '400'");
     tab.check();
 }

@@ -300,6 +300,10 @@ fn answered(appended: Appended, first_line: i64) -> Answer {
             Ok(Response::json(200, &ChunkAnswer { last_synced_line }))
         }
         Appended::NoSession => Err(session_not_found()),
+        Appended::Anew => {
+            let response = super::error_response(503, "The session begins anew: open it again");
+            Err(Refused::With(response.with_header("Retry-After", "1")))
+        }
         Appended::NotCodex => {
             Err(refuse(400, "codex_rollout metadata is only supported for codex sessions"))
         }

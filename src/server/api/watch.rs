@@ -43,6 +43,7 @@ impl Api {
         watcher
             .set(settings)
             .map_err(|error| Refused::Failed("Failed to keep the settings", error))?;
+        self.store.set_retention(watcher.retention());
         Ok(Response::json(200, &watcher.settings()))
     }
 

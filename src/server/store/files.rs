@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::sessions::SessionUpdate;
-use super::{ArrivalKind, Failure, Store, blocks, line_number, micros, sessions, text_time};
+use super::text_time;
+use super::{ArrivalKind, Failure, Store, blocks, expiry, line_number, micros, sessions};
 use crate::error::Result;
 use crate::server::lines::{Block, Lines};
 use crate::wire::{FILE_CHUNKS_MAX, FileEntry, FilePosition, LINE_NUMBER_MAX};
@@ -43,6 +44,8 @@ pub enum Appended {
     Stored(u64),
     /// The user has no such session; whether others have one, nobody is told.
     NoSession,
+    /// The session was removed for its age, and goes on: whoever opens it again begins anew.
+    Anew,
     /// Metadata of codex on another provider's session.
     NotCodex,
     /// `first_line` had to be this, or the repeated lines had to equal the stored ones.
@@ -192,7 +195,10 @@ fn append_in(
     now: SystemTime,
 ) -> Result<Appended, Failure> {
     let Some((session, provider)) = sessions::owned(transaction, user, append.session)? else {
-        return Ok(Appended::NoSession);
+        return Ok(match expiry::forget(transaction, user, append.session)? {
+            true => Appended::Anew,
+            false => Appended::NoSession,
+        });
     };
     if append.codex_metadata && provider != "codex" {
         return Ok(Appended::NotCodex);

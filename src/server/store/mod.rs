@@ -18,6 +18,7 @@
 //! | `merge`, `base` | small blocks become large ones, copies refer to their originals |
 //! | `wal` | the write-ahead log stays small |
 //! | `removal`, `upkeep` | removing, checking, copying |
+//! | `expiry` | what is removed for its age |
 //! | `arrivals` | how those who watch hear what is new |
 //! | `wake` | how the threads behind the scenes hear of work |
 //!
@@ -28,6 +29,7 @@ mod arrivals;
 mod base;
 mod blocks;
 mod devices;
+mod expiry;
 mod figures;
 mod files;
 mod health;
@@ -58,6 +60,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 pub use self::accounts::SIGN_IN_TIME_MAX;
 pub use self::arrivals::{Arrival, Arrivals, Heard, Kind as ArrivalKind};
 pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
+pub use self::expiry::Retention;
 pub use self::figures::By;
 pub use self::files::{Append, Appended, Download};
 pub use self::health::{Sizes, Trouble};
@@ -84,13 +87,14 @@ const READERS_MAX: usize = 8;
 const PAGE_BYTES: i64 = 8192;
 
 /// Step N leads from schema version N to N + 1. Published steps never change.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
     include_str!("schema_4.sql"),
     include_str!("schema_5.sql"),
     include_str!("schema_6.sql"),
+    include_str!("schema_7.sql"),
 ];
 
 /// What goes wrong within a transaction.
@@ -104,6 +108,8 @@ pub struct Store {
     /// Writes what may be made again, while `writer` is locked: it does not wait for the disk.
     later: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
+    /// What is removed for its age.
+    retention: Mutex<Option<Retention>>,
     /// Rings when lines were appended.
     pub(crate) wake: Wake,
     /// What those who watch are told.
@@ -160,6 +166,7 @@ impl Store {
             writer: Mutex::new(writer),
             later: Mutex::default(),
             readers: Mutex::default(),
+            retention: Mutex::default(),
             wake: Wake::default(),
             arrivals: Arrivals::default(),
         }

@@ -26,10 +26,12 @@ impl Store {
     /// # Errors
     /// When the database fails; nothing is removed then.
     pub fn delete_session(&self, user: i64, session: &str) -> Result<bool> {
-        let was_there = self.remove_released("delete a session", &|transaction| {
+        let find = |transaction: &Transaction<'_>| {
             Ok(sessions::owned(transaction, user, session)?.map(|(id, _)| id))
-        })?;
+        };
+        let was_there = self.remove_released("delete a session", &find, &|_, _| Ok(()))?;
         if was_there {
+            self.purge_words()?;
             self.tell(user, session, ArrivalKind::Gone);
             // A reader that keeps it from being emptied does so until the next checkpoint.
             self.checkpoint()?;
@@ -43,20 +45,24 @@ impl Store {
     /// When the database fails; nothing is removed then. When somebody reads all the time: it
     /// cannot be read any more then, but the write-ahead log still holds it.
     pub fn remove_session(&self, session: &str) -> Result<bool> {
-        let was_there = self.remove_released("remove a session", &|transaction| {
+        let find = |transaction: &Transaction<'_>| {
             Ok(sessions::found(transaction, session)?.map(|(id, ..)| id))
-        })?;
+        };
+        let was_there = self.remove_released("remove a session", &find, &|_, _| Ok(()))?;
         if was_there {
+            self.purge_words()?;
             self.empty_log()?;
         }
         Ok(was_there)
     }
 
-    /// Removes the session that `find` finds, once no block of another one refers to its blocks.
-    fn remove_released(
+    /// Removes the session that `find` finds, once no block of another one refers to its blocks,
+    /// together with what `also` does just before. Its words are left to [`Store::purge_words`].
+    pub(super) fn remove_released(
         &self,
         what: &str,
         find: &dyn Fn(&Transaction<'_>) -> rusqlite::Result<Option<i64>>,
+        also: &dyn Fn(&Transaction<'_>, i64) -> Result<(), Failure>,
     ) -> Result<bool> {
         for _ in 0..ROUNDS_MAX {
             let mut still_used = None;
@@ -66,16 +72,12 @@ impl Store {
                     still_used = Some(id);
                     return Ok(false);
                 }
+                also(transaction, id)?;
                 words::forget_session(transaction, id)?;
                 transaction.execute("DELETE FROM sessions WHERE id = ?", [id])?;
                 Ok(true)
             })?;
-            let Some(id) = still_used else {
-                if removed {
-                    self.purge_words()?;
-                }
-                return Ok(removed);
-            };
+            let Some(id) = still_used else { return Ok(removed) };
             // New ones may come to it meanwhile, but hardly as fast as these go.
             for _ in 0..RELEASES_MAX {
                 if !merge::release_one(self, id)? {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Arrival, ArrivalKind, Failure, Store, files, micros, shares, text_time};
+use super::{Arrival, ArrivalKind, Failure, Store, expiry, files, micros, shares, text_time};
 use crate::error::Result;
 use crate::wire::{FilePosition, GitInfo, SessionDetail};
 
@@ -98,7 +98,7 @@ pub struct SessionEvent {
 
 impl Store {
     /// Opens a user's session: the one of this provider and external id, or a new one with the id
-    /// `new_id`.
+    /// `new_id`. One that was removed for its age is told as it was, and stays removed.
     ///
     /// # Errors
     /// When the database fails.
@@ -109,7 +109,13 @@ impl Store {
         new_id: &str,
         now: SystemTime,
     ) -> Result<Opened> {
+        let mut is_removed = false;
         let opened = self.write("open a session", |transaction| {
+            let named = (opening.external_id.as_str(), opening.provider.as_str());
+            if let Some(removed) = expiry::remembered(transaction, user, named)? {
+                is_removed = true;
+                return Ok(removed);
+            }
             let (id, session_id) = transaction
                 .prepare_cached(
                     "INSERT INTO sessions (uuid, user_id, provider, external_id, transcript_path,
@@ -141,7 +147,9 @@ impl Store {
                 )?;
             Ok(Opened { session_id, files: files::positions(transaction, id)? })
         })?;
-        self.tell(user, &opened.session_id, ArrivalKind::Other);
+        if !is_removed {
+            self.tell(user, &opened.session_id, ArrivalKind::Other);
+        }
         Ok(opened)
     }
 
@@ -160,7 +168,11 @@ impl Store {
         let (event_type, timestamp, payload) = event;
         self.write("store an event", |transaction| {
             let Some((session, _)) = owned(transaction, user, session)? else {
-                return Ok(Changed::NoSession);
+                // Of one that was removed for its age, nobody needs to know when it ended.
+                return Ok(match expiry::is_remembered(transaction, user, session)? {
+                    true => Changed::Done,
+                    false => Changed::NoSession,
+                });
             };
             transaction
                 .prepare_cached(

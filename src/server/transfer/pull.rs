@@ -242,6 +242,9 @@ impl Batches<'_> {
         };
         match self.store.append(self.user, &append, self.pull.now)? {
             Appended::Stored(_) => Ok(()),
+            Appended::Anew => {
+                Err(Error::new("it was removed for its age and has gone on: pull it again"))
+            }
             Appended::NotContiguous(_) => {
                 let what = format!("{}: what is here is another file", self.file.file_name);
                 Err(Error::new(what).with_hint("fetch it for another --user"))

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::World;
 use super::auth::{KeyHash, hash, new_key};
-use super::store::Store;
+use super::store::{Retention, Store};
 use crate::error::{Context, Error, Result};
 use crate::files;
 use crate::sys::process::Process;
@@ -157,14 +157,23 @@ impl Watcher {
         self.shared.state().settings.clone()
     }
 
-    /// Sets it, for good, and starts the child anew with it.
+    /// How long sessions of the user are kept.
+    pub fn retention(&self) -> Retention {
+        Retention { user: self.user, days: self.shared.state().settings.retention_days }
+    }
+
+    /// Sets it, for good, and starts the child anew when that is its business.
     ///
     /// # Errors
     /// When it cannot be kept; then nothing has changed.
     pub fn set(&self, settings: WatchSettings) -> Result<()> {
         settings.save(&settings_path(&self.shared.plan))?;
         let mut state = self.shared.state();
-        state.settings = settings;
+        let retention_days = settings.retention_days;
+        let before = std::mem::replace(&mut state.settings, settings);
+        if (WatchSettings { retention_days, ..before }) == state.settings {
+            return Ok(());
+        }
         state.is_stale = true;
         if let Some(pid) = state.child {
             // It may have ended just now; then it is started again in any case.

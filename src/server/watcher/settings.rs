@@ -13,6 +13,8 @@ use crate::files;
 pub const SETTINGS_BYTES_MAX: usize = 64 << 10;
 /// Folders, and exclusions.
 const ENTRIES_MAX: usize = 1000;
+/// Days that sessions are kept: a hundred years.
+const RETENTION_DAYS_MAX: u32 = 36_500;
 
 /// See the module. What is left out is as it is without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub struct WatchSettings {
     pub exclude: Vec<String>,
     /// Older sessions are brought in only when they change: `12h`, `30d`, `8w`; all when null.
     pub since: Option<String>,
+    /// Days behind the last thing that was said, after which a session is removed from the server
+    /// for good; `null` keeps all.
+    pub retention_days: Option<u32>,
 }
 
 impl WatchSettings {
@@ -63,6 +68,10 @@ impl WatchSettings {
         }
         if self.since.as_deref().is_some_and(|since| !is_age(since)) {
             return Err(Error::new("since must be an age such as 30m, 12h, 30d, 8w"));
+        }
+        if self.retention_days.is_some_and(|days| !(1..=RETENTION_DAYS_MAX).contains(&days)) {
+            let what = format!("retention_days must be 1 to {RETENTION_DAYS_MAX}, or null");
+            return Err(Error::new(what));
         }
         if self.folders.len() > ENTRIES_MAX || self.exclude.len() > ENTRIES_MAX {
             return Err(Error::new(format!("at most {ENTRIES_MAX} folders and exclusions")));
@@ -108,7 +117,8 @@ mod tests {
         let good = [
             "{}",
             r#"{"interval":"2s","since":"30d","folders":["/a"],"exclude":["~/b","/c"]}"#,
-            r#"{"interval":null,"since":null}"#,
+            r#"{"interval":null,"since":null,"retention_days":null}"#,
+            r#"{"retention_days":1}"#,
         ];
         for json in good {
             assert!(checked(json), "{json}");
@@ -122,6 +132,11 @@ mod tests {
             r#"{"folders":["a"]}"#,
             r#"{"exclude":["a/b"]}"#,
             r#"{"key":"x"}"#,
+            r#"{"retention_days":0}"#,
+            r#"{"retention_days":-1}"#,
+            r#"{"retention_days":1.5}"#,
+            r#"{"retention_days":"30"}"#,
+            r#"{"retention_days":36501}"#,
             r#"{"folders":"/a"}"#,
         ];
         for json in bad {
@@ -136,6 +151,8 @@ mod tests {
             folders: vec!["/a".into(), "/b".into()],
             exclude: vec!["/c".into()],
             since: Some("30d".into()),
+            // That is the server's business.
+            retention_days: Some(90),
         };
         let expected = "--claude-dir /a --claude-dir /b --since 30d --interval 2s";
         let words: Vec<_> = expected.split(' ').map(std::ffi::OsString::from).collect();

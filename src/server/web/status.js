@@ -144,6 +144,11 @@ const SETTINGS = {
     "Bring in sessions of the last",
     "Like 30d; empty for all. Older ones come when they change",
   ],
+  retention_days: [
+    "Keep sessions for so many days",
+    "Behind the last word in them, then they are deleted here for good, but for archived and shared ones; empty for ever",
+    "number",
+  ],
 };
 
 /// What the watch on the server's own machine does, and its settings, for whom it is.
@@ -210,32 +215,48 @@ function valueOf(value) {
 /// Settings by their type: a number, a switch, a text, or one text a line.
 function settingsForm(known, attempt) {
   const fields = Object.entries(known).map(([name, value]) => setting(name, value));
+  const press = el("button", { type: "submit", id: "save-settings" }, "Save");
+  let kept = known.retention_days ?? Infinity;
+  let confirmed = Infinity;
   const save = (event) => {
     event.preventDefault();
     const changed = Object.fromEntries(fields.map(({ name, read }) => [name, read()]));
-    attempt(() => send("PUT", "/watch/settings", changed), "Saved.");
+    const days = changed.retention_days ?? Infinity;
+    // What is deleted does not come back: that is asked for once more.
+    if (days < kept && days !== confirmed) {
+      confirmed = days;
+      press.textContent = `Save, and delete what is older than ${count(days)} days for good`;
+      attempt(async () => {}, "Nothing is saved yet: press once more.");
+      return;
+    }
+    press.textContent = "Save";
+    const put = async () => {
+      await send("PUT", "/watch/settings", changed);
+      kept = days;
+    };
+    attempt(put, "Saved.");
   };
   return el(
     "form",
     { class: "settings", onsubmit: save },
     el("h3", {}, "Settings"),
     fields.map(({ node }) => node),
-    el("button", { type: "submit", id: "save-settings" }, "Save"),
+    press,
   );
 }
 
 function setting(name, value) {
   const id = `setting-${name}`;
-  const [label, hint] = SETTINGS[name] ?? [name.replaceAll("_", " "), ""];
+  const [label, hint, kind] = SETTINGS[name] ?? [name.replaceAll("_", " "), ""];
   const about = { id, "aria-describedby": hint ? `${id}-hint` : null };
   let field;
   let read;
   if (typeof value === "boolean") {
     field = el("input", { ...about, type: "checkbox", checked: value });
     read = () => field.checked;
-  } else if (typeof value === "number") {
-    field = el("input", { ...about, type: "number", min: "0", value });
-    read = () => Number(field.value);
+  } else if (typeof value === "number" || kind === "number") {
+    field = el("input", { ...about, type: "number", min: "1", value: value ?? "" });
+    read = () => (field.value === "" ? null : Number(field.value));
   } else if (Array.isArray(value)) {
     field = el("textarea", { ...about, rows: Math.min(8, value.length + 1), spellcheck: "false" });
     field.value = value.join("\n");

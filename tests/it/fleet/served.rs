@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -159,7 +160,9 @@ fn its_owner_sees_and_sets_what_it_does() {
         let (status, state) = served.ask(&key, "POST", "/watch/sync", "{}");
         status == 202 && state["phase"] == "following" && state["pid"] == before
     });
-    let nothing = json!({ "interval": null, "folders": [], "exclude": [], "since": null });
+    let nothing = json!({
+        "interval": null, "folders": [], "exclude": [], "since": null, "retention_days": null,
+    });
     assert_eq!(served.ask(&key, "GET", "/watch/settings", ""), (200, nothing));
     for (method, path) in [("POST", "/watch/sync"), ("GET", "/watch/settings")] {
         assert_eq!(served.ask(&stranger, method, path, "{}").0, 404);
@@ -174,6 +177,7 @@ fn its_owner_sees_and_sets_what_it_does() {
     append(&other.join(format!("projects/-y/{}.jsonl", id(3))), line(&id(3), 1));
     let settings = json!({
         "interval": "50ms", "folders": [&other], "exclude": [id(3)], "since": "30d",
+        "retention_days": 36_500,
     });
     let (status, set) = served.ask(&key, "PUT", "/watch/settings", &settings.to_string());
     assert_eq!((status, &set), (200, &settings));
@@ -186,6 +190,65 @@ fn its_owner_sees_and_sets_what_it_does() {
     // It is kept.
     let served = Served::start(&sandbox, &["--watch-user", "me@example.org"]);
     assert_eq!(served.ask(&key, "GET", "/watch/settings", ""), (200, settings));
+    served.stop();
+}
+
+/// What its owner wants removed for its age is not brought in again, until it goes on.
+#[test]
+fn what_is_too_old_goes_and_comes_back_when_it_goes_on() {
+    let sandbox = Sandbox::new("served-retention");
+    let (old, young) = (id(1), id(2));
+    let line_of_today = |id: &str, number| {
+        let now = SystemTime::now();
+        line(id, number).replace("2026-02-01T10:00:00.123Z", &confab::time::rfc3339(now))
+    };
+    append(&sandbox.transcript(&old), lines(&old, 1, 3));
+    append(&sandbox.project(&format!("{old}/subagents/agent-a.jsonl")), line(&old, 1));
+    append(&sandbox.transcript(&young), lines(&young, 1, 2) + &line_of_today(&young, 3));
+    let served = Served::start(&sandbox, &["--watch-user", "me@example.org"]);
+    let pid = watch(&sandbox);
+    let key = key(&sandbox);
+    served.has(&key, &old, 3);
+    served.has(&key, &young, 3);
+    let is_following = |served: &Served| {
+        let (_, state) = served.ask(&key, "POST", "/watch/sync", "{}");
+        state["phase"] == "following"
+    };
+    eventually("all is brought in", || is_following(&served));
+    // Time passes: nothing has arrived for a while.
+    let database = rusqlite::Connection::open(sandbox.root().join("server/confab.db")).unwrap();
+    database.busy_timeout(WAIT_MAX).unwrap();
+    database
+        .execute("UPDATE sessions SET last_sync_at = last_sync_at - 2 * 3600 * 1000000", [])
+        .unwrap();
+    let settings = json!({ "retention_days": 30 }).to_string();
+    let (status, set) = served.ask(&key, "PUT", "/watch/settings", &settings);
+    assert_eq!((status, &set["retention_days"]), (200, &json!(30)));
+    served.has(&key, &old, 0);
+    assert_eq!(served.lines(&key, &young), 3);
+    assert_eq!(watch(&sandbox), pid, "it is no business of the watch");
+    let is_known = |name: &str| {
+        let (_, list) = served.ask(&key, "GET", &format!("/search?q={name}"), "");
+        list["hits"].as_array().unwrap().iter().filter(|hit| hit["external_id"] == old).count()
+    };
+    assert_eq!(is_known("prompt"), 0);
+    served.stop();
+
+    // A watch that remembers nothing looks at all files, and has nothing to send.
+    fs::remove_dir_all(sandbox.confab("kept")).unwrap();
+    let served = Served::start(&sandbox, &["--watch-user", "me@example.org"]);
+    watch(&sandbox);
+    eventually("all was looked at", || is_following(&served));
+    assert_eq!((served.lines(&key, &old), served.lines(&key, &young)), (0, 3));
+    // It goes on: it is all there again.
+    append(&sandbox.transcript(&old), line_of_today(&old, 4));
+    served.has(&key, &old, 4);
+    let (_, found) = served.ask(&key, "GET", &format!("/sessions/by-external-id/{old}"), "");
+    let path = format!("/sessions/{}/files", found["session_id"].as_str().unwrap());
+    eventually("its agent, too", || {
+        served.ask(&key, "GET", &path, "").1["files"].as_array().unwrap().len() == 2
+    });
+    eventually("all is brought in", || is_following(&served));
     served.stop();
 }
 
