@@ -35,10 +35,13 @@
 //! | `GET /stats?by=KEY[&after=TIME][&before=TIME][&q=QUERY]` | [`StatsAnswer`] |
 //! | `GET /status` | [`StatusAnswer`] |
 //!
+//! It also takes a [`SessionReport`] with a chunk, in the header [`REPORT_HEADER`].
+//!
 //! Deliberately absent: behaviour. The client streams a [`ChunkRequest`] by hand (`chunk`), so that
 //! memory does not grow with a request; the type says what it must look like.
 
 mod finding;
+mod report;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +52,7 @@ pub use self::finding::{
     EventEntry, EventsAnswer, Figures, Hit, MachineEntry, ModelTokens, OutlineAnswer, Relation,
     Relative, SearchAnswer, SnippetPart, StatsAnswer, StatsRow, StatusAnswer, ToolFigures,
 };
+pub use self::report::{FailureKind, REPORT_HEADER, ReportedFailure, SessionReport};
 
 /// The only provider that this client serves.
 pub const PROVIDER: &str = "claude-code";
@@ -194,6 +198,13 @@ pub struct InitAnswer {
     /// How far each file is stored.
     #[serde(default)]
     pub files: BTreeMap<String, FilePosition>,
+    /// It takes a [`SessionReport`] with each chunk; only the embedded backend says so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reports: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// How far one file is stored.

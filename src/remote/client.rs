@@ -15,7 +15,7 @@ use crate::remote::{Backend, Failure, Network, Verdict};
 use crate::time::{self, Clock};
 use crate::wire::{
     Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, LinkEntry,
-    LinkRequest, SummaryRequest,
+    LinkRequest, REPORT_HEADER, SummaryRequest,
 };
 
 /// Bytes of an answer.
@@ -81,6 +81,18 @@ impl Client {
         compressed: bool,
         time_max: Duration,
     ) -> Result<Answer, ureq::Error> {
+        self.send_with(method, path, body, (compressed, None), time_max)
+    }
+
+    /// The same with a report for a backend that takes one.
+    fn send_with(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        (compressed, report): (bool, Option<&str>),
+        time_max: Duration,
+    ) -> Result<Answer, ureq::Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url))
@@ -93,6 +105,9 @@ impl Client {
         }
         if compressed {
             request = request.header(header::CONTENT_ENCODING, "zstd");
+        }
+        if let Some(report) = report {
+            request = request.header(REPORT_HEADER, report);
         }
         let response = if body.is_empty() {
             let request = self.agent.configure_request(request.body(())?);
@@ -126,12 +141,23 @@ impl Client {
         compressed: bool,
         time_max: Duration,
     ) -> Result<Vec<u8>, Failure> {
+        self.exchange_with(method, path, body, (compressed, None), time_max)
+    }
+
+    fn exchange_with(
+        &self,
+        method: Method,
+        path: &str,
+        body: &[u8],
+        form: (bool, Option<&str>),
+        time_max: Duration,
+    ) -> Result<Vec<u8>, Failure> {
         let what = format!("{method} {path}");
         let failed = |error: ureq::Error| Failure {
             timed_out: matches!(error, ureq::Error::Timeout(_)),
             ..Failure::retry(Error::new(what.clone()).caused_by(error))
         };
-        let answer = self.send(&method, path, body, compressed, time_max).map_err(failed)?;
+        let answer = self.send_with(&method, path, body, form, time_max).map_err(failed)?;
         if answer.is_success() {
             return answer.body.map_err(failed);
         }
@@ -157,8 +183,17 @@ impl Backend for Client {
     }
 
     fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure> {
+        self.append_with(body, None, time_max)
+    }
+
+    fn append_with(
+        &mut self,
+        body: &[u8],
+        report: Option<&str>,
+        time_max: Duration,
+    ) -> Result<ChunkAnswer, Failure> {
         let path = "/api/v1/sync/chunk";
-        decode(path, &self.exchange(Method::POST, path, body, true, time_max)?)
+        decode(path, &self.exchange_with(Method::POST, path, body, (true, report), time_max)?)
     }
 
     fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure> {

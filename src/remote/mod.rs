@@ -26,6 +26,16 @@ pub trait Backend: Send {
     fn init(&mut self, request: &InitRequest, time_max: Duration) -> Result<InitAnswer, Failure>;
     /// Appends a chunk, given as the zstd-compressed body of the request.
     fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure>;
+    /// The same with a [`crate::wire::SessionReport`] as JSON, for a backend that takes one.
+    fn append_with(
+        &mut self,
+        body: &[u8],
+        report: Option<&str>,
+        time_max: Duration,
+    ) -> Result<ChunkAnswer, Failure> {
+        let _ = report;
+        self.append(body, time_max)
+    }
     /// Reports an event.
     fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure>;
     /// Asks what the backend can store; none of it when it does not know the question.

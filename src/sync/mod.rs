@@ -14,6 +14,7 @@ mod links;
 mod metadata;
 mod prepare;
 mod progress;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -36,6 +37,7 @@ use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_T
 pub use metadata::Surroundings;
 use prepare::{Preparing, Sending};
 use progress::Progress;
+use standing::Standing;
 
 /// The longest that one request may take; the backend's own limit is the same.
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -97,6 +99,7 @@ pub struct Engine {
     request_bytes: usize,
     /// Time for a request with lines.
     request_time_max: Duration,
+    standing: Standing,
 }
 
 impl Engine {
@@ -117,6 +120,7 @@ impl Engine {
             files: files.collect(),
             request_bytes: chunk::REQUEST_BYTES_TARGET,
             request_time_max: REQUEST_TIME_MAX,
+            standing: Standing::default(),
         }
     }
 
@@ -136,6 +140,7 @@ impl Engine {
     /// acknowledged, unless the new one says that it has it.
     pub fn change_backend(&mut self) {
         self.backend_id = None;
+        self.standing.is_wanted = false;
         self.workflows = None;
         for progress in self.files.values_mut() {
             progress.server_line = None;
@@ -184,6 +189,12 @@ impl Engine {
 
     /// Sends what is new. With `last`, also a last line without newline, when it is whole JSON.
     pub fn pass(&mut self, tools: &mut Tools<'_>, last: bool) -> Report {
+        let report = self.send_all(tools, last);
+        self.standing.end(&report, tools.clock.wall());
+        report
+    }
+
+    fn send_all(&mut self, tools: &mut Tools<'_>, last: bool) -> Report {
         let mut report = Report::default();
         let mut done = BTreeSet::new();
         if last {
@@ -199,6 +210,7 @@ impl Engine {
                 .filter(|source| !done.contains(&source.name))
                 .collect();
             let is_new = !sources.is_empty();
+            self.standing.expect(&sources, &self.files, self.backend_id.is_some());
             for source in sources {
                 done.insert(source.name.clone());
                 let is_full =
@@ -254,6 +266,11 @@ impl Engine {
         tools.backend.event(&request, time_max).inspect_err(|failure| self.forget(failure))
     }
 
+    /// Lines of all files that others stand in for.
+    fn withheld(&self) -> u64 {
+        self.files.values().map(|file| file.record.withheld + file.record.stand_ins).sum()
+    }
+
     fn is_settled(&self, source: &Source) -> bool {
         self.files.get(&source.name).is_some_and(|progress| progress.is_settled(stamp(source)))
     }
@@ -282,6 +299,7 @@ impl Engine {
         for progress in self.files.values_mut() {
             progress.server_line = Some(0);
         }
+        self.standing.is_wanted = answer.reports;
         for (name, position) in answer.files {
             let line = position.last_synced_line.min(FILE_LINES_MAX);
             self.files.entry(name).or_default().server_line = Some(line);
@@ -410,6 +428,7 @@ impl Engine {
         report: &mut Report,
     ) -> Result<Result<()>, Failure> {
         let source = sending.source;
+        self.standing.begin(source);
         // Noted before the backend is asked, so that `sync status` shows what exists only here.
         let progress = self.files.entry(source.name.clone()).or_default();
         progress.record.path.clone_from(&source.path);
@@ -456,7 +475,7 @@ impl Engine {
                 Some(chunk) => Ok(chunk),
                 None => preparing.prepare(acknowledged, tail, tools.redactor),
             };
-            let chunk = match chunk {
+            let mut chunk = match chunk {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return Ok(Ok(())),
                 Err(error) => return Ok(Err(error)),
@@ -464,6 +483,8 @@ impl Engine {
             progress.n_lines_tried = chunk.contents.n_lines;
             progress.n_bytes_tried = chunk.contents.bytes;
             progress.announce(&chunk.contents, sent_lines);
+            let withheld = self.withheld() + chunk.contents.withheld + chunk.contents.stand_ins;
+            chunk.report = self.standing.report(source, chunk.contents.end.offset, withheld);
             let time_max = time_left_of(self.request_time_max, tools)?;
             let expected = acknowledged + chunk.contents.n_lines;
             let (answer, ahead) = preparing.exchange(&chunk, expected, tail, tools, time_max);

@@ -39,6 +39,8 @@ pub struct Chunk {
     pub body: Vec<u8>,
     /// What its lines say.
     pub contents: Contents,
+    /// What is told besides, to a backend that wants to know.
+    pub report: Option<String>,
 }
 
 /// What requests for a file are made of.
@@ -89,7 +91,7 @@ impl Preparing<'_> {
         let metadata = (source.file_type == TYPE_TRANSCRIPT)
             .then(|| self.surroundings.chunk_metadata(builder.contents(), redactor));
         let (body, contents) = builder.finish(metadata.as_ref()).context(what)?;
-        Ok(Some(Chunk { body, contents }))
+        Ok(Some(Chunk { body, contents, report: None }))
     }
 
     /// Sends a request whose last line is `expected`. While a large one is on its way, the next one
@@ -104,14 +106,16 @@ impl Preparing<'_> {
     ) -> (Result<ChunkAnswer, Failure>, Option<Result<Option<Chunk>>>) {
         let backend = &mut *tools.backend;
         if chunk.contents.bytes < AHEAD_BYTES_MIN || self.sending.stand_in {
-            return (backend.append(&chunk.body, time_max), None);
+            return (backend.append_with(&chunk.body, chunk.report.as_deref(), time_max), None);
         }
         let redactor = tools.redactor;
         std::thread::scope(|scope| {
             let started = std::thread::Builder::new()
                 .name("send".to_owned())
                 .stack_size(SEND_STACK_BYTES)
-                .spawn_scoped(scope, || backend.append(&chunk.body, time_max));
+                .spawn_scoped(scope, || {
+                    backend.append_with(&chunk.body, chunk.report.as_deref(), time_max)
+                });
             let sending = match started {
                 Ok(sending) => sending,
                 Err(error) => {

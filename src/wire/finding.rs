@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::ReportedFailure;
+
 /// Answer of `GET /sessions/{id}/events`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventsAnswer {
@@ -241,6 +243,14 @@ pub struct MachineEntry {
     pub sessions: u64,
     /// Those of which something arrived within two minutes.
     pub live_sessions: u64,
+    /// Those of which some is still only there, as far as it has said so.
+    pub behind_sessions: u64,
+    /// Bytes that are still only there, as of the last chunk of each session.
+    pub pending_bytes: u64,
+    /// Lines that others stand in for, as they were too large or could not be redacted.
+    pub withheld_lines: u64,
+    /// What it said last of what went wrong; null when it never did.
+    pub last_failure: Option<ReportedFailure>,
     /// Lines of all of them.
     pub lines: u64,
 }

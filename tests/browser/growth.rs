@@ -171,6 +171,10 @@ fn watched(browser: &Browser) {
     tab.wait("document.querySelector('.row[data-line=\"2\"]')?.textContent.includes('neither')");
     tab.open("/status");
     tab.wait("document.querySelector('#sync-now') && document.querySelector('#setting-exclude')");
+    // Each machine tells how it stands.
+    tab.wait(
+        "document.querySelector('[aria-label=Machines] tbody tr')?.textContent.endsWith('00none')",
+    );
     tab.picture("status-watch");
     tab.click("#sync-now");
     tab.wait("document.body.textContent.includes('It looks at everything now.')");

@@ -196,7 +196,12 @@ impl Backend for Memory {
     fn init(&mut self, _: &InitRequest, _: Duration) -> Result<InitAnswer, Failure> {
         let position = |lines: &Vec<String>| FilePosition { last_synced_line: lines.len() as u64 };
         let files = self.files.iter().map(|(name, lines)| (name.clone(), position(lines)));
-        Ok(InitAnswer { session_id: "s".into(), provider: None, files: files.collect() })
+        Ok(InitAnswer {
+            session_id: "s".into(),
+            provider: None,
+            files: files.collect(),
+            reports: false,
+        })
     }
 
     fn append(&mut self, body: &[u8], _: Duration) -> Result<ChunkAnswer, Failure> {

@@ -20,6 +20,7 @@ mod links;
 mod live;
 mod network;
 mod recovery;
+mod reports;
 mod server;
 mod sessions;
 mod settings;

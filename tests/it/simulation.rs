@@ -65,7 +65,12 @@ impl Backend for Memory {
         self.n_inits += 1;
         let position = |lines: &Vec<String>| FilePosition { last_synced_line: lines.len() as u64 };
         let files = self.files.iter().map(|(name, lines)| (name.clone(), position(lines)));
-        Ok(InitAnswer { session_id: "s".into(), provider: None, files: files.collect() })
+        Ok(InitAnswer {
+            session_id: "s".into(),
+            provider: None,
+            files: files.collect(),
+            reports: false,
+        })
     }
 
     fn append(&mut self, body: &[u8], _: Duration) -> Result<ChunkAnswer, Failure> {

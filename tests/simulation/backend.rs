@@ -100,7 +100,7 @@ impl Store {
             // What was noted of lines that it denies is overwritten by what is sent in their place.
             self.model.damage_hashes(id);
         }
-        InitAnswer { session_id: stored.id.clone(), provider: None, files }
+        InitAnswer { session_id: stored.id.clone(), provider: None, files, reports: false }
     }
 
     fn external(&self, backend_id: &str) -> Option<String> {

@@ -38,6 +38,7 @@ impl Api {
                 session_id: opened.session_id,
                 provider: Some(opening.provider),
                 files: opened.files,
+                reports: true,
             },
         ))
     }
@@ -64,6 +65,10 @@ impl Api {
             lines: &chunk.lines,
             codex_metadata,
             update,
+            // A report of another time is none; the lines count.
+            report: head
+                .header(wire::REPORT_HEADER)
+                .and_then(|report| serde_json::from_str(report).ok()),
         };
         let appended = self
             .store

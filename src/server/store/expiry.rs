@@ -223,6 +223,7 @@ mod tests {
             first_line,
             lines: &lines,
             codex_metadata: false,
+            report: None,
             update: SessionUpdate { last_message_at: Some(said), ..SessionUpdate::default() },
         };
         store.append(user, &append, now).unwrap()

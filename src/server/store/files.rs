@@ -9,11 +9,11 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::sessions::SessionUpdate;
-use super::text_time;
 use super::{ArrivalKind, Failure, Store, blocks, expiry, line_number, micros, sessions};
+use super::{reports, text_time};
 use crate::error::Result;
 use crate::server::lines::{Block, Lines};
-use crate::wire::{FILE_CHUNKS_MAX, FileEntry, FilePosition, LINE_NUMBER_MAX};
+use crate::wire::{FILE_CHUNKS_MAX, FileEntry, FilePosition, LINE_NUMBER_MAX, SessionReport};
 
 /// Files of a session; the protocol has no limit, memory does.
 pub const SESSION_FILES_MAX: i64 = 20_000;
@@ -35,6 +35,8 @@ pub struct Append<'a> {
     pub codex_metadata: bool,
     /// What the chunk says of the session; applied when a line is new.
     pub update: SessionUpdate,
+    /// What came with it, whatever becomes of the lines.
+    pub report: Option<SessionReport>,
 }
 
 /// What became of an [`Append`].
@@ -191,7 +193,7 @@ fn append_in(
     transaction: &Transaction<'_>,
     user: i64,
     append: &Append<'_>,
-    mut blocks: Vec<Block>,
+    blocks: Vec<Block>,
     now: SystemTime,
 ) -> Result<Appended, Failure> {
     let Some((session, provider)) = sessions::owned(transaction, user, append.session)? else {
@@ -203,6 +205,20 @@ fn append_in(
     if append.codex_metadata && provider != "codex" {
         return Ok(Appended::NotCodex);
     }
+    let appended = append_to(transaction, session, append, blocks, now)?;
+    if let Some(report) = &append.report {
+        reports::note(transaction, session, (report, appended), now)?;
+    }
+    Ok(appended)
+}
+
+fn append_to(
+    transaction: &Transaction<'_>,
+    session: i64,
+    append: &Append<'_>,
+    mut blocks: Vec<Block>,
+    now: SystemTime,
+) -> Result<Appended, Failure> {
     let position = position(transaction, session, append.file_name)?;
     let stored = position.map_or(0, |position| position.last_line);
     let refused = Appended::NotContiguous(line_number(stored + 1));

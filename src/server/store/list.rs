@@ -9,7 +9,7 @@ use super::sessions::{self, filled};
 use super::{Failure, Store, line_number, micros, shares, text_time};
 use crate::error::Result;
 use crate::server::search::{SessionFacts, SessionFilter};
-use crate::wire::{LIVE_SECONDS, MachineEntry, SessionEntry};
+use crate::wire::{LIVE_SECONDS, SessionEntry};
 
 /// Sessions that are looked at for a page of a filtered list.
 const LOOKED_AT_MAX: usize = 20_000;
@@ -135,32 +135,6 @@ impl Store {
             let entries = statement
                 .query_map((user, micros(since), limit), |row| read_entry(row, user, now))?;
             Ok(entries.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
-    /// The machines that a user's sessions come from, the last one first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn machines(&self, user: i64, now: SystemTime) -> Result<Vec<MachineEntry>> {
-        self.read("list machines", |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT hostname, max(last_sync_at), count(*), sum(last_sync_at >= ?2),
-                     sum((SELECT coalesce(sum(last_line), 0) FROM files
-                          WHERE session_id = sessions.id))
-                 FROM sessions WHERE user_id = ?1
-                 GROUP BY hostname ORDER BY max(last_sync_at) DESC",
-            )?;
-            let machines = statement.query_map((user, live_since(now)), |row| {
-                Ok(MachineEntry {
-                    machine: row.get(0)?,
-                    last_contact: text_time(row.get(1)?),
-                    sessions: line_number(row.get(2)?),
-                    live_sessions: line_number(row.get(3)?),
-                    lines: line_number(row.get(4)?),
-                })
-            })?;
-            Ok(machines.collect::<rusqlite::Result<_>>()?)
         })
     }
 

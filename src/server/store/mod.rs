@@ -11,6 +11,7 @@
 //! | `sessions`, `links` | what else is known of a session |
 //! | `shares` | who else may read it |
 //! | `list`, `outline` | sessions in a list, and the way through one |
+//! | `reports` | what machines say of what they have not sent |
 //! | `figures`, `lineage` | what a session took, and what it is to others |
 //! | `blocks` | lines at rest in the database |
 //! | `index`, `rows` | a row per line |
@@ -40,6 +41,7 @@ mod list;
 mod merge;
 mod outline;
 mod removal;
+mod reports;
 mod rows;
 mod search;
 mod sessions;

@@ -59,6 +59,7 @@ fn append_with(
         first_line,
         lines: &lines,
         codex_metadata: false,
+        report: None,
         update,
     };
     store.append(user, &append, NOW).unwrap()
@@ -316,6 +317,7 @@ fn a_full_disk_refuses_an_append_and_loses_nothing() {
         first_line: 2,
         lines: &lines,
         codex_metadata: false,
+        report: None,
         update: SessionUpdate { summary: Some("new".into()), ..SessionUpdate::default() },
     };
     let error = store.append(user, &large, NOW).unwrap_err();

@@ -239,6 +239,7 @@ impl Batches<'_> {
             lines,
             codex_metadata: false,
             update,
+            report: None,
         };
         match self.store.append(self.user, &append, self.pull.now)? {
             Appended::Stored(_) => Ok(()),

@@ -81,7 +81,16 @@ function serverParts(state) {
 function machineParts(list) {
   if (!list.length)
     return [el("h2", {}, "Machines"), el("p", { class: "quiet" }, "None has sent anything yet.")];
-  const columns = ["Machine", "Last contact", "Sessions", "Live", "Lines"];
+  const columns = [
+    ["Machine"],
+    ["Last contact"],
+    ["Sessions", "number"],
+    ["Live", "number"],
+    ["Lines", "number"],
+    ["Only there", "number"],
+    ["Left out", "number"],
+    ["Last failure"],
+  ];
   const rows = list.map((machine) =>
     el(
       "tr",
@@ -103,12 +112,15 @@ function machineParts(list) {
         machine.live_sessions ? el("span", { class: "well" }, count(machine.live_sessions)) : "0",
       ),
       el("td", { class: "number" }, count(machine.lines)),
+      el("td", { class: "number" }, ...pendingParts(machine)),
+      el("td", { class: "number" }, count(machine.withheld_lines)),
+      el("td", {}, ...failureParts(machine.last_failure)),
     ),
   );
   const head = el(
     "tr",
     {},
-    columns.map((name, at) => el("th", { scope: "col", class: at > 1 ? "number" : false }, name)),
+    columns.map(([name, kind]) => el("th", { scope: "col", class: kind ?? false }, name)),
   );
   return [
     el("h2", {}, "Machines"),
@@ -117,7 +129,35 @@ function machineParts(list) {
       { class: "scrolls", tabindex: "0" },
       el("table", {}, el("thead", {}, head), el("tbody", {}, rows)),
     ),
+    el(
+      "p",
+      { class: "quiet small-text" },
+      "Only there: what a machine had not sent yet when it sent its last lines. Left out: lines that were too large or could not be redacted; others stand in for them.",
+    ),
   ];
+}
+
+/// What has not been sent of sessions that have begun to be.
+function pendingParts(machine) {
+  if (!machine.pending_bytes) return ["0"];
+  const sessions = machine.behind_sessions === 1 ? "1 session" : `${machine.behind_sessions} sessions`;
+  return [el("span", { class: "failed" }, `${bytes(machine.pending_bytes)} of ${sessions}`)];
+}
+
+const FAILURES = {
+  unavailable: "the server could not be reached",
+  timed_out: "an answer took too long",
+  busy: "it asked too often",
+  sign_in: "its key was not accepted",
+  refused: "the server did not take it",
+  file: "a file could not be read or sent",
+};
+
+function failureParts(failure) {
+  if (!failure) return ["none"];
+  const what = FAILURES[failure.kind] ?? "something went wrong";
+  const at = el("time", { datetime: failure.at, title: moment(failure.at) }, ago(failure.at));
+  return [`${what}, `, at];
 }
 
 /// What is told of a watch, in this order; the rest stands below.

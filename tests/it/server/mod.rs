@@ -12,6 +12,7 @@ mod removal;
 mod rest;
 mod service;
 mod shares;
+mod standing;
 mod storage;
 mod streams;
 mod transfer;

@@ -153,6 +153,7 @@ struct State {
     running: bool,
     key: String,
     capabilities: Option<Value>,
+    takes_reports: bool,
     sessions: BTreeMap<String, Session>,
     summaries: Vec<(String, String)>,
     arrived: Vec<Arrived>,
@@ -196,6 +197,11 @@ impl Backend {
     /// Answers capabilities with this, or 404.
     pub fn set_capabilities(&self, capabilities: Option<Value>) {
         self.state().capabilities = capabilities;
+    }
+
+    /// Says from now on that it takes reports, as the embedded backend does.
+    pub fn take_reports(&self) {
+        self.state().takes_reports = true;
     }
 
     /// The next request for `endpoint` that is not yet spoken for meets this fault.
@@ -541,7 +547,11 @@ impl State {
         let position = |file: &StoredFile| json!({ "last_synced_line": file.lines.len() });
         let files: BTreeMap<_, _> =
             session.files.iter().map(|(name, file)| (name.clone(), position(file))).collect();
-        Ok(json!({ "session_id": id, "provider": "claude-code", "files": files }))
+        let mut answer = json!({ "session_id": id, "provider": "claude-code", "files": files });
+        if self.takes_reports {
+            answer["reports"] = json!(true);
+        }
+        Ok(answer)
     }
 
     fn chunk(&mut self, body: &Value) -> Result<Value, Answer> {

@@ -57,6 +57,7 @@ fn upload(store: &Store, user: i64, session: &str, texts: &[String], lines_a_chu
             first_line,
             lines: &lines,
             codex_metadata: false,
+            report: None,
             update: SessionUpdate::default(),
         };
         first_line += chunk.len() as i64;
@@ -265,6 +266,7 @@ fn lines_after_a_rest_join_the_small_block_before() {
             first_line: first as i64 + 1,
             lines: &lines,
             codex_metadata: false,
+            report: None,
             update: SessionUpdate::default(),
         };
         store.append(user, &append, now()).unwrap();
@@ -428,6 +430,7 @@ fn any_order_of_steps_keeps_the_lines() {
                     first_line: lines.len() as i64 + 1,
                     lines: &chunk,
                     codex_metadata: false,
+                    report: None,
                     update: SessionUpdate::default(),
                 };
                 lines.extend(new);
@@ -485,6 +488,7 @@ fn a_full_log_refuses_appends_until_its_reader_is_done() {
         first_line: 3,
         lines: &lines,
         codex_metadata: false,
+        report: None,
         update: SessionUpdate::default(),
     };
     let error = store.append(user, &next, now()).unwrap_err();
