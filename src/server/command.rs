@@ -55,6 +55,7 @@ Usage:
   confab-server vacuum [--data DIR]
   confab-server reindex [--data DIR]
   confab-server install-service [--system] [--listen ADDRESS:PORT] [--dest DIR] [--data DIR]
+                     [--watch [--watch-user NAME] [--claude-dir DIR]...]
   confab-server help | version
 
   serve        answers until SIGTERM; says `listening on http://ADDRESS:PORT` when it is ready
@@ -87,7 +88,8 @@ Usage:
                stopped, the next one goes on from there
   install-service
                writes a systemd unit for this user, or with --system for the machine, and a start
-               script for machines without systemd into the data folder; starts nothing
+               script for machines without systemd into the data folder; starts nothing; --watch
+               is for a user's, as sessions lie in somebody's home
 
   --listen  where to listen (127.0.0.1:8787; port 0 takes a free one); elsewhere than on this
             machine only when somebody has a key or a password
@@ -202,6 +204,8 @@ pub enum Act {
         is_system: bool,
         /// Folder of the unit; `None` for the usual one.
         dest: Option<PathBuf>,
+        /// Run a watch beside it.
+        watching: Option<Watching>,
     },
     /// Print [`HELP`].
     Help,
@@ -330,12 +334,7 @@ impl Line {
             (_, ["delete", "user", name]) => (Act::DeleteUser((*name).to_owned()), &[]),
             (_, ["vacuum"]) => (Act::Vacuum, &[]),
             (_, ["reindex"]) => (Act::Reindex, &[]),
-            (_, ["install-service"]) => {
-                let is_system = self.flags.contains(&"system");
-                let dest = self.option("dest").map(PathBuf::from);
-                let listen = self.optional("listen")?;
-                (Act::InstallService { listen, is_system, dest }, &["listen", "system", "dest"])
-            }
+            (_, ["install-service"]) => self.install_service()?,
             (_, ["export", _]) => {
                 let folder = PathBuf::from(&self.words[1]);
                 let session = self.optional("session")?;
@@ -384,6 +383,20 @@ impl Line {
         });
         let config = self.option("config").map(PathBuf::from);
         Ok(Wishes { config, options: options.collect::<Result<_>>()? })
+    }
+
+    /// A service, and the options that it may have.
+    fn install_service(&self) -> Result<(Act, &'static [&'static str])> {
+        let is_system = self.flags.contains(&"system");
+        let dest = self.option("dest").map(PathBuf::from);
+        let listen = self.optional("listen")?;
+        let watching = self.watching()?;
+        // Sessions lie in somebody's home.
+        let options: &[&str] = match (is_system, &watching) {
+            (false, Some(_)) => &["listen", "dest", "watch", "watch-user", "claude-dir"],
+            _ => &["listen", "system", "dest"],
+        };
+        Ok((Act::InstallService { listen, is_system, dest, watching }, options))
     }
 
     fn watching(&self) -> Result<Option<Watching>> {
@@ -534,6 +547,17 @@ mod tests {
                     listen: Some("[::1]:2".into()),
                     is_system: true,
                     dest: Some("d".into()),
+                    watching: None,
+                },
+                None,
+            ),
+            (
+                "install-service --watch --watch-user c --claude-dir /a",
+                Act::InstallService {
+                    listen: None,
+                    is_system: false,
+                    dest: None,
+                    watching: Some(Watching { user: Some("c".into()), folders: vec!["/a".into()] }),
                 },
                 None,
             ),
@@ -584,6 +608,8 @@ mod tests {
             "check --html",
             "export f --html=yes",
             "key list --name x",
+            "install-service --watch-user x",
+            "install-service --system --watch",
         ];
         for line in lines {
             let error = parsed(line).unwrap_err();

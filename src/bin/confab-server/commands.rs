@@ -10,7 +10,7 @@ use confab::config::Account;
 use confab::error::{Context, Error, Result};
 use confab::files::read_bounded;
 use confab::remote::{Client, Network};
-use confab::server::command::{self, Act, Command, Other, Wishes};
+use confab::server::command::{self, Act, Command, Other, Watching, Wishes};
 use confab::server::service::{self, Service};
 use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
@@ -99,8 +99,8 @@ pub fn run(command: Command) -> Result<ExitCode> {
             say("no free space is left in the database")?;
         }
         Act::Reindex => return reindex(&open(data)?),
-        Act::InstallService { listen, is_system, dest } => {
-            install_service(data, listen.as_deref(), is_system, dest)?;
+        Act::InstallService { listen, is_system, dest, watching } => {
+            install_service(data, (listen.as_deref(), is_system), dest, watching)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -148,9 +148,9 @@ fn reindex(store: &Store) -> Result<ExitCode> {
 
 fn install_service(
     data: Option<PathBuf>,
-    listen: Option<&str>,
-    is_system: bool,
+    (listen, is_system): (Option<&str>, bool),
     dest: Option<PathBuf>,
+    watching: Option<Watching>,
 ) -> Result<()> {
     let absolute =
         |path: PathBuf| std::path::absolute(&path).context(|| format!("find {}", path.display()));
@@ -166,7 +166,12 @@ fn install_service(
         }
     };
     let data = absolute(data)?;
-    let service = Service { program: &program, data: &data, listen, is_system };
+    let watching = watching.map(settled).transpose()?;
+    let watch = watching.as_ref().map(|watching| service::Watch {
+        user: watching.user.as_deref(),
+        folders: &watching.folders,
+    });
+    let service = Service { program: &program, data: &data, listen, is_system, watch };
     let unit = absolute(dest.unwrap_or(folder))?.join(service::UNIT_NAME);
     let script = data.join(service::SCRIPT_NAME);
     let texts = [(unit, service.unit()?, 0o644), (script, service.script()?, 0o755)];
@@ -176,6 +181,21 @@ fn install_service(
         say(&format!("{}: {state}", path.display()))?;
     }
     say(next.replace("{DATA}", &service::shell_word(&data.display().to_string())).trim_end())
+}
+
+/// What a service is told to watch: it has another folder and environment than who installs it.
+fn settled(mut watching: Watching) -> Result<Watching> {
+    crate::client()?;
+    if watching.folders.is_empty() {
+        let named = ["CLAUDE_CONFIG_DIR", "CONFAB_CLAUDE_DIR"].into_iter();
+        let named = named.filter_map(std::env::var_os).filter(|folder| !folder.is_empty());
+        watching.folders = named.map(PathBuf::from).collect();
+    }
+    for folder in &mut watching.folders {
+        *folder = std::path::absolute(&*folder)
+            .context(|| format!("find the folder {}", folder.display()))?;
+    }
+    Ok(watching)
 }
 
 fn list_users(store: &Store) -> Result<()> {

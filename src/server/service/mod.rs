@@ -6,7 +6,7 @@
 use std::fs::{Permissions, set_permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, Result};
 use crate::files::{make_folder, read_bounded, replace};
@@ -38,6 +38,17 @@ pub struct Service<'a> {
     pub listen: Option<&'a str>,
     /// For the whole machine and not for one user.
     pub is_system: bool,
+    /// The sessions of this machine to follow, if any.
+    pub watch: Option<Watch<'a>>,
+}
+
+/// What `--watch` runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Watch<'a> {
+    /// Whose sessions they are, unless those of the first user.
+    pub user: Option<&'a str>,
+    /// Claude's folders, unless the usual one.
+    pub folders: &'a [PathBuf],
 }
 
 impl Service<'_> {
@@ -58,6 +69,7 @@ impl Service<'_> {
             .replace("{MARK}", MARK)
             .replace("{COMMAND}", &command.join(" "))
             .replace("{KIND}", kind.trim_end())
+            .replace("{STOP_SECONDS}", self.stop_seconds())
             .replace("{WANTED_BY}", wanted_by);
         Ok(text)
     }
@@ -71,6 +83,7 @@ impl Service<'_> {
         let command: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
         let text = SCRIPT
             .replace("{MARK}", MARK)
+            .replace("{STOP_SECONDS}", self.stop_seconds())
             .replace("{DATA}", &shell_word(absolute(self.data)?))
             .replace("{COMMAND}", &command.join(" "));
         Ok(text)
@@ -81,10 +94,22 @@ impl Service<'_> {
         if let Some(listen) = self.listen {
             words.extend(["--listen", listen]);
         }
+        if let Some(Watch { user, folders }) = self.watch {
+            words.push("--watch");
+            words.extend(user.into_iter().flat_map(|user| ["--watch-user", user]));
+            for folder in folders {
+                words.extend(["--claude-dir", absolute(folder)?]);
+            }
+        }
         match words.iter().any(|word| word.contains(char::is_control)) {
             false => Ok(words),
             true => Err(Error::new("a path with control characters cannot stand in a service")),
         }
+    }
+
+    /// What is in flight is answered first, and a watch delivers the rest.
+    fn stop_seconds(&self) -> &'static str {
+        if self.watch.is_some() { "60" } else { "30" }
     }
 }
 
@@ -155,7 +180,8 @@ mod tests {
     fn odd_paths_stay_one_word() {
         let program = Path::new("/a b/$x/%h/\"q\"/'s'/\\/confab-server");
         let data = Path::new("/d$ %");
-        let service = Service { program, data, listen: Some("[::1]:1"), is_system: true };
+        let service =
+            Service { program, data, listen: Some("[::1]:1"), is_system: true, watch: None };
         let unit = service.unit().unwrap();
         let expected = "ExecStart=\"/a b/$$x/%%h/\\\"q\\\"/'s'/\\\\/confab-server\" \"serve\" \
                         \"--data\" \"/d$$ %%\" \"--listen\" \"[::1]:1\"\n";
@@ -169,14 +195,43 @@ mod tests {
     }
 
     #[test]
+    fn a_service_may_watch_and_takes_longer_to_end_then() {
+        let good = Path::new("/s");
+        let folders = ["/a b".into(), "/c".into()];
+        let watch = Some(Watch { user: Some("me@x"), folders: &folders });
+        let service = Service { program: good, data: good, listen: None, is_system: false, watch };
+        let unit = service.unit().unwrap();
+        let expected = "ExecStart=\"/s\" \"serve\" \"--data\" \"/s\" \"--watch\" \"--watch-user\" \
+                        \"me@x\" \"--claude-dir\" \"/a b\" \"--claude-dir\" \"/c\"\n";
+        assert!(unit.contains(expected) && unit.contains("TimeoutStopSec=60\n"), "{unit}");
+        let script = service.script().unwrap();
+        let expected = "/s serve --data /s --watch --watch-user 'me@x' --claude-dir '/a b' \
+                        --claude-dir /c --log-file";
+        assert!(script.contains(expected) && script.contains("-ge 60 "), "{script}");
+        let unit = Service { watch: None, ..service }.unit().unwrap();
+        assert!(unit.contains("TimeoutStopSec=30\n") && !unit.contains("{STOP"), "{unit}");
+    }
+
+    #[test]
     fn what_cannot_stand_in_a_service_is_refused() {
         for path in ["relative", "/a\nExecStartPre=/bin/sh"] {
             let path = Path::new(path);
             let good = Path::new("/good");
             for (program, data) in [(path, good), (good, path)] {
-                let service = Service { program, data, listen: None, is_system: false };
+                let service =
+                    Service { program, data, listen: None, is_system: false, watch: None };
                 assert!(service.unit().is_err() && service.script().is_err());
             }
+            let watch = Watch { user: None, folders: &[path.to_owned()] };
+            let good = Path::new("/good");
+            let service = Service {
+                program: good,
+                data: good,
+                listen: None,
+                is_system: false,
+                watch: Some(watch),
+            };
+            assert!(service.unit().is_err() && service.script().is_err());
         }
     }
 }

@@ -55,7 +55,7 @@ stop() {
     kill -TERM "$pid"
     waited=0
     while running; do
-        if [ "$waited" -ge 30 ]; then
+        if [ "$waited" -ge {STOP_SECONDS} ]; then
             echo "confab-server, process $pid, does not end" >&2
             return 1
         fi
