@@ -49,8 +49,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::finding::{
-    EventEntry, EventsAnswer, Figures, Hit, MachineEntry, ModelTokens, OutlineAnswer, Relation,
-    Relative, SearchAnswer, SnippetPart, StatsAnswer, StatsRow, StatusAnswer, ToolFigures,
+    EventEntry, EventsAnswer, Figures, Hit, MachineEntry, ModelTokens, OutlineAnswer, PriceEntry,
+    Relation, Relative, SearchAnswer, SnippetPart, StatsAnswer, StatsRow, StatusAnswer,
+    ToolFigures,
 };
 pub use self::report::{FailureKind, REPORT_HEADER, ReportedFailure, SessionReport};
 

@@ -42,6 +42,7 @@ Usage:
   confab-server serve [--listen ADDRESS:PORT] [--SETTING VALUE]... [--config FILE] [--data DIR]
                       [--watch [--watch-user NAME] [--claude-dir DIR]...]
   confab-server config [--SETTING VALUE]... [--config FILE] [--data DIR]
+  confab-server prices [--prices FILE] [--config FILE] [--data DIR]
   confab-server user add|list|password|disable|enable [--user NAME] [--data DIR]
   confab-server key create|list|revoke [--user NAME] [--name KEY] [--data DIR]
   confab-server check [--data DIR]
@@ -59,8 +60,10 @@ Usage:
   confab-server help | version
 
   serve        answers until SIGTERM; says `listening on http://ADDRESS:PORT` when it is ready
-               SIGHUP opens the log and reads certificate and key again
+               SIGHUP opens the log and reads certificate, key and prices again
   config       prints all settings as JSON: value, where it comes from, what it is for
+  prices       prints what tokens cost, in US dollars for a million, as JSON: to be checked, changed,
+               and named by the setting prices
   user add     makes a user; key create does it as well
   user list    prints users, their keys, sessions and bytes
   user password
@@ -131,6 +134,8 @@ pub enum Act {
     Serve(Wishes, Option<Watching>),
     /// Print the settings that it would run with.
     Config(Wishes),
+    /// Print the table of prices that it would go by.
+    Prices(Wishes),
     /// Make a user: mail address or account name.
     UserAdd(String),
     /// Print all users.
@@ -308,6 +313,7 @@ impl Line {
                 (Act::Serve(self.wishes()?, self.watching()?), options)
             }
             (_, ["config"]) => (Act::Config(self.wishes()?), &["config"]),
+            (_, ["prices"]) => (Act::Prices(self.wishes()?), &["config"]),
             (_, ["user", "add"]) => (Act::UserAdd(self.user()?), &["user"]),
             (_, ["user", "list"]) => (Act::UserList, &[]),
             (_, ["user", "password"]) => (Act::UserPassword(self.user()?), &["user"]),
@@ -347,7 +353,7 @@ impl Line {
             _ => return Err(Error::new(format!("unknown command `{}`", words.join(" ")))),
         };
         let mut given = self.options.iter().map(|(name, _)| name).chain(&self.flags);
-        let of_settings = matches!(act, Act::Serve(..) | Act::Config(_));
+        let of_settings = matches!(act, Act::Serve(..) | Act::Config(_) | Act::Prices(_));
         let belongs = |name: &str| {
             let is_setting = of_settings && settings::option(name).is_some();
             name == "data" || is_setting || options.contains(&name)
@@ -514,6 +520,11 @@ mod tests {
             ("user password --user x", Act::UserPassword("x".into()), None),
             ("user disable", Act::UserDisable(user()), None),
             ("user enable --user x", Act::UserEnable("x".into()), None),
+            (
+                "prices --prices p",
+                Act::Prices(Wishes { config: None, options: vec![("prices", "p".to_owned())] }),
+                None,
+            ),
             ("check", Act::Check, None),
             ("backup /b/c.db", Act::Backup("/b/c.db".into()), None),
             ("export f", Act::Export { folder: "f".into(), session: None, html: false }, None),

@@ -80,7 +80,7 @@ use self::connection::Surroundings;
 pub use self::export::{Exported, export};
 pub use self::log_file::LogFile;
 pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
-use self::prices::Prices;
+pub use self::prices::Prices;
 use self::serve::RequestIds;
 use self::settings::Settings;
 pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
@@ -210,6 +210,16 @@ impl Server {
     /// When they cannot be used; the old ones stay in use.
     pub fn reload(&self) -> Result<()> {
         self.shared.tls.as_ref().map_or(Ok(()), Tls::reload)
+    }
+
+    /// Reads the table of prices again.
+    ///
+    /// # Errors
+    /// When it cannot be used; the old one stays in use.
+    pub fn reload_prices(&self) -> Result<()> {
+        let prices = Prices::load(self.shared.surroundings.settings.prices.as_deref())?;
+        self.shared.api.set_prices(prices);
+        Ok(())
     }
 
     /// Takes no more requests, waits until those in flight are answered, at most as long as the

@@ -1,37 +1,43 @@
 //! What tokens cost: a table that the operator may replace.
 //!
 //! A file `{"MODEL": {"input": 3, "output": 15, "cache_read": 0.3, "cache_creation": 3.75}}`: US
-//! dollars for a million tokens. A model has the price of the longest name that it begins with, so
-//! that one row is for all days of a model. What is in no row costs nothing that is known.
+//! dollars for a million tokens; a row may say something for people in `about`. A model has the
+//! price of the longest name that it begins with, so that one row is for all days of a model. What
+//! is in no row costs nothing that is known. Nobody but the operator knows what they really pay:
+//! the rows of this program say that they are defaults, to be checked.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::files::read_bounded;
-use crate::wire::ModelTokens;
+use crate::wire::{ModelTokens, PriceEntry};
 
 /// Bytes of a table.
 const FILE_BYTES_MAX: usize = 1 << 20;
 /// Tokens that a price is for.
 const TOKENS: f64 = 1e6;
-/// The list prices of the API as they were known when this version was made.
+/// The list prices of the API as they were known when this version was made: each row says that it
+/// is to be checked.
 const DEFAULT: &str = include_str!("prices.json");
 
-/// A table of prices.
-#[derive(Debug, Clone, PartialEq)]
+/// A table of prices. As JSON, it is a file of them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct Prices(BTreeMap<String, Price>);
 
 /// US dollars for a million tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Price {
     input: f64,
     output: f64,
     cache_read: f64,
     cache_creation: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    about: Option<String>,
 }
 
 impl Prices {
@@ -62,6 +68,19 @@ impl Prices {
             Some((model, _)) => Err(Error::new(format!("a price of {model} is negative"))),
             None => Ok(Prices(table)),
         }
+    }
+
+    /// All rows, by model.
+    pub fn entries(&self) -> Vec<PriceEntry> {
+        let entry = |(model, price): (&String, &Price)| PriceEntry {
+            model: model.clone(),
+            input: price.input,
+            output: price.output,
+            cache_read: price.cache_read,
+            cache_creation: price.cache_creation,
+            about: price.about.clone(),
+        };
+        self.0.iter().map(entry).collect()
     }
 
     /// What tokens cost in US dollars; `None` for a model without a price.
@@ -111,6 +130,17 @@ mod tests {
             assert!(prices.cost(&tokens(model)).is_some(), "{model}");
         }
         assert_eq!(prices.cost(&tokens("<synthetic>")), None);
+        // None of them is told as if it were certain.
+        for entry in prices.entries() {
+            assert!(entry.about.is_some_and(|about| about.contains("check it")), "{}", entry.model);
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_printed_can_be_read() {
+        let prices = Prices::load(None).unwrap();
+        let printed = serde_json::to_vec_pretty(&prices).unwrap();
+        assert_eq!(Prices::parse(&printed).unwrap(), prices);
     }
 
     #[test]

@@ -229,6 +229,26 @@ pub struct StatusAnswer {
     pub machines: Vec<MachineEntry>,
     /// State of the watching child, where there is one.
     pub watch: Option<Value>,
+    /// What costs go by.
+    pub prices: Vec<PriceEntry>,
+}
+
+/// What tokens of a model cost: US dollars for a million.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PriceEntry {
+    /// What the names of such models begin with.
+    pub model: String,
+    /// As in [`ModelTokens`].
+    pub input: f64,
+    /// As in [`ModelTokens`].
+    pub output: f64,
+    /// As in [`ModelTokens`].
+    pub cache_read: f64,
+    /// As in [`ModelTokens`].
+    pub cache_creation: f64,
+    /// For people: where it comes from; what this version came with says that it is to be checked.
+    pub about: Option<String>,
 }
 
 /// A machine that sessions come from.

@@ -15,7 +15,7 @@ use confab::server::service::{self, Service};
 use confab::server::settings::{Effective, FILE_BYTES_MAX};
 use confab::server::{Exported, KeyEntry, Report, Store, UserEntry, export, hash, new_key};
 use confab::server::{Moved, PASSWORD_BYTES_MAX, PasswordHash, Peer, Pull, Random, Reindexed};
-use confab::server::{pull, push};
+use confab::server::{Prices, pull, push};
 use confab::sys::terminal;
 
 use crate::SystemClock;
@@ -46,6 +46,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Act::Version => say(concat!("confab-server ", env!("CARGO_PKG_VERSION")))?,
         Act::Serve(wishes, watching) => crate::serve(&wishes, watching, data)?,
         Act::Config(wishes) => show(&effective(&wishes, &data_folder(data)?)?)?,
+        Act::Prices(wishes) => show_prices(&effective(&wishes, &data_folder(data)?)?)?,
         Act::UserAdd(user) => {
             let is_new = made(data)?.add_user(&user, SystemTime::now())?;
             say(&format!("{user} {}", if is_new { "is a user now" } else { "is a user already" }))?;
@@ -125,6 +126,12 @@ pub fn effective(wishes: &Wishes, data: &Path) -> Result<Effective> {
 fn show(settings: &Effective) -> Result<()> {
     let text = serde_json::to_string_pretty(settings);
     say(&text.context(|| "write the settings".into())?)
+}
+
+fn show_prices(settings: &Effective) -> Result<()> {
+    let prices = Prices::load(settings.settings.prices.as_deref())?;
+    let text = serde_json::to_string_pretty(&prices);
+    say(&text.context(|| "write the prices".into())?)
 }
 
 /// Makes the index anew; who watches sees how far it is.

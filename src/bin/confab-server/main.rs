@@ -118,15 +118,15 @@ fn client() -> Result<PathBuf> {
     })
 }
 
-/// Opens the log and reads the certificate again. What cannot be read is told, and the old one
-/// stays.
+/// Opens the log and reads certificate and prices again. What cannot be read is told, and the old
+/// one stays.
 fn again(log: &LogFile, server: &Server) {
-    for result in [log.reopen(), server.reload()] {
+    for result in [log.reopen(), server.reload(), server.reload_prices()] {
         if let Err(error) = result {
             log::error!("{error}");
         }
     }
-    log::info!("log, certificate and key are read again");
+    log::info!("log, certificate, key and prices are read again");
 }
 
 fn random(bytes: &mut [u8]) -> io::Result<()> {

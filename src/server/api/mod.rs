@@ -59,7 +59,7 @@ pub struct Api {
     /// When the database was last looked at, and what was wrong with it.
     health: Mutex<Option<(Instant, Option<Trouble>)>>,
     passwords: Passwords,
-    prices: Prices,
+    prices: Mutex<Arc<Prices>>,
     web: Web,
     /// Other machines cannot reach it.
     is_local: bool,
@@ -87,8 +87,18 @@ impl Api {
         is_local: bool,
     ) -> Api {
         let (health, passwords) = (Mutex::default(), Passwords::default());
+        let prices = Mutex::new(Arc::new(prices));
         let (web, watcher) = (Web::new(), OnceLock::new());
         Api { store, world, surroundings, health, passwords, prices, web, is_local, watcher }
+    }
+
+    /// What tokens cost from now on.
+    pub fn set_prices(&self, prices: Prices) {
+        *self.prices.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(prices);
+    }
+
+    fn prices(&self) -> Arc<Prices> {
+        Arc::clone(&self.prices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The database.

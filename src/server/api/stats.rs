@@ -21,7 +21,8 @@ impl Api {
             (detail.model, detail.live) = (entry.model, entry.live);
             detail.archived = entry.archived;
         }
-        let cost = |tokens: &_| self.prices.cost(tokens);
+        let prices = self.prices();
+        let cost = |tokens: &_| prices.cost(tokens);
         detail.figures = self.store.figures(user.id, &detail.id, &cost).map_err(failed)?;
         detail.lineage = self.store.lineage(user.id, &detail.id).map_err(failed)?;
         Ok(detail)
@@ -41,7 +42,8 @@ impl Api {
         let filter = Query::parse(&text, (self.world.now)())
             .and_then(Query::into_session_filter)
             .map_err(|why| refuse(400, why))?;
-        let cost = |tokens: &_| self.prices.cost(tokens);
+        let prices = self.prices();
+        let cost = |tokens: &_| prices.cost(tokens);
         let rows = self
             .store
             .stats(user.id, by, &filter, &cost)
@@ -65,6 +67,7 @@ impl Api {
             not_indexed_lines: self.store.not_indexed(user.id).map_err(failed)?,
             machines,
             watch: Some(self.watch_state(user)).filter(|state| !state.is_null()),
+            prices: self.prices().entries(),
         };
         Ok(Response::json(200, &answer))
     }

@@ -16,11 +16,13 @@ export function statusPage(main) {
   );
   const machines = el("section", { class: "figure", "aria-label": "Machines" });
   const watch = el("section", { class: "figure", "aria-label": "Watching" });
+  const prices = el("section", { class: "figure", "aria-label": "Prices" });
   main.replaceChildren(
     el("div", { class: "page-head" }, el("h1", { tabindex: "-1" }, "Status")),
     server,
     machines,
     watch,
+    prices,
   );
   const page = { key: () => false };
   let timer = 0;
@@ -31,6 +33,7 @@ export function statusPage(main) {
       server.replaceChildren(...serverParts(state));
       machines.replaceChildren(...machineParts(state.machines ?? []));
       if (state.watch) watchParts(watch, state.watch, load);
+      prices.replaceChildren(...priceParts(state.prices ?? []));
     } catch (error) {
       server.replaceChildren(el("p", { class: "problem", role: "alert" }, error.message));
     }
@@ -158,6 +161,42 @@ function failureParts(failure) {
   const what = FAILURES[failure.kind] ?? "something went wrong";
   const at = el("time", { datetime: failure.at, title: moment(failure.at) }, ago(failure.at));
   return [`${what}, `, at];
+}
+
+/// What costs go by, and where that comes from.
+function priceParts(list) {
+  const columns = ["Input", "Output", "Cache read", "Cache written"];
+  const rows = list.map((price) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, shown(flat(price.model, 80))),
+      [price.input, price.output, price.cache_read, price.cache_creation].map((dollars) =>
+        el("td", { class: "number" }, String(dollars)),
+      ),
+      el("td", {}, shown(flat(price.about ?? "from your table", 120))),
+    ),
+  );
+  const head = el(
+    "tr",
+    {},
+    el("th", { scope: "col" }, "Model"),
+    columns.map((name) => el("th", { scope: "col", class: "number" }, name)),
+    el("th", { scope: "col" }, "From"),
+  );
+  return [
+    el("h2", {}, "Prices"),
+    el(
+      "p",
+      { class: "quiet small-text" },
+      "US dollars for a million tokens. A table of yours takes the place of this one: `confab-server prices` prints it, the setting prices names it.",
+    ),
+    el(
+      "div",
+      { class: "scrolls", tabindex: "0" },
+      el("table", {}, el("thead", {}, head), el("tbody", {}, rows)),
+    ),
+  ];
 }
 
 /// What is told of a watch, in this order; the rest stands below.

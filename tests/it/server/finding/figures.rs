@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::World;
-use crate::server::process::{Folder, Server, create_key};
+use crate::server::process::{Folder, Server, create_key, log_of};
 use crate::server::rest::{upload, wait_for_rows};
+use crate::server::upkeep::run;
+use crate::support::eventually::eventually;
 use crate::support::fixtures;
 
 /// A line of an answer: what it says, by number.
@@ -143,9 +145,44 @@ fn prices_can_be_replaced() {
     let line = answer(0, "2026-11-20T10:00:00Z", text()).to_string();
     assert_eq!(server.append(&key, &session, 1, &[&line]).status, 200);
     wait_for_rows(&folder.0);
-    let detail = server.get(&format!("/api/v1/sessions/{session}"), &key).json();
-    assert_eq!(detail["figures"]["cost"], 100.0);
+    let cost = || {
+        let detail = server.get(&format!("/api/v1/sessions/{session}"), &key).json();
+        detail["figures"]["cost"].as_f64().unwrap()
+    };
+    assert_eq!(cost(), 100.0);
+    // They are read again when the server is told to, unless they cannot be used.
+    std::fs::write(&prices, table.replace("1e6", "2e6")).unwrap();
+    assert_eq!(cost(), 100.0);
+    server.hang_up();
+    eventually("the new prices count", || cost() == 200.0);
+    std::fs::write(&prices, "{").unwrap();
+    server.hang_up();
+    let log = || std::fs::read_to_string(log_of(&folder.0)).unwrap();
+    eventually("the error is logged", || log().contains("level=error message=\"read prices"));
+    assert_eq!(cost(), 200.0);
     std::fs::remove_file(&prices).unwrap();
+}
+
+/// What is printed says of each price that it is a default, and can be used as it is.
+#[test]
+fn the_table_of_the_program_is_to_be_checked() {
+    let folder = Folder::new();
+    let key = create_key(&folder.0, "me@x");
+    let (said, status) = run(&["prices"], &folder);
+    assert_eq!(status, 0, "{said}");
+    let printed: Value = serde_json::from_str(&said).unwrap();
+    let rows = printed.as_object().unwrap();
+    let about = "default of this version; check it against the price list";
+    assert!(rows.len() > 5 && rows.values().all(|row| row["about"] == about), "{said}");
+    let mine = folder.0.join("mine.json");
+    std::fs::write(&mine, said.replace(about, "mine")).unwrap();
+    let own = ["--prices", mine.to_str().unwrap()];
+    for (settings, expected) in [(&[][..], about), (&own, "mine")] {
+        let server = Server::start_with(&folder.0, &[&["--host", "x"], settings].concat());
+        let told = server.get("/api/v1/status", &key).json()["prices"].clone();
+        assert!(told.as_array().unwrap().iter().all(|row| row["about"] == expected), "{told}");
+        assert_eq!(told.as_array().unwrap().len(), rows.len());
+    }
 }
 
 /// Sessions that Claude Code itself has forked, resumed and compacted.
