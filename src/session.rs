@@ -313,11 +313,13 @@ impl Session {
     /// Decides once whether an old agent file names this session; asks again while its first lines
     /// are not there yet.
     fn is_ours(&mut self, path: &Path) -> bool {
+        let known = self.owners.get(path);
+        if let Some(ours) = known.and_then(|owner| owner.ours) {
+            return ours;
+        }
         let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        match self.owners.get(path) {
-            Some(Owner { ours: Some(ours), .. }) => return *ours,
-            Some(owner) if owner.bytes == bytes => return false,
-            _ => {}
+        if known.is_some_and(|owner| owner.bytes == bytes) {
+            return false;
         }
         let ours = File::open(path).and_then(|file| names_session(file, &self.id)).ok().flatten();
         self.owners.insert(path.to_owned(), Owner { bytes, ours });

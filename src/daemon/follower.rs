@@ -131,7 +131,8 @@ impl Follower {
             username: sys::process::username(),
             is_live: is_live(&record, parent, world),
         };
-        let engine = Engine::new(world.paths, session, surroundings, record.files.clone());
+        let mut engine = Engine::new(world.paths, session, surroundings, record.files.clone());
+        engine.set_records_of(record.confab_session_id.clone());
         Ok(Some(Follower {
             id,
             lock,
@@ -209,9 +210,9 @@ impl Follower {
         Kept::is_deleted(world.paths, &self.id)
     }
 
-    /// True when any file of the session exists.
-    pub fn has_files(&mut self) -> bool {
-        self.engine.stamps().iter().any(|(_, stamp)| stamp.is_some())
+    /// True when a file of the session existed when news were last looked for.
+    pub fn has_seen_files(&self) -> bool {
+        self.engine.has_seen_files()
     }
 
     /// What the files look like now.
@@ -221,8 +222,8 @@ impl Follower {
 
     /// True when there may be something to send.
     pub fn has_news(&mut self) -> bool {
-        let has_links = !self.record.links.is_empty() && self.engine.has_files();
-        has_links || self.engine.has_news()
+        let has_news = self.engine.has_news();
+        has_news || (!self.record.links.is_empty() && self.has_seen_files())
     }
 
     /// Where a change of the session's files is seen.
@@ -384,7 +385,9 @@ impl Follower {
         let mut waiting = record.links.clone();
         let mut checkpoint = |engine: &Engine| {
             record.files = engine.records();
-            record.confab_session_id = engine.backend_id().map(str::to_owned);
+            if let Some(id) = engine.backend_id() {
+                record.confab_session_id = Some(id.to_owned());
+            }
             record.session_url = links::session_url(record, account.as_ref(), *links);
             if let Err(error) = state::save(world.paths, id, record) {
                 warn!("{error}");
@@ -540,6 +543,8 @@ impl Follower {
     /// As the system calls; the lock is then free and the session is looked at again later.
     pub fn finish(mut self, world: &World<'_>) -> io::Result<Finished> {
         let mut kept = Kept::load(world.paths, &self.id);
+        let backend_id = self.engine.backend_id().map(str::to_owned);
+        kept.confab_session_id = backend_id.or_else(|| self.record.confab_session_id.clone());
         kept.files = self.engine.records();
         kept.files.retain(|_, file| {
             file.local_line != file.last_synced_line || file.unterminated || file.full

@@ -19,9 +19,9 @@ const LIVE_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// What a hook has told of a session, else what the state file or the inbox remembers; `None` when
 /// nobody knows where its transcript is.
 pub fn known_record(world: &World<'_>, id: &SessionId, launch: Option<Launch>) -> Option<Record> {
-    let mut record = load_record(world, id).unwrap_or_else(|| Record {
-        files: Kept::load(world.paths, id).files,
-        ..Record::default()
+    let mut record = load_record(world, id).unwrap_or_else(|| {
+        let Kept { confab_session_id, files, .. } = Kept::load(world.paths, id);
+        Record { confab_session_id, files, ..Record::default() }
     });
     if let Some(launch) = launch {
         record.transcript_path = launch.transcript;

@@ -287,7 +287,7 @@ impl<'a> Daemon<'a> {
             // A file that grows is no reason to ask a backend sooner that is not well.
             pause.heeds_files = matches!(outcome, Outcome::Complete | Outcome::Interrupted);
             pause.wait = self.wait_after(&outcome);
-        } else if follower.has_files()
+        } else if follower.has_seen_files()
             || self.live.is_some()
             || self.world.clock.now() >= appearing.until
         {
@@ -357,7 +357,7 @@ impl<'a> Daemon<'a> {
     fn deliver_pending(&mut self, follower: &mut Follower) {
         let now = self.world.clock.now();
         // One that has nothing to send yet cannot tell how the backend is, and finds out this way.
-        let is_well = follower.record().synced_at.is_some() || !follower.has_files();
+        let is_well = follower.record().synced_at.is_some() || !follower.has_seen_files();
         let well = self.schedule.failures() == 0 && is_well;
         let is_called = self.waiting.iter().any(|event| *event != Event::Files);
         if !well || now < self.pending_at || is_called {

@@ -12,7 +12,7 @@ mod new_file;
 mod place;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -157,6 +157,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_like(path, bytes, None, &|| true).map(drop)
 }
 
+/// As [`replace`], with what a reader gives to its end.
+///
+/// # Errors
+/// As [`replace`], and as the reader.
+pub fn replace_from(path: &Path, content: &mut dyn Read) -> io::Result<()> {
+    put(path, content, None, &|| true).map(drop)
+}
+
 /// As [`replace`], with the mode and owner of `like` where that is given. `is_current` is asked
 /// last; when it says no, nothing has happened, and this returns false.
 ///
@@ -168,11 +176,20 @@ pub fn replace_like(
     like: Option<&Metadata>,
     is_current: &dyn Fn() -> bool,
 ) -> io::Result<bool> {
+    put(path, &mut &*bytes, like, is_current)
+}
+
+fn put(
+    path: &Path,
+    content: &mut dyn Read,
+    like: Option<&Metadata>,
+    is_current: &dyn Fn() -> bool,
+) -> io::Result<bool> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
     // The process id makes the name unique among writers: a process writes a file from one thread.
     let temporary = folder.join(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let written = write_new(&temporary, bytes, like).and_then(|()| match is_current() {
+    let written = write_new(&temporary, content, like).and_then(|()| match is_current() {
         true => std::fs::rename(&temporary, path).map(|()| true),
         false => Ok(false),
     });
@@ -224,9 +241,9 @@ pub fn private_file() -> OpenOptions {
     options
 }
 
-fn write_new(path: &Path, bytes: &[u8], like: Option<&Metadata>) -> io::Result<()> {
+fn write_new(path: &Path, content: &mut dyn Read, like: Option<&Metadata>) -> io::Result<()> {
     let mut file = private_file().write(true).create(true).truncate(true).open(path)?;
-    file.write_all(bytes)?;
+    io::copy(content, &mut file)?;
     if let Some(like) = like {
         let mine = file.metadata()?;
         if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {

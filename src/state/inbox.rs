@@ -3,7 +3,8 @@
 //! A note is one JSON line, appended under the inbox's own short lock. Whoever removes the inbox
 //! does so under that lock and only when no unread note is in it, and an appender that waited
 //! checks that the path still names its file: so a note is read, or its writer sees that the daemon
-//! is gone.
+//! is gone. What was read is taken out in one step: the inbox becomes empty, or another file takes
+//! its place.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -189,12 +190,13 @@ pub fn consume(paths: &Paths, id: &SessionId, bytes: u64) -> io::Result<()> {
     }
     let mut file = open(paths, id)?;
     sys::lock::within(&file, LOCK_WAIT_MAX)?;
-    let mut rest = Vec::new();
+    if file.metadata()?.len() <= bytes {
+        return file.set_len(0);
+    }
+    // Notes have come meanwhile. A file with them takes the place of this one, whole, so that none
+    // is lost if this is the last thing that happens; who waits for the lock will see it.
     file.seek(SeekFrom::Start(bytes))?;
-    (&mut file).take(INBOX_BYTES_MAX).read_to_end(&mut rest)?;
-    file.set_len(0)?;
-    // The file is open for appending, so this lands at its new end, which is its start.
-    file.write_all(&rest)
+    files::replace_from(&path(paths, id), &mut file)
 }
 
 /// Ends a session: keeps what was sent, and removes state, inbox and lock, unless more notes than
@@ -242,4 +244,78 @@ fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
         Value::Text(text) => text,
         Value::Other(_) => String::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Home(Paths);
+
+    impl Home {
+        fn new(name: &str) -> Home {
+            let home =
+                std::env::temp_dir().join(format!("confab-inbox-{}-{name}", std::process::id()));
+            let paths = Paths::new(files::Roots { home, ..files::Roots::default() });
+            std::fs::create_dir_all(&paths.sync).unwrap();
+            Home(paths)
+        }
+    }
+
+    impl Drop for Home {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(self.0.home()).unwrap();
+        }
+    }
+
+    /// A note that is told from others by where the session runs.
+    fn note(cwd: String) -> Note {
+        let input = HookInput { cwd, ..HookInput::default() };
+        Note::new(NoteKind::Start, &input, None, SystemTime::UNIX_EPOCH)
+    }
+
+    fn folders(notes: &[Note]) -> Vec<&str> {
+        notes.iter().map(|note| note.hook_input.cwd.as_str()).collect()
+    }
+
+    #[test]
+    fn what_came_meanwhile_is_there_whenever_the_daemon_is_killed() {
+        let home = Home::new("meanwhile");
+        let (paths, id) = (&home.0, SessionId::new("a").unwrap());
+        append(paths, &id, &note("/first".into())).unwrap();
+        let (_, n_bytes) = read(paths, &id).unwrap();
+        append(paths, &id, &note("/second".into())).unwrap();
+        let before = std::fs::read(path(paths, &id)).unwrap();
+        let mut open_before = File::open(path(paths, &id)).unwrap();
+        consume(paths, &id, n_bytes).unwrap();
+        assert_eq!(folders(&read(paths, &id).unwrap().0), ["/second"]);
+        // The rest was put in place whole: until then the file was what it had been.
+        let mut bytes = Vec::new();
+        open_before.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, before);
+        let left: Vec<String> = lines::names(&paths.sync).collect();
+        assert_eq!(left, ["a.inbox.jsonl"]);
+    }
+
+    #[test]
+    fn more_than_is_read_at_once_is_read_bit_by_bit() {
+        let home = Home::new("many");
+        let (paths, id) = (&home.0, SessionId::new("a").unwrap());
+        let expected: Vec<String> = (0..40)
+            .map(|n| format!("/{n}/{}", "x".repeat(INBOX_BYTES_MAX as usize / 10)))
+            .collect();
+        for cwd in &expected {
+            append(paths, &id, &note(cwd.clone())).unwrap();
+        }
+        let mut found: Vec<String> = Vec::new();
+        loop {
+            let (notes, n_bytes) = read(paths, &id).unwrap();
+            if n_bytes == 0 {
+                break;
+            }
+            found.extend(folders(&notes).into_iter().map(str::to_owned));
+            consume(paths, &id, n_bytes).unwrap();
+        }
+        assert!(found == expected, "{} of {} notes", found.len(), expected.len());
+    }
 }

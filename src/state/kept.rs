@@ -33,6 +33,9 @@ pub struct Kept {
     /// When the backend was found to have deleted the session, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<String>,
+    /// The backend's id of the session that `files` are of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confab_session_id: Option<String>,
     /// Files whose lines are numbered differently here and there.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, FileRecord>,
@@ -208,9 +211,9 @@ mod tests {
         let paths = Paths::new(files::Roots { home: home.clone(), ..files::Roots::default() });
         let [id, other] = ["a", "a-b"].map(|id| SessionId::new(id).unwrap());
         std::fs::create_dir_all(&paths.sync).unwrap();
-        let sent = SentLines::new(&paths, &id, "a.jsonl");
+        let sent = SentLines::new(&paths, &id, "b", "a.jsonl");
         sent.append(0, 0, &[7, 8, 9]).unwrap();
-        SentLines::new(&paths, &other, "a.jsonl").append(0, 0, &[7]).unwrap();
+        SentLines::new(&paths, &other, "b", "a.jsonl").append(0, 0, &[7]).unwrap();
         // However a session ends, also one of which nobody knows where its transcript is.
         let Attempt::Taken(lock) = try_lock(&paths, &id).unwrap() else { panic!("nobody else") };
         assert!(finish(&paths, &id, lock, u64::MAX).unwrap().is_none());

@@ -64,7 +64,7 @@ impl SentLine {
     }
 }
 
-/// What was sent of one file of one session.
+/// What was sent of one file of one session to one backend.
 #[derive(Debug, Clone)]
 pub struct SentLines {
     path: PathBuf,
@@ -72,10 +72,12 @@ pub struct SentLines {
 }
 
 impl SentLines {
-    /// Those of the file that the backend knows by `name`.
-    pub fn new(paths: &Paths, id: &SessionId, name: &str) -> SentLines {
-        // The name may hold slashes and be too long for a file name, so its hash stands for it.
-        let key = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    /// Those of the file that the backend knows by `name`, in the session that it knows by
+    /// `backend_id`: what one backend has says nothing of what another one has.
+    pub fn new(paths: &Paths, id: &SessionId, backend_id: &str, name: &str) -> SentLines {
+        // Both may hold slashes and be too long for a file name, so their hash stands for them.
+        let bytes = backend_id.bytes().chain([0]).chain(name.bytes());
+        let key = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
         let file = format!("{id}.{key:016x}{ENDING}");
@@ -247,7 +249,7 @@ mod tests {
             let paths = Paths::new(files::Roots { home: home.clone(), ..files::Roots::default() });
             std::fs::create_dir_all(&paths.sync).unwrap();
             let id = SessionId::new("a").unwrap();
-            (Folder(home), SentLines::new(&paths, &id, "a.jsonl"))
+            (Folder(home), SentLines::new(&paths, &id, "b", "a.jsonl"))
         }
     }
 

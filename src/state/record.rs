@@ -225,13 +225,14 @@ pub fn save(paths: &Paths, id: &SessionId, record: &mut Record) -> Result<()> {
 /// As the system calls.
 pub fn remove(paths: &Paths, id: &SessionId) -> io::Result<()> {
     let prefix = format!("{id}.");
-    // What a daemon was writing when it was killed. Only the holder of the lock writes a state.
-    let unfinished = format!(".{id}.json.");
+    // What a daemon was writing when it was killed. Only the holder of the lock writes these.
+    let unfinished = [format!(".{id}.json."), format!(".{id}.inbox.jsonl.")];
     for entry in std::fs::read_dir(&paths.sync)?.take(SESSIONS_MAX * 4) {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
         let is_beside = [".sent", ".lines", ".asked"].iter().any(|ending| name.ends_with(ending));
-        if (name.starts_with(&prefix) && is_beside) || name.starts_with(&unfinished) {
+        let is_unfinished = unfinished.iter().any(|beginning| name.starts_with(beginning));
+        if (name.starts_with(&prefix) && is_beside) || is_unfinished {
             files::remove_if_present(&paths.sync.join(name))?;
         }
     }

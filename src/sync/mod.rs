@@ -93,9 +93,13 @@ pub struct Engine {
     session: Session,
     surroundings: Surroundings,
     backend_id: Option<String>,
+    /// The backend's id of the session that the files' records are of, when it is known.
+    records_of: Option<String>,
     /// What the backend said of its capabilities.
     workflows: Option<Workflows>,
     files: BTreeMap<String, Progress>,
+    /// The last look for news found a file.
+    has_seen_files: bool,
     request_bytes: usize,
     /// Time for a request with lines.
     request_time_max: Duration,
@@ -116,12 +120,20 @@ impl Engine {
             session,
             surroundings,
             backend_id: None,
+            records_of: None,
             workflows: None,
             files: files.collect(),
+            has_seen_files: false,
             request_bytes: chunk::REQUEST_BYTES_TARGET,
             request_time_max: REQUEST_TIME_MAX,
             standing: Standing::default(),
         }
+    }
+
+    /// The records are of the session that a backend knew by this id. Where it turns out to be
+    /// another one, they are not used.
+    pub fn set_records_of(&mut self, backend_id: Option<String>) {
+        self.records_of = backend_id;
     }
 
     /// The session's files.
@@ -166,7 +178,13 @@ impl Engine {
         self.session.find_transcript();
         let workflows = self.workflows.unwrap_or(Workflows::ALL);
         let sources = self.session.sources(workflows);
+        self.has_seen_files = !sources.is_empty();
         sources.iter().any(|source| !self.is_settled(source))
+    }
+
+    /// True when [`has_news`](Self::has_news) found a file, new or not, at its last look.
+    pub fn has_seen_files(&self) -> bool {
+        self.has_seen_files
     }
 
     /// True when any file of the session exists.
@@ -296,7 +314,12 @@ impl Engine {
             },
             ..failure
         })?;
+        let records_of = self.records_of.replace(answer.session_id.clone());
+        let is_another = records_of.is_some_and(|id| id != answer.session_id);
         for progress in self.files.values_mut() {
+            if is_another {
+                progress.start_over();
+            }
             progress.server_line = Some(0);
         }
         self.standing.is_wanted = answer.reports;
@@ -434,7 +457,7 @@ impl Engine {
         progress.record.path.clone_from(&source.path);
         progress.record.file_type = source.file_type.to_owned();
         let session_id = self.open(tools)?;
-        let sent_lines = SentLines::new(&self.paths, self.session.id(), &source.name);
+        let sent_lines = SentLines::new(&self.paths, self.session.id(), &session_id, &source.name);
         let progress = self.files.entry(source.name.clone()).or_default();
         let located = match progress.locate(&source.path, &sent_lines) {
             Ok(located) => located,

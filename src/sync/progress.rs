@@ -62,6 +62,13 @@ impl Progress {
         Progress { record, ..Progress::default() }
     }
 
+    /// The backend knows the session by another id than the one that the record is of: it is
+    /// another backend, or has forgotten what it had.
+    pub fn start_over(&mut self) {
+        let FileRecord { path, file_type, .. } = std::mem::take(&mut self.record);
+        *self = Progress::new(FileRecord { path, file_type, ..FileRecord::default() });
+    }
+
     /// True when the file looks as it did when it was last sent whole.
     pub fn is_settled(&self, now: Option<Stamp>) -> bool {
         // A file that is not there has nothing to send.

@@ -118,7 +118,7 @@ pub fn sent(_: &Corpus) -> Target {
     let check = move |input: &[u8], seed| {
         home.clear();
         fs::write(&path, input).unwrap();
-        let lines = SentLines::new(&home.paths, &home.id(), &format!("{ID}.jsonl"));
+        let lines = SentLines::new(&home.paths, &home.id(), "s", &format!("{ID}.jsonl"));
         let (count, known) = (lines.count(), lines.known(u64::MAX));
         if count > input.len() as u64 / 16 || lines.hashes(u64::MAX).count() as u64 != count {
             return Err(format!("{count} lines, of which {known:?} are known"));

@@ -33,6 +33,8 @@ static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| Redactor::new(&Settings::
 /// A backend in memory, as strict as the real one.
 #[derive(Default)]
 struct Memory {
+    /// What tells its sessions from those of another backend.
+    number: usize,
     files: BTreeMap<String, Vec<String>>,
     /// What goes wrong with the next appends, last first.
     faults: Vec<Fault>,
@@ -65,12 +67,8 @@ impl Backend for Memory {
         self.n_inits += 1;
         let position = |lines: &Vec<String>| FilePosition { last_synced_line: lines.len() as u64 };
         let files = self.files.iter().map(|(name, lines)| (name.clone(), position(lines)));
-        Ok(InitAnswer {
-            session_id: "s".into(),
-            provider: None,
-            files: files.collect(),
-            reports: false,
-        })
+        let session_id = format!("s{}", self.number);
+        Ok(InitAnswer { session_id, provider: None, files: files.collect(), reports: false })
     }
 
     fn append(&mut self, body: &[u8], _: Duration) -> Result<ChunkAnswer, Failure> {
@@ -131,6 +129,8 @@ struct World {
     folder: PathBuf,
     paths: Paths,
     engine: Engine,
+    /// As the state file says: the backend's id of the session.
+    backend_id: Option<String>,
     backend: Memory,
     /// Lines of each file as they were when it was last sent whole.
     sent: BTreeMap<String, Vec<String>>,
@@ -151,6 +151,7 @@ impl World {
             folder,
             paths,
             engine,
+            backend_id: None,
             backend: Memory::default(),
             sent: BTreeMap::new(),
             expected: BTreeMap::new(),
@@ -257,14 +258,19 @@ impl World {
                 self.backend.faults.push(faults[random.usize(0..faults.len())]);
             }
             9 => {
-                // Killed and started again, with the state file of the last checkpoint.
-                let records = self.engine.records();
-                self.engine = engine(&self.paths, &self.folder, records);
+                self.restart();
             }
             _ => {
                 self.pass();
             }
         }
+    }
+
+    /// Killed and started again, with the state file of the last checkpoint.
+    fn restart(&mut self) {
+        let records = self.engine.records();
+        self.engine = engine(&self.paths, &self.folder, records);
+        self.engine.set_records_of(self.backend_id.clone());
     }
 
     fn pass(&mut self) -> Report {
@@ -278,6 +284,7 @@ impl World {
             checkpoint: &mut |_| {},
         };
         let report = self.engine.pass(&mut tools, false);
+        self.backend_id = self.engine.backend_id().map(str::to_owned).or(self.backend_id.take());
         // A refused file is left for the next pass; nothing else goes wrong with a file here.
         let refused = |error: &Error| error.to_string().ends_with("made up");
         assert!(report.file_errors.iter().all(refused), "{:?}", report.file_errors);
@@ -489,6 +496,53 @@ fn a_lost_answer_and_a_rewrite_are_told_apart() {
     pass_until_done(&mut world, 0);
     world.model_pass();
     world.check(0);
+}
+
+/// Another backend is configured and the first one again, while the session is followed, between
+/// two daemons, and after it was delivered: what one has says nothing of what the other one has.
+#[test]
+fn what_was_sent_to_one_backend_is_not_taken_for_what_another_one_has() {
+    for seed in 0..SEEDS / 4 {
+        let mut random = fastrand::Rng::with_seed(seed ^ 0xaccc);
+        let mut world = World::new(seed + 8 * SEEDS);
+        let mut other =
+            Other { backend: Memory { number: 1, ..Memory::default() }, ..Other::default() };
+        for _ in 0..ACTIONS / 2 {
+            for _ in 0..random.usize(0..4) {
+                let line = world.line(&mut random);
+                world.write(0, &line);
+            }
+            if random.u8(0..3) == 0 {
+                let text = world.text(0);
+                let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at + 1).collect();
+                let kept = ends.get(random.usize(0..ends.len().max(1))).copied().unwrap_or(0);
+                let new = format!("{}{}", &text[..kept], world.line(&mut random));
+                world.replace(0, &new);
+            }
+            pass_until_done(&mut world, seed);
+            world.model_pass();
+            world.check(seed);
+            if random.bool() {
+                std::mem::swap(&mut world.backend, &mut other.backend);
+                std::mem::swap(&mut world.sent, &mut other.sent);
+                std::mem::swap(&mut world.expected, &mut other.expected);
+                world.engine.change_backend();
+            }
+            match random.u8(0..3) {
+                0 => world.restart(),
+                1 => world.engine = engine(&world.paths, &world.folder, BTreeMap::new()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A backend that is not configured now, and what is known of it.
+#[derive(Default)]
+struct Other {
+    backend: Memory,
+    sent: BTreeMap<String, Vec<String>>,
+    expected: BTreeMap<String, Vec<String>>,
 }
 
 /// W-49: a file of which the backend has as many chunks as it keeps is left alone; the others are

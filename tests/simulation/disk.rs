@@ -16,6 +16,8 @@ pub struct Disk {
     projects: Vec<String>,
     /// What is still to be written of a line that was begun.
     rests: Vec<Option<String>>,
+    /// What was written to each file, which nobody else writes to.
+    contents: Vec<Vec<u8>>,
     ids: Vec<String>,
     secret: String,
     n_lines: usize,
@@ -33,6 +35,7 @@ impl Disk {
             home,
             projects: vec!["-p0".to_owned(); ids.len()],
             rests: vec![None; ids.len() * FILES],
+            contents: vec![Vec::new(); ids.len() * FILES],
             ids: ids.iter().map(|id| (*id).to_owned()).collect(),
             secret: secret.to_owned(),
             n_lines: 0,
@@ -62,8 +65,9 @@ impl Disk {
         }
     }
 
-    pub fn read(&self, session: usize, file: usize) -> Vec<u8> {
-        fs::read(self.path(session, file)).unwrap_or_default()
+    /// The bytes of a file; none when it is not there.
+    pub fn read(&self, session: usize, file: usize) -> &[u8] {
+        &self.contents[session * FILES + file]
     }
 
     /// Whether confab is to find a file: an old agent file must name its session first.
@@ -146,11 +150,16 @@ impl Disk {
         self.rests[session * FILES + file] = Some(format!("{}\n", &line[length..]));
     }
 
-    fn write(&self, session: usize, file: usize, bytes: &[u8], now: SystemTime) {
+    fn write(&mut self, session: usize, file: usize, bytes: &[u8], now: SystemTime) {
         let path = self.path(session, file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let mut out = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        let mut options = OpenOptions::new();
+        let options = options.append(true).create(true);
+        let mut out = options.open(&path).unwrap_or_else(|_| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            options.open(&path).unwrap()
+        });
         out.write_all(bytes).unwrap();
+        self.contents[session * FILES + file].extend(bytes);
         out.set_modified(now).unwrap();
         touch(path.parent().unwrap(), now);
     }
@@ -159,6 +168,7 @@ impl Disk {
     pub fn replace(&mut self, session: usize, file: usize, bytes: &[u8], in_place: bool) {
         let path = self.path(session, file);
         self.rests[session * FILES + file] = None;
+        self.contents[session * FILES + file] = bytes.to_vec();
         if in_place {
             fs::write(&path, bytes).unwrap();
             return;
@@ -179,6 +189,7 @@ impl Disk {
     pub fn delete(&mut self, session: usize, file: usize, now: SystemTime) {
         let path = self.path(session, file);
         self.rests[session * FILES + file] = None;
+        self.contents[session * FILES + file].clear();
         let _ = fs::remove_file(&path);
         touch(path.parent().unwrap(), now);
     }
@@ -193,6 +204,7 @@ impl Disk {
         self.projects[session] = format!("-p{}", number + 1);
         // The old agent file stays behind, and the line that was begun in it as well.
         self.rests[session * FILES + 3] = None;
+        self.contents[session * FILES + 3].clear();
         let new = self.path(session, 0);
         fs::create_dir_all(new.parent().unwrap()).unwrap();
         fs::rename(&old, &new).unwrap();

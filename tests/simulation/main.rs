@@ -27,6 +27,8 @@ use actions::Step;
 
 /// Sequences of the short run: without optimisation one costs several times as much.
 const SEQUENCES: u64 = if cfg!(debug_assertions) { 2000 } else { 20_000 };
+/// Sequences at a time: while one hands the baton from thread to thread, another one works.
+const SEQUENCES_PER_CORE: usize = 3;
 /// Attempts at making a failing sequence shorter.
 const SHRINK_ROUNDS_MAX: usize = 2000;
 
@@ -45,8 +47,8 @@ fn main() {
     let (next, n_failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let redactors: Arc<Redactors> = Arc::default();
     std::thread::scope(|scope| {
-        let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        for number in 0..n_threads {
+        let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for number in 0..n_cores * SEQUENCES_PER_CORE {
             let (next, n_failed, redactors) = (&next, &n_failed, &redactors);
             scope.spawn(move || {
                 let home = home(number);

@@ -14,7 +14,9 @@ type Name<'a> = (&'a str, &'a str);
 
 #[derive(Default)]
 struct FileModel {
-    /// The lines of the last version as they are to be stored.
+    /// The lines of the last version.
+    raw: Vec<Vec<u8>>,
+    /// The same as they are to be stored.
     lines: Vec<String>,
     /// How often each of them may be stored.
     allowed: HashMap<String, usize>,
@@ -56,18 +58,24 @@ impl Model {
             let redacted = redactor.line(line).expect("no line is withheld");
             String::from_utf8_lossy(&redacted).into_owned()
         };
-        let lines: Vec<String> = raw.iter().map(|line| redacted(line)).collect();
-        let common = lines.iter().zip(&file.lines).take_while(|(new, old)| new == old).count();
-        for (line, raw) in lines.iter().zip(raw).skip(common) {
+        // Lines that differ may be the same once they are redacted.
+        let same = raw.iter().zip(&file.raw).take_while(|(new, old)| *new == old).count();
+        let fresh: Vec<String> = raw[same..].iter().map(|line| redacted(line)).collect();
+        let also = fresh.iter().zip(&file.lines[same..]).take_while(|(new, old)| new == old);
+        let common = same + also.count();
+        let is_cut = common < file.lines.len();
+        file.lines.truncate(same);
+        file.lines.extend(fresh);
+        file.raw.truncate(same);
+        file.raw.extend(raw[same..].iter().map(|line| line.to_vec()));
+        for (line, raw) in file.lines.iter().zip(raw).skip(common) {
             *file.allowed.entry(line.clone()).or_default() += 1;
             let is_large = raw.len() > confab::chunk::REQUEST_BYTES_MAX / 2;
             let hash = format!("{:016x}", confab::tail::hash(raw));
             file.by_hash.insert(hash, (line.clone(), is_large));
         }
-        let is_cut = common < file.lines.len();
         file.is_rewritten |= is_cut;
         file.is_fogged |= is_cut && file.is_fragile;
-        file.lines = lines;
         file.has_tail = has_tail;
     }
 

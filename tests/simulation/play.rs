@@ -131,7 +131,8 @@ impl Play {
             Action::Delete { file } => disk.delete(session, file, now),
             Action::Rename => disk.rename(session, now),
             Action::Swap { file, other } => {
-                let (one, two) = (disk.read(session, file), disk.read(session, other));
+                let (one, two) =
+                    (disk.read(session, file).to_vec(), disk.read(session, other).to_vec());
                 if !one.is_empty() && !two.is_empty() && file != other {
                     disk.replace(session, file, &two, false);
                     disk.replace(session, other, &one, false);
@@ -142,7 +143,7 @@ impl Play {
             Action::Truncate { file, seed }
             | Action::CutLine { file, seed }
             | Action::Rewrite { file, seed, .. } => {
-                let text = disk.read(session, file);
+                let text = disk.read(session, file).to_vec();
                 let ends = memchr::memchr_iter(b'\n', &text).map(|end| end + 1);
                 let ends: Vec<usize> = ends.collect();
                 if ends.is_empty() {
@@ -163,7 +164,7 @@ impl Play {
                 disk.stamp(session, file, now);
             }
             Action::Copy { file } => {
-                let text = disk.read(session, file);
+                let text = disk.read(session, file).to_vec();
                 if !text.is_empty() {
                     disk.replace(session, file, &text, false);
                     disk.stamp(session, file, now);
@@ -178,7 +179,7 @@ impl Play {
         for file in action.files() {
             let name = self.disk.name(session, file);
             let bytes = self.disk.read(session, file);
-            self.hub.core().store.model.observe((IDS[session], &name), &bytes);
+            self.hub.core().store.model.observe((IDS[session], &name), bytes);
         }
     }
 

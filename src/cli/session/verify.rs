@@ -110,7 +110,7 @@ pub fn verify(
     })?;
     let mut files = Session::new(local.id.clone(), local.transcript.clone());
     let sources = files.sources(Workflows::ALL);
-    let records = records(stored, &local.id);
+    let records = records(stored, &local.id, &session.id);
     let mut views = Vec::new();
     for source in &sources {
         let there = session.files.iter().find(|file| file.file_name == source.name);
@@ -201,12 +201,17 @@ fn tell(name: &str, comparison: &Comparison, out: &mut dyn Write) -> io::Result<
     }
 }
 
-/// What is remembered of files whose lines are numbered differently here and there.
-fn records(stored: &Stored<'_>, id: &SessionId) -> BTreeMap<String, FileRecord> {
-    match state::load(stored.paths, id) {
-        Ok(Loaded::Ours(record)) => record.files,
-        _ => Kept::load(stored.paths, id).files,
-    }
+/// What is remembered of files whose lines are numbered differently here and there; nothing when it
+/// is of another backend.
+fn records(stored: &Stored<'_>, id: &SessionId, there: &str) -> BTreeMap<String, FileRecord> {
+    let (known_as, files) = match state::load(stored.paths, id) {
+        Ok(Loaded::Ours(record)) => (record.confab_session_id, record.files),
+        _ => {
+            let kept = Kept::load(stored.paths, id);
+            (kept.confab_session_id, kept.files)
+        }
+    };
+    if known_as.is_none_or(|known_as| known_as == there) { files } else { BTreeMap::new() }
 }
 
 fn compare(
