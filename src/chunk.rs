@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
+use memchr::memmem::Finder;
 use serde::Serialize;
 
 use crate::redact::{Redactor, Withheld};
@@ -83,6 +84,8 @@ pub struct Builder<'a> {
     size: usize,
     size_target: usize,
     scratch: Vec<u8>,
+    /// Words without which a line says nothing of agents, and is no summary.
+    news: [Finder<'static>; 2],
     contents: Contents,
 }
 
@@ -103,6 +106,7 @@ impl<'a> Builder<'a> {
             size: text.len(),
             size_target: size_target.min(REQUEST_BYTES_MAX - ENVELOPE_BYTES_MAX),
             scratch: Vec::new(),
+            news: [Finder::new(transcript::AGENT_ID), Finder::new(transcript::SUMMARY)],
             contents: Contents::default(),
         })
     }
@@ -197,12 +201,12 @@ impl<'a> Builder<'a> {
             self.contents.withheld += 1;
             return self.push_replacement(&TooLarge::of(line), "line withheld", "");
         };
-        self.scratch.clear();
+        self.begin_scratch();
         match std::str::from_utf8(&redacted) {
             Ok(text) => escape(text, &mut self.scratch),
             Err(_) => escape(&String::from_utf8_lossy(&redacted), &mut self.scratch),
         }
-        let size = self.size + self.scratch.len() + 3;
+        let size = self.size + self.scratch.len() + 1;
         let first = self.contents.n_lines == 0;
         if size > self.size_target && !first {
             return Ok(false);
@@ -232,20 +236,24 @@ impl<'a> Builder<'a> {
         head: &str,
     ) -> io::Result<bool> {
         let text = stand_in(line, why, head)?;
-        self.scratch.clear();
+        self.begin_scratch();
         escape(&text, &mut self.scratch);
         self.write_scratch()?;
         Ok(true)
     }
 
+    /// What stands in front of a line.
+    fn begin_scratch(&mut self) {
+        self.scratch.clear();
+        self.scratch.extend_from_slice(b",\"");
+    }
+
+    /// Ends the line in `scratch` and hands it to the compressor, the first one without its comma.
     fn write_scratch(&mut self) -> io::Result<()> {
-        if self.contents.n_lines > 0 {
-            self.encoder.write_all(b",")?;
-        }
-        self.encoder.write_all(b"\"")?;
-        self.encoder.write_all(&self.scratch)?;
-        self.encoder.write_all(b"\"")?;
-        self.size += self.scratch.len() + 3;
+        self.scratch.push(b'"');
+        let comma = usize::from(self.contents.n_lines == 0);
+        self.encoder.write_all(&self.scratch[comma..])?;
+        self.size += self.scratch.len();
         if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
             self.scratch = Vec::new();
         }
@@ -255,6 +263,11 @@ impl<'a> Builder<'a> {
     /// Notes what a line says of the session. Ids are taken from the line as it is, texts from what
     /// is sent of it.
     fn inspect(&mut self, line: &[u8], redacted: &[u8]) {
+        let is_settled = self.contents.branch.is_some() && self.contents.first_message.is_some();
+        // Behind the first lines only agents and summaries are news, and few lines name one.
+        if is_settled && self.news.iter().all(|word| word.find(line).is_none()) {
+            return;
+        }
         let facts = transcript::inspect(line);
         let contents = &mut self.contents;
         contents.agent_ids.extend(facts.agent_ids);
@@ -359,73 +372,67 @@ fn is_name(kind: &str) -> bool {
     kind.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'))
 }
 
-/// Appends the inside of a JSON string.
+/// Appends the inside of a JSON string. Takes eight bytes at once and takes back what has to be
+/// escaped: escapes stand close to each other in a line of JSON, and so short pieces would cost a
+/// call each.
 fn escape(text: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + bytes.len() / 8);
-    let mut rest = bytes;
-    loop {
-        let length = plain_length(rest);
-        let (plain, behind) = rest.split_at(length);
-        out.extend_from_slice(plain);
-        let Some((byte, behind)) = behind.split_first() else { return };
-        rest = behind;
+    let mut rest = text.as_bytes();
+    out.reserve(rest.len() + rest.len() / 8);
+    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
+        out.extend_from_slice(word);
+        let plain = plain_length(*word);
+        if plain == word.len() {
+            rest = behind;
+            continue;
+        }
+        out.truncate(out.len() - word.len() + plain);
+        escape_byte(word[plain], out);
+        rest = &rest[plain + 1..];
+    }
+    for byte in rest {
         match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
+            0..0x20 | b'"' | b'\\' => escape_byte(*byte, out),
+            _ => out.push(*byte),
         }
     }
 }
 
-/// How many bytes at the beginning of a text stand for themselves in JSON. Looks at eight of them
-/// at once: a byte's highest bit is set in what is searched for where the byte is wanted, and may
-/// be wrong only behind the first that is.
-fn plain_length(bytes: &[u8]) -> usize {
+/// How many bytes at the beginning of eight stand for themselves in JSON. A byte's highest bit is
+/// set in what is searched for where the byte is wanted, and may be wrong only behind the first
+/// that is.
+fn plain_length(word: [u8; 8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(word);
     let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let is_control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = is_control
-            | is_zero(word ^ (ONES * u64::from(b'"')))
-            | is_zero(word ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            return index * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let length = rest.iter().position(|byte| NEEDS_ESCAPE[usize::from(*byte)]);
-    bytes.len() - rest.len() + length.unwrap_or(rest.len())
+    let is_control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+    let found = is_control
+        | is_zero(word ^ (ONES * u64::from(b'"')))
+        | is_zero(word ^ (ONES * u64::from(b'\\')));
+    found.trailing_zeros() as usize / 8
 }
 
-const NEEDS_ESCAPE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
+fn escape_byte(byte: u8, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        _ => {
+            let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+            out.extend_from_slice(b"\\u00");
+            return out.extend_from_slice(&digits);
+        }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::redact::Settings;
 
-    /// What cannot be redacted stays here, keeps its number, and stops nothing.
     /// Each ASCII character, and one of several bytes, at each place of two words of eight bytes.
     #[test]
     fn escaping_keeps_every_character() {
@@ -440,6 +447,7 @@ mod tests {
         }
     }
 
+    /// What cannot be redacted stays here, keeps its number, and stops nothing.
     #[test]
     fn a_line_that_is_withheld_leaves_a_stand_in_that_shows_none_of_it() {
         let (redactor, _) = Redactor::new(&Settings::default());

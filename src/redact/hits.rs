@@ -74,27 +74,30 @@ impl Automaton {
         let mut otherwise = vec![0_usize; self.ends.len()];
         let mut queue = VecDeque::from([0]);
         while let Some(state) = queue.pop_front() {
-            for class in 0..CLASSES_MAX {
-                let at = state * CLASSES_MAX + class;
-                let elsewhere = match state {
-                    0 => 0,
-                    _ => self.steps[otherwise[state] * CLASSES_MAX + class],
-                };
-                let next = usize::from(self.steps[at]);
-                if next == 0 {
-                    self.steps[at] = elsewhere;
-                    continue;
-                }
-                otherwise[next] = usize::from(elsewhere);
+            let elsewhere = self.row(otherwise[state]);
+            let row = self.row(state);
+            for (class, next) in row.into_iter().enumerate().filter(|(_, next)| *next != 0) {
+                let next = usize::from(next);
+                otherwise[next] = if state == 0 { 0 } else { usize::from(elsewhere[class]) };
                 let ends = self.ends[otherwise[next]].clone();
                 self.ends[next].extend(ends);
                 queue.push_back(next);
             }
+            let steps = &mut self.steps[state * CLASSES_MAX..][..CLASSES_MAX];
+            for (step, elsewhere) in steps.iter_mut().zip(elsewhere) {
+                *step = if *step == 0 { elsewhere } else { *step };
+            }
         }
+        let end = |ends: &Vec<u32>| if ends.is_empty() { 0 } else { ENDS };
+        let ends: Vec<u16> = self.ends.iter().map(end).collect();
         for step in &mut self.steps {
-            let ends = if self.ends[usize::from(*step)].is_empty() { 0 } else { ENDS };
-            *step = *step << 1 | ends;
+            *step = *step << 1 | ends[usize::from(*step)];
         }
+    }
+
+    fn row(&self, state: usize) -> [u16; CLASSES_MAX] {
+        let row = self.steps[state * CLASSES_MAX..].first_chunk();
+        *row.expect("every state has its steps")
     }
 
     /// Where a byte leads to from where the last one has led to.
