@@ -11,6 +11,7 @@ mod streams;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use self::process::{Folder, Server, create_key};
 use crate::world::proc_number;
@@ -58,4 +59,9 @@ fn bytes_in(folder: &Path) -> u64 {
 /// kB as MB.
 fn megabytes(kilobytes: u64) -> String {
     format!("{:.1}", kilobytes as f64 / 1024.0)
+}
+
+/// Megabytes a second.
+fn rate(bytes: usize, took: Duration) -> f64 {
+    bytes as f64 / 1e6 / took.as_secs_f64()
 }
