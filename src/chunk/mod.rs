@@ -5,7 +5,12 @@
 //! before compression, as the backend measures it. A line that no request could hold becomes a
 //! small JSON stand-in with the same number.
 //!
+//! Of lines that are read in one piece, two threads redact and escape one half each: that is most of
+//! the work of a first sync, and the compressor takes the texts in order behind them.
+//!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
+
+mod text;
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -17,6 +22,8 @@ use crate::redact::{Redactor, Withheld};
 use crate::tail::{Line, Position, Tail, TooLarge};
 use crate::transcript::{self, OutlineFacts};
 use crate::wire::{self, ChunkMetadata};
+
+use text::Texts;
 
 /// Size that a request is filled to.
 pub const REQUEST_BYTES_TARGET: usize = 4 << 20;
@@ -83,7 +90,8 @@ pub struct Builder<'a> {
     /// Bytes of JSON text so far.
     size: usize,
     size_target: usize,
-    scratch: Vec<u8>,
+    /// How lines stand in the request; kept for the next ones.
+    texts: [Texts; 2],
     /// Words without which a line says nothing of agents, and is no summary.
     news: [Finder<'static>; 2],
     contents: Contents,
@@ -105,7 +113,7 @@ impl<'a> Builder<'a> {
             encoder,
             size: text.len(),
             size_target: size_target.min(REQUEST_BYTES_MAX - ENVELOPE_BYTES_MAX),
-            scratch: Vec::new(),
+            texts: Default::default(),
             news: [Finder::new(transcript::AGENT_ID), Finder::new(transcript::SUMMARY)],
             contents: Contents::default(),
         })
@@ -124,6 +132,12 @@ impl<'a> Builder<'a> {
                 break;
             }
             tail.settle()?;
+            if !stand_in && tail.holds_line() {
+                match self.push_held(tail)? {
+                    true => continue,
+                    false => break,
+                }
+            }
             let before = tail.position();
             let Some(line) = tail.next_line()? else { break };
             let taken = match line {
@@ -186,27 +200,64 @@ impl<'a> Builder<'a> {
         self.contents.bytes = self.size;
     }
 
-    /// Adds a line; false when it does not fit any more.
-    fn push(&mut self, line: &[u8]) -> io::Result<bool> {
-        self.push_redacted(line, self.redactor.line(line))
+    /// Adds the lines that are in memory; false when one does not fit any more, which is then put
+    /// back with all behind it.
+    fn push_held<R: Read>(&mut self, tail: &mut Tail<R>) -> io::Result<bool> {
+        let mut before = tail.position();
+        let lines_max = REQUEST_LINES_MAX - self.contents.hashes.len();
+        let ends = tail.take_held(self.size_target.saturating_sub(self.size), lines_max);
+        let held = tail.taken(before);
+        let mut lines = Vec::with_capacity(ends.len());
+        let mut at = before.offset;
+        for end in &ends {
+            let range = (at - before.offset) as usize..(end.offset - before.offset) as usize - 1;
+            lines.push(&held[range]);
+            at = end.offset;
+        }
+        let mut texts = std::mem::take(&mut self.texts);
+        let redacted = text::of_lines(self.redactor, &lines, &mut texts);
+        let texts_of_lines = texts.iter().flat_map(Texts::iter);
+        let mut is_full = false;
+        for (((line, redacted), text), end) in
+            lines.into_iter().zip(redacted).zip(texts_of_lines).zip(ends)
+        {
+            is_full = !self.take(line, redacted, text)?;
+            if is_full {
+                break;
+            }
+            self.note_position(end);
+            before = end;
+        }
+        self.texts = texts;
+        if is_full {
+            tail.unread(before);
+        }
+        Ok(!is_full)
     }
 
-    /// Adds what redaction has made of a line; a stand-in when it has failed.
-    fn push_redacted(
+    /// Adds a line; false when it does not fit any more.
+    fn push(&mut self, line: &[u8]) -> io::Result<bool> {
+        let mut texts = std::mem::take(&mut self.texts);
+        texts[0].clear();
+        let redacted = texts[0].add(self.redactor, line);
+        let taken = self.take(line, redacted, texts[0].iter().next().unwrap_or_default());
+        texts[0].shrink_to(SCRATCH_BYTES_KEPT);
+        self.texts = texts;
+        taken
+    }
+
+    /// Adds what redaction has made of a line, with its text; a stand-in when it has failed.
+    fn take(
         &mut self,
         line: &[u8],
         redacted: Result<Cow<'_, [u8]>, Withheld>,
+        text: &[u8],
     ) -> io::Result<bool> {
         let Ok(redacted) = redacted else {
             self.contents.withheld += 1;
             return self.push_replacement(&TooLarge::of(line), "line withheld", "");
         };
-        self.begin_scratch();
-        match std::str::from_utf8(&redacted) {
-            Ok(text) => escape(text, &mut self.scratch),
-            Err(_) => escape(&String::from_utf8_lossy(&redacted), &mut self.scratch),
-        }
-        let size = self.size + self.scratch.len() + 1;
+        let size = self.size + text.len();
         let first = self.contents.n_lines == 0;
         if size > self.size_target && !first {
             return Ok(false);
@@ -215,7 +266,7 @@ impl<'a> Builder<'a> {
             return self.push_stand_in(&TooLarge::of(line));
         }
         self.inspect(line, &redacted);
-        self.write_scratch()?;
+        self.write(text)?;
         Ok(true)
     }
 
@@ -235,28 +286,17 @@ impl<'a> Builder<'a> {
         why: &'static str,
         head: &str,
     ) -> io::Result<bool> {
-        let text = stand_in(line, why, head)?;
-        self.begin_scratch();
-        escape(&text, &mut self.scratch);
-        self.write_scratch()?;
+        let mut text = Vec::new();
+        text::append(stand_in(line, why, head)?.as_bytes(), &mut text);
+        self.write(&text)?;
         Ok(true)
     }
 
-    /// What stands in front of a line.
-    fn begin_scratch(&mut self) {
-        self.scratch.clear();
-        self.scratch.extend_from_slice(b",\"");
-    }
-
-    /// Ends the line in `scratch` and hands it to the compressor, the first one without its comma.
-    fn write_scratch(&mut self) -> io::Result<()> {
-        self.scratch.push(b'"');
+    /// Hands the text of a line to the compressor, the first one without its comma.
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let comma = usize::from(self.contents.n_lines == 0);
-        self.encoder.write_all(&self.scratch[comma..])?;
-        self.size += self.scratch.len();
-        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
-            self.scratch = Vec::new();
-        }
+        self.encoder.write_all(&text[comma..])?;
+        self.size += text.len();
         Ok(())
     }
 
@@ -372,80 +412,10 @@ fn is_name(kind: &str) -> bool {
     kind.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'))
 }
 
-/// Appends the inside of a JSON string. Takes eight bytes at once and takes back what has to be
-/// escaped: escapes stand close to each other in a line of JSON, and so short pieces would cost a
-/// call each.
-fn escape(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    out.reserve(rest.len() + rest.len() / 8);
-    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
-        out.extend_from_slice(word);
-        let plain = plain_length(*word);
-        if plain == word.len() {
-            rest = behind;
-            continue;
-        }
-        out.truncate(out.len() - word.len() + plain);
-        escape_byte(word[plain], out);
-        rest = &rest[plain + 1..];
-    }
-    for byte in rest {
-        match byte {
-            0..0x20 | b'"' | b'\\' => escape_byte(*byte, out),
-            _ => out.push(*byte),
-        }
-    }
-}
-
-/// How many bytes at the beginning of eight stand for themselves in JSON. A byte's highest bit is
-/// set in what is searched for where the byte is wanted, and may be wrong only behind the first
-/// that is.
-fn plain_length(word: [u8; 8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let word = u64::from_le_bytes(word);
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let is_control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-    let found = is_control
-        | is_zero(word ^ (ONES * u64::from(b'"')))
-        | is_zero(word ^ (ONES * u64::from(b'\\')));
-    found.trailing_zeros() as usize / 8
-}
-
-fn escape_byte(byte: u8, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let letter = match byte {
-        b'"' | b'\\' => byte,
-        b'\n' => b'n',
-        b'\r' => b'r',
-        b'\t' => b't',
-        _ => {
-            let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-            out.extend_from_slice(b"\\u00");
-            return out.extend_from_slice(&digits);
-        }
-    };
-    out.extend_from_slice(&[b'\\', letter]);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::redact::Settings;
-
-    /// Each ASCII character, and one of several bytes, at each place of two words of eight bytes.
-    #[test]
-    fn escaping_keeps_every_character() {
-        for character in (0..128).map(char::from).chain(['é', '…', '\u{10ffff}']) {
-            for place in 0..18 {
-                let text = format!("{}{character}{character}é\"", "x".repeat(place));
-                let mut escaped = b"\"".to_vec();
-                escape(&text, &mut escaped);
-                escaped.push(b'"');
-                assert_eq!(serde_json::from_slice::<String>(&escaped).unwrap(), text);
-            }
-        }
-    }
 
     /// What cannot be redacted stays here, keeps its number, and stops nothing.
     #[test]
@@ -460,7 +430,7 @@ mod tests {
         assert!(builder.push(whole).unwrap());
         for line in [&failed[..], disguised, b"private words", b""] {
             builder.note_position(Position::default());
-            assert!(builder.push_redacted(line, Err(Withheld)).unwrap());
+            assert!(builder.take(line, Err(Withheld), b"").unwrap());
         }
         builder.note_position(Position::default());
         assert!(builder.push(whole).unwrap());
