@@ -14,7 +14,8 @@ help() {
 ./build.sh install      build, and put both programs into PATH; --dest DIR for another folder
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
-./build.sh bench        measure
+./build.sh bench [WHAT] measure: everything, or for example `hook`, `sync` or `idle=600`; with the
+                        static client, where that can be built
 ./build.sh dist         static programs for x86_64 and aarch64, with sums, bills of materials and a
                         self-check: target/dist; name one of the two for it alone; as root,
                         --install first installs what is missing on Debian
@@ -94,6 +95,22 @@ instructions() {
         cargo test --locked --test instructions -- "$PWD/$RELEASE/confab" "$@"
 }
 
+# What is shipped is what is measured, unless it cannot be built here.
+bench() {
+    local arch client=()
+    arch=$(uname -m)
+    if [ -n "$(way_to "$arch")" ]; then
+        say "building the static client"
+        [ "$(way_to "$arch")" != source ] || make_unwinder "$arch"
+        dist_cargo "$arch" "$ZSTD_UP_TO_1" build --release --locked --bin confab \
+            --target "$arch-unknown-linux-musl"
+        client=("client=$PWD/target/$arch-unknown-linux-musl/release/confab")
+    else
+        say "a static client cannot be built here: the dynamic one is measured"
+    fi
+    cargo bench --locked --features server --bench bench -- "${client[@]}" "$@"
+}
+
 # Runs one step and says how long it took.
 step() {
     local name=$1 start=$SECONDS
@@ -130,7 +147,7 @@ case "${1-}" in
     install) shift; prepare; build; "$RELEASE/confab" install "$@" ;;
     run) prepare; build; tests/run/run.sh "$RELEASE/confab" "$RELEASE/confab-server" "${2-}" ;;
     dist) shift; prepare; dist "$@" ;;
-    bench) prepare; cargo bench --locked --features server ;;
+    bench) shift; prepare; bench "$@" ;;
     chaos) prepare; cargo test --locked --release --features server --test chaos -- \
         --rounds "${2:-200}" ;;
     fuzz)

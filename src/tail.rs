@@ -138,6 +138,36 @@ impl<R: Read> Tail<R> {
         }
     }
 
+    /// Whether a complete line is in memory, so that [`Tail::next_line`] has nothing to read.
+    pub fn holds_line(&self) -> bool {
+        memchr::memchr(b'\n', &self.buffer[self.start..self.end]).is_some()
+    }
+
+    /// Takes the complete lines that are in memory, of `bytes_max` bytes together unless the first
+    /// one is longer, and at most `lines_max`. Returns the position behind each of them;
+    /// [`Tail::taken`] has the lines.
+    pub fn take_held(&mut self, bytes_max: usize, lines_max: usize) -> Vec<Position> {
+        let mut ends = Vec::new();
+        let from = self.start;
+        while ends.len() < lines_max {
+            let held = &self.buffer[self.start..self.end];
+            let Some(length) = memchr::memchr(b'\n', held) else { break };
+            if !ends.is_empty() && self.start + length - from > bytes_max {
+                break;
+            }
+            self.position.advance(hash(&held[..length]), length as u64 + 1);
+            self.start += length + 1;
+            ends.push(self.position);
+        }
+        ends
+    }
+
+    /// What was taken behind this position, with its newlines.
+    pub fn taken(&self, from: Position) -> &[u8] {
+        let bytes = usize::try_from(self.position.offset - from.offset);
+        &self.buffer[self.start - bytes.expect("the lines are still in the buffer")..self.start]
+    }
+
     /// What follows the last complete line. Call it when [`Tail::next_line`] has returned `None`.
     pub fn unterminated(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
@@ -152,7 +182,8 @@ impl<R: Read> Tail<R> {
         line
     }
 
-    /// Puts back the last line, which began at `position` and was held whole.
+    /// Puts back the last line, which began at `position` and was held whole, or the last ones of
+    /// [`Tail::take_held`].
     pub fn unread(&mut self, position: Position) {
         let bytes = self.position.offset - position.offset;
         self.start -= usize::try_from(bytes).expect("the line is still in the buffer");

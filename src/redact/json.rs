@@ -18,7 +18,7 @@ pub const DEPTH_MAX: usize = 1 << 20;
 pub struct Malformed;
 
 /// One string: a value or an object key.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct StringValue<'a> {
     /// Where its raw content lies in the line, without the quotes.
     pub range: Range<usize>,
@@ -55,6 +55,8 @@ pub struct Strings<'a> {
     /// Key and node of the value that comes next or is being read.
     key: Option<&'a [u8]>,
     node: Node,
+    /// The last string. It stays here, since it would be copied more than once on its way out.
+    string: StringValue<'a>,
 }
 
 struct Frame<'a> {
@@ -85,11 +87,12 @@ impl<'a> Strings<'a> {
             stack: Vec::new(),
             key: None,
             node: Node::LINE,
+            string: StringValue::default(),
         }
     }
 
     /// The next string, or `None` after the whole line has proved well-formed.
-    pub fn next(&mut self) -> Result<Option<StringValue<'a>>, Malformed> {
+    pub fn next(&mut self) -> Result<Option<&StringValue<'a>>, Malformed> {
         while let Some(&byte) = self.line.get(self.at) {
             self.at += 1;
             match (self.expect, byte) {
@@ -99,7 +102,8 @@ impl<'a> Strings<'a> {
                     self.value_done();
                     let protected = self.node == Node::PROTECTED;
                     let (key, object) = (self.key, self.object());
-                    return Ok(Some(StringValue { range, key, protected, is_key: false, object }));
+                    self.string = StringValue { range, key, protected, is_key: false, object };
+                    return Ok(Some(&self.string));
                 }
                 (Expect::Value | Expect::ValueOrClose, b'{' | b'[') => self.open(byte == b'{')?,
                 (Expect::ValueOrClose | Expect::CommaOrClose, b']') => self.close(false)?,
@@ -111,8 +115,9 @@ impl<'a> Strings<'a> {
                 (Expect::Key | Expect::KeyOrClose, b'"') => {
                     let range = self.object_key()?;
                     let (key, object) = (None, self.object());
-                    let protected = false;
-                    return Ok(Some(StringValue { range, key, protected, is_key: true, object }));
+                    self.string =
+                        StringValue { range, key, protected: false, is_key: true, object };
+                    return Ok(Some(&self.string));
                 }
                 (Expect::Colon, b':') => self.expect = Expect::Value,
                 (Expect::CommaOrClose, b',') => self.comma(),
@@ -204,7 +209,7 @@ mod tests {
             }
             let key = value.key.map_or("-".into(), String::from_utf8_lossy);
             let mark = if value.protected { "!" } else { "" };
-            out += &format!("{key}={}{mark} ", &line[value.range]);
+            out += &format!("{key}={}{mark} ", &line[value.range.clone()]);
         }
         Ok(out)
     }

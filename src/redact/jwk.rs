@@ -66,10 +66,11 @@ pub struct Members {
 }
 
 impl Members {
-    /// Takes the next string value of a document; all secrets that are now known to be some.
-    pub fn meet(&mut self, string: &StringValue<'_>, document: &[u8]) -> Vec<Span> {
+    /// Takes the next string value of a document; adds all secrets that are now known to be some.
+    pub fn meet(&mut self, string: &StringValue<'_>, document: &[u8], spans: &mut Vec<Span>) {
         if string.object != self.object {
-            *self = Members { object: string.object, ..Members::default() };
+            (self.object, self.is_key) = (string.object, false);
+            self.secrets.clear();
         }
         let content = &document[string.range.clone()];
         match string.key {
@@ -83,6 +84,8 @@ impl Members {
             }
             _ => {}
         }
-        if self.is_key { std::mem::take(&mut self.secrets) } else { Vec::new() }
+        if self.is_key {
+            spans.append(&mut self.secrets);
+        }
     }
 }

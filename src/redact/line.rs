@@ -72,17 +72,13 @@ fn json_spans(
 ) -> Result<Vec<Span>, Malformed> {
     let mut spans = Vec::new();
     let mut strings = Strings::new(line);
-    let mut pair = Pair::default();
-    let mut armour = Armour::default();
-    let mut jwk = jwk::Members::default();
+    let mut neighbours = Neighbours::default();
     while let Some(string) = strings.next()? {
         if string.protected {
             continue;
         }
         if !string.is_key {
-            spans.extend(pair.meet(&string, line));
-            spans.extend(armour.meet(&string, line));
-            spans.extend(jwk.meet(&string, line));
+            neighbours.meet(string, line, &mut spans);
         }
         let field = string.key.and_then(|key| announces(&unescape(key), &[]));
         if field.is_none() && !suspicions.within(&string.range) {
@@ -159,14 +155,10 @@ fn escaped(
 fn nested(scanner: &Scanner, text: &[u8], nesting: usize) -> Result<Vec<Span>, Malformed> {
     let mut spans = Vec::new();
     let mut strings = Strings::new(text);
-    let mut pair = Pair::default();
-    let mut armour = Armour::default();
-    let mut jwk = jwk::Members::default();
+    let mut neighbours = Neighbours::default();
     while let Some(string) = strings.next()? {
         if !string.is_key {
-            spans.extend(pair.meet(&string, text));
-            spans.extend(armour.meet(&string, text));
-            spans.extend(jwk.meet(&string, text));
+            neighbours.meet(string, text, &mut spans);
         }
         let key = string.key.map(unescape);
         let field = key.as_deref().and_then(|key| announces(key, &[]));
@@ -184,6 +176,27 @@ fn is_document(text: &[u8]) -> bool {
 
 fn shifted(span: Span, offset: usize) -> Span {
     Span { range: span.range.start + offset..span.range.end + offset, ..span }
+}
+
+/// What only several strings of a document together tell.
+#[derive(Default)]
+struct Neighbours {
+    pair: Pair,
+    armour: Armour,
+    jwk: jwk::Members,
+}
+
+impl Neighbours {
+    /// Takes the next string value of a document; adds the secrets that are now known.
+    fn meet(&mut self, string: &StringValue<'_>, document: &[u8], spans: &mut Vec<Span>) {
+        if let Some(span) = self.pair.meet(string, document) {
+            spans.push(span);
+        }
+        if let Some(span) = self.armour.meet(string, document) {
+            spans.push(span);
+        }
+        self.jwk.meet(string, document, spans);
+    }
 }
 
 /// `{"name": "DB_PASSWORD", "value": "…"}`, in either order.

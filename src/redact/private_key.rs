@@ -41,6 +41,9 @@ pub fn block_at(text: &[u8], hit: usize) -> Option<Range<usize>> {
 /// of a list.
 pub fn opens(text: &[u8]) -> bool {
     let last = text.trim_ascii_end();
+    if !last.ends_with(b"-") {
+        return false;
+    }
     let start = last.len().saturating_sub(LABEL_BYTES_MAX + BEGIN.len() + 5);
     let window = &last[start..];
     let begin = window.windows(BEGIN.len()).rposition(|part| part == BEGIN);

@@ -22,6 +22,11 @@ pub use text::{sanitise, truncate};
 const AGENT_ID_CHARS_MIN: usize = 6;
 const AGENT_ID_CHARS_MAX: usize = 128;
 
+/// What stands in every line that names an agent, as Claude Code writes it.
+pub const AGENT_ID: &str = "agentId";
+/// What stands in every summary, as Claude Code writes it.
+pub const SUMMARY: &str = "\"summary\"";
+
 /// What a line says about itself and about others.
 #[derive(Debug, Default, PartialEq)]
 pub struct Facts<'a> {
@@ -84,7 +89,7 @@ fn facts(line: &[u8]) -> Option<Facts<'_>> {
     let kind = kind.and_then(string);
     let mut agent_ids = Vec::new();
     // Few lines name an agent, so that the rest is spared a second reading.
-    if kind.as_deref() == Some("user") && memmem::find(line, b"agentId").is_some() {
+    if kind.as_deref() == Some("user") && memmem::find(line, AGENT_ID.as_bytes()).is_some() {
         let [message, result] = members(line, ["message", "toolUseResult"])?;
         let nested = message.map(|message| tool_results(message.get())).unwrap_or_default();
         for result in result.into_iter().chain(nested) {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::figure::{Figure, time};
 use crate::sink::Sink;
-use crate::world::{CONFAB, World};
+use crate::world::{World, confab};
 
 const SESSIONS: usize = 10_000;
 const FOLDERS: usize = 100;
@@ -32,8 +32,8 @@ pub fn run(lines: &[Vec<u8>]) {
     let (mut plain, mut latest, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         plain.push(time(|| quiet(Command::new("/bin/ls").arg("-lR").arg(&projects))));
-        latest.push(time(|| quiet(Command::new(CONFAB).arg("list"))));
-        all.push(time(|| quiet(Command::new(CONFAB).args(["list", "--all"]))));
+        latest.push(time(|| quiet(Command::new(confab()).arg("list"))));
+        all.push(time(|| quiet(Command::new(confab()).args(["list", "--all"]))));
     }
     let (plain, latest, all) = (Figure::of(plain), Figure::of(latest), Figure::of(all));
     println!("list, {SESSIONS} sessions; ls -lR {plain}");

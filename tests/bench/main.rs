@@ -1,6 +1,9 @@
 //! Benchmarks: `cargo bench --features server`. Figures are medians, each beside something measured
 //! in the same run, so that they can be read on any machine. Nothing here fails for being slow.
-//! A name chooses: `cargo bench --features server -- redact`; `idle=30` is idle for 30 s, not 600.
+//!
+//! A name chooses: `cargo bench --features server -- redact`. `idle=600` is idle for 600 s, not 60.
+//! `client=PATH` measures that client and not the one that was built for this run: `./build.sh
+//! bench` measures the static one where it can be built.
 
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
@@ -16,6 +19,7 @@ mod sync;
 mod watch;
 mod world;
 
+use std::path::Path;
 use std::time::Duration;
 
 fn main() {
@@ -24,7 +28,13 @@ fn main() {
         return;
     }
     let names: Vec<String> = std::env::args().skip(1).filter(|n| !n.starts_with('-')).collect();
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let client = names.iter().find_map(|name| name.strip_prefix("client="));
+    if let Some(client) = client {
+        world::measure(Path::new(client));
+    }
+    let is_all = names.iter().all(|name| name.starts_with("client="));
+    let wanted = |name: &str| is_all || names.iter().any(|wanted| wanted == name);
+    println!("the client: {}", world::confab().display());
     if wanted("hook") {
         hook::run();
     }
@@ -59,7 +69,7 @@ fn main() {
 }
 
 /// How long nothing happens.
-const IDLE_TIME: Duration = Duration::from_secs(600);
+const IDLE_TIME: Duration = Duration::from_secs(60);
 
 /// The middle one.
 fn median(mut durations: Vec<Duration>) -> Duration {

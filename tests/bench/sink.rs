@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use memchr::memmem;
+
 pub struct Sink {
     pub port: u16,
     /// Lines taken so far.
@@ -56,33 +58,16 @@ fn serve(stream: TcpStream, lines: &AtomicU64) -> Option<()> {
     }
 }
 
-/// The first line's number and how many strings the array behind it has.
+/// The first line's number and how many strings the array behind it has. A quote, a comma and a
+/// quote do not stand in a string, whose quotes are escaped.
 fn count(body: &mut impl Read) -> Option<(u64, u64)> {
-    let mut decoder = zstd::stream::read::Decoder::new(body).ok()?;
-    let mut text = vec![0; 256 << 10];
-    let mut n_bytes = decoder.read(&mut text).ok()?;
-    let head = String::from_utf8_lossy(&text[..n_bytes.min(1024)]).into_owned();
+    let text = zstd::decode_all(body).ok()?;
+    let start = memmem::find(&text, b"\"lines\":[")? + 9;
+    let head = std::str::from_utf8(&text[..start]).ok()?;
     let first = head.split("\"first_line\":").nth(1)?.split(',').next()?.parse().ok()?;
-    let mut start = head.find("\"lines\":[")? + 9;
-    let (mut quotes, mut escaped) = (0_u64, false);
-    loop {
-        for byte in &text[start..n_bytes] {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => quotes += 1,
-                // The end of the array; a bracket inside a line stands behind an odd quote.
-                b']' if quotes % 2 == 0 => {
-                    std::io::copy(&mut decoder, &mut std::io::sink()).ok()?;
-                    return Some((first, quotes / 2));
-                }
-                _ => {}
-            }
-        }
-        start = 0;
-        n_bytes = decoder.read(&mut text).ok()?;
-        if n_bytes == 0 {
-            return None;
-        }
-    }
+    // The metadata, if there is any, stands behind the array.
+    let end = memmem::rfind(&text, b"\"],\"metadata\":{").unwrap_or(text.len());
+    let lines = &text[start..end];
+    let n_lines = if lines[0] == b']' { 0 } else { memmem::find_iter(lines, b"\",\"").count() + 1 };
+    Some((first, n_lines as u64))
 }

@@ -13,7 +13,7 @@ use crate::figure::Figure;
 use crate::live::costs;
 use crate::server::process::{Folder, Server, create_key};
 use crate::sink::Sink;
-use crate::world::{CONFAB, World, proc_number, wait_for};
+use crate::world::{World, confab, proc_number, wait_for};
 
 const SIZES: [u64; 2] = [100_000_000, 1_000_000_000];
 /// Bytes of one session.
@@ -34,7 +34,7 @@ struct Watch(Child);
 
 impl Watch {
     fn start(world: &World, arguments: &[&str]) -> Watch {
-        let mut command = Command::new(CONFAB);
+        let mut command = Command::new(confab());
         command.arg("watch").args(arguments).env_clear().env("HOME", &world.home);
         Watch(command.stderr(Stdio::null()).spawn().unwrap())
     }

@@ -3,12 +3,23 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The client, as built for this run.
-pub const CONFAB: &str = env!("CARGO_BIN_EXE_confab");
+/// The client that is measured, once it was said that it is another one.
+static CLIENT: OnceLock<PathBuf> = OnceLock::new();
 /// How long anything is waited for.
 const WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// The client: as built for this run, unless [`measure`] has named another one.
+pub fn confab() -> &'static Path {
+    CLIENT.get().map_or(Path::new(env!("CARGO_BIN_EXE_confab")), PathBuf::as_path)
+}
+
+/// This client is measured, such as a static one.
+pub fn measure(client: &Path) {
+    CLIENT.set(client.canonicalize().expect("the client exists")).expect("said once");
+}
 
 pub struct World {
     pub home: PathBuf,
@@ -55,7 +66,7 @@ impl World {
     }
 
     pub fn hook(&self, event: &str, input: &Path) -> Command {
-        let mut command = Command::new(CONFAB);
+        let mut command = Command::new(confab());
         command.args(["hook", event]).env_clear().env("HOME", &self.home);
         command.env("CONFAB_SYNC_INTERVAL_MS", "200").env("CONFAB_SYNC_JITTER_MS", "0");
         // This process stands for Claude Code, as it is what the daemon must outlive.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use confab::redact::{Redactor, Settings, rules};
 use confab::transcript;
 
-use crate::median;
+use crate::figure::{Figure, time};
 use plain::Plain;
 
 /// Bytes that are worked through for one figure.
@@ -41,30 +41,19 @@ pub fn run(recorded: &[Vec<u8>]) {
 /// What a process pays before its first line, and for the first one.
 fn start_up() {
     let prepare = || Redactor::new(&Settings::default()).0;
-    let times = (0..STARTS).map(|_| {
-        let started = Instant::now();
-        black_box(prepare());
-        started.elapsed()
-    });
-    let set_up = median(times.collect());
-    let dense = lines::samples();
-    let times = (0..STARTS).map(|_| {
+    let lines = lines::samples();
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..STARTS {
+        times[0].push(time(|| drop(black_box(Plain::new()))));
+        times[1].push(time(|| drop(black_box(prepare()))));
         let redactor = prepare();
-        let started = Instant::now();
-        dense.iter().for_each(|line| drop(black_box(redactor.line(line))));
-        started.elapsed()
-    });
-    let first = median(times.collect());
-    let times = (0..STARTS).map(|_| {
-        let started = Instant::now();
-        black_box(Plain::new());
-        started.elapsed()
-    });
-    let plain = median(times.collect());
-    println!("redact: start-up, median of {STARTS}");
-    println!("  rule set {:.2} ms", set_up.as_secs_f64() * 1e3);
-    println!("  first use of every rule {:.2} ms more", first.as_secs_f64() * 1e3);
-    println!("  33 patterns of the existing client {:.2} ms", plain.as_secs_f64() * 1e3);
+        let first = || lines.iter().for_each(|line| drop(black_box(redactor.line(line))));
+        times[2].push(time(first));
+    }
+    let [plain, set_up, first] = times.map(Figure::of);
+    println!("redact: start-up, {STARTS} runs; 33 patterns of the existing client {plain}");
+    println!("  rule set {set_up}, {:.3} x", set_up.over(&plain));
+    println!("  first use of every rule {first} more, {:.3} x", first.over(&plain));
 }
 
 /// Redaction beside the plain application of the existing client's patterns, in the same run.

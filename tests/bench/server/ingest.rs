@@ -2,13 +2,12 @@
 //! small ones of daemons; memory under that load; bytes on disk; reading back.
 
 use std::fs;
-use std::io::Read;
 use std::time::{Duration, Instant};
 
 use super::load::{Upload, send, uploads, write};
 use super::process::{Folder, command};
-use super::{RUNS, bytes_in, megabytes, rate, started};
-use crate::median;
+use super::{RUNS, bytes_in, megabytes, started};
+use crate::figure::{Figure, time};
 
 const CLIENTS: usize = 16;
 /// What all clients upload together.
@@ -59,8 +58,8 @@ fn ingest(lines: &[Vec<u8>], n_clients: usize, bytes: usize, total: usize) -> Ru
 }
 
 fn tell(runs: &[Run], n_clients: usize, bytes: usize) {
-    let took = median(runs.iter().map(|run| run.took).collect());
-    let bare = median(runs.iter().map(|run| run.bare).collect());
+    let took = Figure::of(runs.iter().map(|run| run.took).collect());
+    let bare = Figure::of(runs.iter().map(|run| run.bare).collect());
     let peak = runs.iter().map(|run| run.peak_kib).max().unwrap_or(0);
     let Run { n_requests, bytes: total, .. } = runs[0];
     println!(
@@ -69,14 +68,14 @@ fn tell(runs: &[Run], n_clients: usize, bytes: usize) {
         bytes as f64 / 1e3,
     );
     println!(
-        "  {took:.2?}, {:.0} MB/s, {:.0} requests/s",
-        rate(total, took),
-        n_requests as f64 / took.as_secs_f64(),
+        "  {took}, {:.0} MB/s, {:.0} requests/s",
+        took.rate(total as u64),
+        n_requests as f64 / took.median.as_secs_f64(),
     );
     println!(
-        "  {:.2} x as long as a bare write and fsync: {bare:.2?}, {:.0} MB/s",
-        took.as_secs_f64() / bare.as_secs_f64(),
-        rate(total, bare),
+        "  {:.2} x as long as a bare write and fsync: {bare}, {:.0} MB/s",
+        took.over(&bare),
+        bare.rate(total as u64),
     );
     println!("  peak memory {} MB", megabytes(peak));
 }
@@ -115,22 +114,14 @@ fn read_back(lines: &[Vec<u8>]) {
             elapsed
         }));
     });
-    let bare = median(
-        (0..RUNS)
-            .map(|_| {
-                let started = Instant::now();
-                let mut bytes = Vec::new();
-                fs::File::open(&plain).unwrap().read_to_end(&mut bytes).unwrap();
-                started.elapsed()
-            })
-            .collect(),
-    );
-    let took = median(took);
+    let read = || drop(fs::read(&plain).unwrap());
+    let bare = Figure::of((0..RUNS).map(|_| time(read)).collect());
+    let took = Figure::of(took);
     println!("reading back {:.0} MB, median of {RUNS}", text.len() as f64 / 1e6);
     println!(
-        "  {took:.2?}, {:.0} MB/s; a plain file {bare:.2?}: {:.1} x",
-        rate(text.len(), took),
-        took.as_secs_f64() / bare.as_secs_f64(),
+        "  {took}, {:.0} MB/s; a plain file {bare}: {:.1} x",
+        took.rate(text.len() as u64),
+        took.over(&bare),
     );
     println!("  peak memory {} MB", megabytes(server.peak_kib()));
 }

@@ -5,17 +5,25 @@
 //! before compression, as the backend measures it. A line that no request could hold becomes a
 //! small JSON stand-in with the same number.
 //!
+//! Of lines that are read in one piece, two threads redact and escape one half each: that is most of
+//! the work of a first sync, and the compressor takes the texts in order behind them.
+//!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
+
+mod text;
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
+use memchr::memmem::Finder;
 use serde::Serialize;
 
 use crate::redact::{Redactor, Withheld};
 use crate::tail::{Line, Position, Tail, TooLarge};
 use crate::transcript::{self, OutlineFacts};
 use crate::wire::{self, ChunkMetadata};
+
+use text::Texts;
 
 /// Size that a request is filled to.
 pub const REQUEST_BYTES_TARGET: usize = 4 << 20;
@@ -82,7 +90,10 @@ pub struct Builder<'a> {
     /// Bytes of JSON text so far.
     size: usize,
     size_target: usize,
-    scratch: Vec<u8>,
+    /// How lines stand in the request; kept for the next ones.
+    texts: [Texts; 2],
+    /// Words without which a line says nothing of agents, and is no summary.
+    news: [Finder<'static>; 2],
     contents: Contents,
 }
 
@@ -102,7 +113,8 @@ impl<'a> Builder<'a> {
             encoder,
             size: text.len(),
             size_target: size_target.min(REQUEST_BYTES_MAX - ENVELOPE_BYTES_MAX),
-            scratch: Vec::new(),
+            texts: Default::default(),
+            news: [Finder::new(transcript::AGENT_ID), Finder::new(transcript::SUMMARY)],
             contents: Contents::default(),
         })
     }
@@ -120,6 +132,12 @@ impl<'a> Builder<'a> {
                 break;
             }
             tail.settle()?;
+            if !stand_in && tail.holds_line() {
+                match self.push_held(tail)? {
+                    true => continue,
+                    false => break,
+                }
+            }
             let before = tail.position();
             let Some(line) = tail.next_line()? else { break };
             let taken = match line {
@@ -182,27 +200,64 @@ impl<'a> Builder<'a> {
         self.contents.bytes = self.size;
     }
 
-    /// Adds a line; false when it does not fit any more.
-    fn push(&mut self, line: &[u8]) -> io::Result<bool> {
-        self.push_redacted(line, self.redactor.line(line))
+    /// Adds the lines that are in memory; false when one does not fit any more, which is then put
+    /// back with all behind it.
+    fn push_held<R: Read>(&mut self, tail: &mut Tail<R>) -> io::Result<bool> {
+        let mut before = tail.position();
+        let lines_max = REQUEST_LINES_MAX - self.contents.hashes.len();
+        let ends = tail.take_held(self.size_target.saturating_sub(self.size), lines_max);
+        let held = tail.taken(before);
+        let mut lines = Vec::with_capacity(ends.len());
+        let mut at = before.offset;
+        for end in &ends {
+            let range = (at - before.offset) as usize..(end.offset - before.offset) as usize - 1;
+            lines.push(&held[range]);
+            at = end.offset;
+        }
+        let mut texts = std::mem::take(&mut self.texts);
+        let redacted = text::of_lines(self.redactor, &lines, &mut texts);
+        let texts_of_lines = texts.iter().flat_map(Texts::iter);
+        let mut is_full = false;
+        for (((line, redacted), text), end) in
+            lines.into_iter().zip(redacted).zip(texts_of_lines).zip(ends)
+        {
+            is_full = !self.take(line, redacted, text)?;
+            if is_full {
+                break;
+            }
+            self.note_position(end);
+            before = end;
+        }
+        self.texts = texts;
+        if is_full {
+            tail.unread(before);
+        }
+        Ok(!is_full)
     }
 
-    /// Adds what redaction has made of a line; a stand-in when it has failed.
-    fn push_redacted(
+    /// Adds a line; false when it does not fit any more.
+    fn push(&mut self, line: &[u8]) -> io::Result<bool> {
+        let mut texts = std::mem::take(&mut self.texts);
+        texts[0].clear();
+        let redacted = texts[0].add(self.redactor, line);
+        let taken = self.take(line, redacted, texts[0].iter().next().unwrap_or_default());
+        texts[0].shrink_to(SCRATCH_BYTES_KEPT);
+        self.texts = texts;
+        taken
+    }
+
+    /// Adds what redaction has made of a line, with its text; a stand-in when it has failed.
+    fn take(
         &mut self,
         line: &[u8],
         redacted: Result<Cow<'_, [u8]>, Withheld>,
+        text: &[u8],
     ) -> io::Result<bool> {
         let Ok(redacted) = redacted else {
             self.contents.withheld += 1;
             return self.push_replacement(&TooLarge::of(line), "line withheld", "");
         };
-        self.scratch.clear();
-        match std::str::from_utf8(&redacted) {
-            Ok(text) => escape(text, &mut self.scratch),
-            Err(_) => escape(&String::from_utf8_lossy(&redacted), &mut self.scratch),
-        }
-        let size = self.size + self.scratch.len() + 3;
+        let size = self.size + text.len();
         let first = self.contents.n_lines == 0;
         if size > self.size_target && !first {
             return Ok(false);
@@ -211,7 +266,7 @@ impl<'a> Builder<'a> {
             return self.push_stand_in(&TooLarge::of(line));
         }
         self.inspect(line, &redacted);
-        self.write_scratch()?;
+        self.write(text)?;
         Ok(true)
     }
 
@@ -231,30 +286,28 @@ impl<'a> Builder<'a> {
         why: &'static str,
         head: &str,
     ) -> io::Result<bool> {
-        let text = stand_in(line, why, head)?;
-        self.scratch.clear();
-        escape(&text, &mut self.scratch);
-        self.write_scratch()?;
+        let mut text = Vec::new();
+        text::append(stand_in(line, why, head)?.as_bytes(), &mut text);
+        self.write(&text)?;
         Ok(true)
     }
 
-    fn write_scratch(&mut self) -> io::Result<()> {
-        if self.contents.n_lines > 0 {
-            self.encoder.write_all(b",")?;
-        }
-        self.encoder.write_all(b"\"")?;
-        self.encoder.write_all(&self.scratch)?;
-        self.encoder.write_all(b"\"")?;
-        self.size += self.scratch.len() + 3;
-        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
-            self.scratch = Vec::new();
-        }
+    /// Hands the text of a line to the compressor, the first one without its comma.
+    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+        let comma = usize::from(self.contents.n_lines == 0);
+        self.encoder.write_all(&text[comma..])?;
+        self.size += text.len();
         Ok(())
     }
 
     /// Notes what a line says of the session. Ids are taken from the line as it is, texts from what
     /// is sent of it.
     fn inspect(&mut self, line: &[u8], redacted: &[u8]) {
+        let is_settled = self.contents.branch.is_some() && self.contents.first_message.is_some();
+        // Behind the first lines only agents and summaries are news, and few lines name one.
+        if is_settled && self.news.iter().all(|word| word.find(line).is_none()) {
+            return;
+        }
         let facts = transcript::inspect(line);
         let contents = &mut self.contents;
         contents.agent_ids.extend(facts.agent_ids);
@@ -359,87 +412,12 @@ fn is_name(kind: &str) -> bool {
     kind.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'))
 }
 
-/// Appends the inside of a JSON string.
-fn escape(text: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + bytes.len() / 8);
-    let mut rest = bytes;
-    loop {
-        let length = plain_length(rest);
-        let (plain, behind) = rest.split_at(length);
-        out.extend_from_slice(plain);
-        let Some((byte, behind)) = behind.split_first() else { return };
-        rest = behind;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-        }
-    }
-}
-
-/// How many bytes at the beginning of a text stand for themselves in JSON. Looks at eight of them
-/// at once: a byte's highest bit is set in what is searched for where the byte is wanted, and may
-/// be wrong only behind the first that is.
-fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let is_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let is_control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-        let found = is_control
-            | is_zero(word ^ (ONES * u64::from(b'"')))
-            | is_zero(word ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            return index * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let length = rest.iter().position(|byte| NEEDS_ESCAPE[usize::from(*byte)]);
-    bytes.len() - rest.len() + length.unwrap_or(rest.len())
-}
-
-const NEEDS_ESCAPE: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
-    }
-    table[b'"' as usize] = true;
-    table[b'\\' as usize] = true;
-    table
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::redact::Settings;
 
     /// What cannot be redacted stays here, keeps its number, and stops nothing.
-    /// Each ASCII character, and one of several bytes, at each place of two words of eight bytes.
-    #[test]
-    fn escaping_keeps_every_character() {
-        for character in (0..128).map(char::from).chain(['é', '…', '\u{10ffff}']) {
-            for place in 0..18 {
-                let text = format!("{}{character}{character}é\"", "x".repeat(place));
-                let mut escaped = b"\"".to_vec();
-                escape(&text, &mut escaped);
-                escaped.push(b'"');
-                assert_eq!(serde_json::from_slice::<String>(&escaped).unwrap(), text);
-            }
-        }
-    }
-
     #[test]
     fn a_line_that_is_withheld_leaves_a_stand_in_that_shows_none_of_it() {
         let (redactor, _) = Redactor::new(&Settings::default());
@@ -452,7 +430,7 @@ mod tests {
         assert!(builder.push(whole).unwrap());
         for line in [&failed[..], disguised, b"private words", b""] {
             builder.note_position(Position::default());
-            assert!(builder.push_redacted(line, Err(Withheld)).unwrap());
+            assert!(builder.take(line, Err(Withheld), b"").unwrap());
         }
         builder.note_position(Position::default());
         assert!(builder.push(whole).unwrap());
