@@ -76,7 +76,7 @@ const WORLD_ALLOWED: [(&str, &str, &str); 2] = [
 ];
 
 /// Direct dependencies: those of the client, then those behind the feature `server`.
-const DEPENDENCIES: [&str; 13] = [
+const DEPENDENCIES: [&str; 12] = [
     "ureq",
     "serde",
     "serde_json",
@@ -84,7 +84,6 @@ const DEPENDENCIES: [&str; 13] = [
     "libc",
     "fastrand",
     "regex",
-    "aho-corasick",
     "memchr",
     "home",
     "log",

@@ -7,12 +7,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use aho_corasick::dfa::DFA;
 use memchr::memchr;
 use regex::bytes::Regex;
 
 use super::custom::Custom;
-use super::hits::{self, Hits};
+use super::hits::{Automaton, Hits};
 use super::labels::{
     COMMAND_PASSWORD, CONTEXT_RULES, Label, PASSWORD, PHRASE, PRIVATE_KEY, SENSITIVE_FIELD,
     URL_PASSWORD, WEBHOOK, label_of, marker_type, tag,
@@ -55,7 +54,7 @@ pub struct Scanner {
 
 /// The automaton of the built-in rules.
 struct Keywords {
-    automaton: DFA,
+    automaton: Automaton,
     /// By pattern of the automaton.
     meanings: Vec<Meaning>,
     tokens: Tokens,
@@ -253,7 +252,7 @@ impl Keywords {
         url::HOOKS.iter().for_each(|part| add(part, Meaning::Hook));
         add("://", Meaning::Address);
         add(jwk::KEYWORD, Meaning::Jwk);
-        let automaton = hits::automaton(&patterns);
+        let automaton = Automaton::new(&patterns);
         Keywords { automaton, meanings, tokens }
     }
 
