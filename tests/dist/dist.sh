@@ -114,7 +114,7 @@ dist_cargo() {
         cargo=/usr/bin/cargo
         flags+=" -Clink-self-contained=no -Lnative=$PWD/target/unwinder/$arch"
         # Without the feature `backtrace`: a panic says what and where, and 0.15 MB stay away.
-        set -- "$@" -Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind
+        set -- "$@" -Zbuild-std=std,panic_unwind -Zbuild-std-features=panic-unwind,optimize_for_size
         settings+=(RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1)
     fi
     settings+=("CARGO_TARGET_${upper}_UNKNOWN_LINUX_MUSL_RUSTFLAGS=$flags")
