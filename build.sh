@@ -19,7 +19,9 @@ help() {
                         self-check: target/dist; name one of the two for it alone; as root,
                         --install first installs what is missing on Debian
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
-./build.sh fuzz SECONDS redaction against any input, other inputs every time
+./build.sh fuzz SECONDS redaction and the server against any input, other inputs every time
+./build.sh crash [N]    kill -9 of the server N times under load, 200 unless told otherwise
+./build.sh instructions count what hooks and a megabyte of sync take; --record keeps the counts
 TEXT
 }
 
@@ -81,6 +83,16 @@ build() {
     ls -l "$RELEASE/confab" "$RELEASE/confab-server" | awk '{ print $5 " bytes  " $NF }'
 }
 
+# Instructions are the same on a busy machine as on an idle one, so they tell what times cannot.
+instructions() {
+    if ! command -v valgrind >/dev/null; then
+        say "valgrind is missing: no instructions are counted"
+        return
+    fi
+    cargo build --release --locked --bin confab &&
+        cargo test --locked --test instructions -- "$PWD/$RELEASE/confab" "$@"
+}
+
 # Runs one step and says how long it took.
 step() {
     local name=$1 start=$SECONDS
@@ -97,6 +109,7 @@ everything() {
     step "lints of the client" cargo clippy --locked --all-targets -- -D warnings
     step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
     step "tests" cargo test --locked --features server --no-fail-fast
+    step "instructions" instructions
     step "size and crates of the client" small
     step "documentation" env RUSTDOCFLAGS="-D warnings" \
         cargo doc --locked --no-deps --features server
@@ -112,7 +125,16 @@ case "${1-}" in
     bench) prepare; cargo bench --locked --features server ;;
     chaos) prepare; cargo test --locked --release --features server --test chaos -- \
         --rounds "${2:-200}" ;;
-    fuzz) prepare; cargo test --locked --release --test fuzz -- --seconds "${2:?for how long}" ;;
+    fuzz)
+        prepare
+        cargo test --locked --release --features server --test fuzz --test fuzz_server -- \
+            --seconds "${2:?for how long}"
+        ;;
+    crash)
+        prepare
+        cargo test --locked --features server --test crash -- --rounds "${2:-200}"
+        ;;
+    instructions) shift; prepare; instructions "$@" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
 esac

@@ -18,6 +18,7 @@
 //! | 1 | [`json_text`] | JSON changed in place: what is not changed keeps its bytes |
 //! | 1 | [`redact`] | secrets out, every other byte untouched |
 //! | 1 | [`transcript`] | what one line tells us |
+//! | 1 | [`watch`] | file events: which of these files and folders have changed |
 //! | 2 | [`config`] | the user's configuration, checked on load |
 //! | 2 | [`state`] | a session's state file, lock, inbox and line hashes |
 //! | 2 | [`settings`] | Claude's `settings.json`: our hooks in, out, and looked at |
@@ -55,8 +56,9 @@
 //!
 //! # Deliberately absent
 //!
-//! An async runtime; inotify (a `stat` every interval costs next to nothing, and every event that
-//! matters has a hook or a signal); any host but the configured backend.
+//! An async runtime; any host but the configured backend. File events are only for those who ask
+//! for them (`"sync_interval": "live"`): a `stat` every interval costs next to nothing, and every
+//! event that matters has a hook or a signal.
 
 pub mod chunk;
 pub mod cli;
@@ -83,4 +85,5 @@ pub mod sys;
 pub mod tail;
 pub mod time;
 pub mod transcript;
+pub mod watch;
 pub mod wire;

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::error::Error;
 use crate::files::{SessionId, Stamp};
 use crate::transcript;
+use crate::watch::{Interest, Place};
 use crate::wire;
 
 /// Entries looked at in one folder.
@@ -188,6 +189,21 @@ impl Session {
             path: self.transcript.clone(),
         });
         transcript.into_iter().chain(sources.into_values()).collect()
+    }
+
+    /// Where a change of these files is seen, and the appearance of others: the folders as far as
+    /// they are known from the last look.
+    pub fn places(&self) -> Vec<Place> {
+        let own = self.project().join(self.id.as_str());
+        let below = self.folders.keys().filter(|folder| folder.starts_with(&own));
+        let place = |path: &Path, interest| Place { path: path.to_owned(), interest };
+        let old_agents = self.owners.iter().filter(|(_, owner)| owner.ours != Some(false));
+        [place(&self.transcript, Interest::File), place(self.project(), Interest::Names)]
+            .into_iter()
+            .chain([place(&own, Interest::Names), place(&self.subagents(), Interest::Contents)])
+            .chain(below.map(|folder| place(folder, Interest::Contents)))
+            .chain(old_agents.map(|(path, _)| place(path, Interest::File)))
+            .collect()
     }
 
     /// True when a workflow run has left files: only then is it worth asking what the backend

@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// The rooms of the house and their floors: the twin of the table in the docs of `src/lib.rs`. A
 /// room may be planned here before it is built; what is built must be here.
-const FLOORS: [(&str, u8); 25] = [
+const FLOORS: [(&str, u8); 26] = [
     ("error", 0),
     ("time", 0),
     ("schedule", 0),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 25] = [
     ("json_text", 1),
     ("redact", 1),
     ("transcript", 1),
+    ("watch", 1),
     ("config", 2),
     ("state", 2),
     ("settings", 2),

@@ -134,6 +134,7 @@ impl Key {
             }
             "api_key" => check_key(&config.api_key),
             "log_level" => check_level(&config.log_level),
+            "sync_interval" if config.is_live() => Ok(()),
             "sync_interval" => check_interval(config.sync_interval.as_deref().unwrap_or_default()),
             "ca_file" => check_ca_file(config),
             "exclude" => config.exclude_problems().into_iter().next().map_or(Ok(()), Err),
@@ -175,7 +176,7 @@ fn check_interval(interval: &str) -> Result<()> {
     match parse_duration(interval) {
         Some(_) => Ok(()),
         None => Err(Error::new(format!("sync_interval {interval:?} is not a time up to an hour"))
-            .with_hint("use a number with its unit: 500ms, 30s, 2m, 1h")),
+            .with_hint("use a number with its unit: 500ms, 30s, 2m, 1h; or live")),
     }
 }
 

@@ -36,6 +36,8 @@ pub const MARKER_KEY_BYTES: usize = size_of::<redact::MarkerKey>();
 const RULES_BYTES_MAX: usize = 4 << 20;
 /// How long another process may take for its change of the file.
 const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The interval that means file events.
+const LIVE: &str = "live";
 /// The shortest API key.
 const API_KEY_BYTES_MIN: usize = 20;
 
@@ -49,7 +51,7 @@ pub struct Config {
     pub api_key: String,
     /// `debug`, `info`, `warn` or `error`.
     pub log_level: String,
-    /// `"30s"`, `"500ms"`.
+    /// `"30s"`, `"500ms"`, or `"live"`.
     pub sync_interval: Option<String>,
     /// Plain http to a host that is not this machine.
     pub allow_insecure_http: bool,
@@ -319,6 +321,12 @@ impl Config {
         (interval, milliseconds(&overrides.jitter_ms).unwrap_or(schedule::JITTER_MAX))
     }
 
+    /// Whether files are sent as soon as they change. The interval counts beside it: a look at
+    /// what no file event tells of.
+    pub fn is_live(&self) -> bool {
+        self.sync_interval.as_deref().is_some_and(|interval| interval.trim() == LIVE)
+    }
+
     /// Whether commits and pull requests are linked with sessions.
     pub fn links(&self) -> bool {
         self.link_from_github.unwrap_or(true)
@@ -470,6 +478,8 @@ mod tests {
             ("2 s", Some("3600001"), Some("3600001"), 30_000, 5000),
             ("2h", Some(""), None, 30_000, 5000),
             ("1h", None, Some("7"), 3_600_000, 7),
+            ("live", None, None, 30_000, 5000),
+            ("live", Some("70"), None, 70, 5000),
         ];
         for (file, interval_ms, jitter_ms, interval, jitter) in cases {
             let config = Config { sync_interval: Some(file.into()), ..Config::default() };
@@ -479,6 +489,7 @@ mod tests {
             };
             let expected = (Duration::from_millis(interval), Duration::from_millis(jitter));
             assert_eq!(config.interval(&overrides), expected, "{file} {interval_ms:?}");
+            assert_eq!(config.is_live(), file == "live");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What wakes a daemon: signals, the end of Claude Code, the clock.
+//! What wakes a daemon: signals, the end of Claude Code, changed files where they are asked for,
+//! the clock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::time::Clock;
 /// Stack of a waiting thread, which calls next to nothing.
 const STACK_BYTES: usize = 64 << 10;
 /// How long the kernel is asked at once to wait for a process' end.
-const PARENT_WAIT_MAX: Duration = Duration::from_secs(600);
+const PARENT_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What happened. The time is that of the event, not that of its being looked at: the time for
 /// ending runs from it, also when an upload was hanging just then.
@@ -24,6 +25,8 @@ pub enum Event {
     ParentGone(Process, Instant),
     /// Look at inbox and files now.
     Wake(Instant),
+    /// Files of the session have changed.
+    Files,
     /// Nothing, for as long as was to be waited.
     Tick,
 }
@@ -33,7 +36,7 @@ impl Event {
     pub fn at(&self) -> Option<Instant> {
         match self {
             Event::Stop(at) | Event::ParentGone(_, at) | Event::Wake(at) => Some(*at),
-            Event::Tick => None,
+            Event::Files | Event::Tick => None,
         }
     }
 }
@@ -88,6 +91,11 @@ impl Events {
         Ok(())
     }
 
+    /// Where further events are put in.
+    pub fn sender(&self) -> Sender<Event> {
+        self.sender.clone()
+    }
+
     /// Waits for what happens next, at most for `limit`.
     pub fn wait(&self, limit: Duration) -> Event {
         match self.receiver.recv_timeout(limit) {
@@ -105,7 +113,8 @@ impl Events {
     }
 }
 
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+/// Starts a thread whose failure ends the process.
+pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .stack_size(STACK_BYTES)

@@ -17,7 +17,8 @@ use crate::sync::{Engine, Report, Surroundings, Tools};
 use crate::sys::{self, process::Process};
 use crate::time;
 use crate::transcript;
-use crate::wire::PROVIDER;
+use crate::watch::Place;
+use crate::wire::{self, PROVIDER};
 
 use super::{World, links};
 
@@ -25,6 +26,8 @@ use super::{World, links};
 const START_BYTES_MAX: usize = 256 << 10;
 /// "Session not found" in a row after which the backend is taken to have deleted the session.
 const GONE_MAX: u32 = 3;
+/// Requests for one file behind which file events are not heeded any more.
+const LIVE_CHUNKS_MAX: u64 = wire::FILE_CHUNKS_MAX / 2;
 /// How long after its last line a session that nobody runs is taken for one that still does.
 const LIVE_WITHIN: Duration = Duration::from_secs(10 * 60);
 
@@ -224,6 +227,17 @@ impl Follower {
     pub fn has_news(&mut self) -> bool {
         let has_links = !self.record.links.is_empty() && self.engine.has_files();
         has_links || self.engine.has_news()
+    }
+
+    /// Where a change of the session's files is seen.
+    pub fn places(&mut self) -> Vec<Place> {
+        self.engine.session().places()
+    }
+
+    /// True when a file was sent in so many requests that those left must not be spent on single
+    /// lines: a backend keeps a limited number of them.
+    pub fn has_many_chunks(&self) -> bool {
+        self.record.files.values().any(|file| file.chunks >= LIVE_CHUNKS_MAX)
     }
 
     /// Acts upon new notes; true when there were any.

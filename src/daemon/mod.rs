@@ -8,6 +8,7 @@
 mod events;
 mod follower;
 mod links;
+mod live;
 mod pending;
 mod strays;
 
@@ -28,6 +29,8 @@ use crate::schedule::{self, Schedule};
 use crate::state::{Attempt, Launch, Lock, try_lock};
 use crate::sys::{self, process::Process};
 use crate::time::Clock;
+
+use live::Live;
 
 pub use events::{Event, Events};
 pub use follower::{Finished, Follower, Outcome};
@@ -57,6 +60,8 @@ const LATE_FILE_TIME_MAX: Duration = Duration::from_secs(2);
 const IDLE_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A wait for which it is worth giving memory back.
 const LONG_WAIT_MIN: Duration = Duration::from_millis(100);
+/// How long a live daemon keeps its memory after it has sent something.
+const LIVE_REST: Duration = Duration::from_secs(2);
 /// Time between two looks at sessions that others have left pending.
 const PENDING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -109,7 +114,7 @@ pub fn run(launch: Launch, lock: Option<File>, world: &World<'_>) -> Result<()> 
         warn!("{error}");
     }
     info!("following {}", follower.record().transcript_path.display());
-    Daemon::new(world, events).follow(follower)
+    Daemon::new(world, events)?.follow(follower)
 }
 
 /// Why following ended.
@@ -125,10 +130,28 @@ enum End {
     LockLost,
 }
 
+/// A transcript that is expected any moment.
+struct Appearing {
+    wait: Duration,
+    until: Instant,
+}
+
+/// What is between two looks.
+#[derive(Debug, Clone, Copy)]
+struct Pause {
+    wait: Duration,
+    /// Something was sent, or tried to be.
+    after_work: bool,
+    /// File events end it.
+    heeds_files: bool,
+}
+
 struct Daemon<'a> {
     world: &'a World<'a>,
     events: Events,
     schedule: Schedule,
+    /// File events, where the configuration asks for them.
+    live: Option<Live>,
     /// Events that came while a pass was made.
     waiting: VecDeque<Event>,
     /// This daemon was told to stop while it was ending a session.
@@ -140,20 +163,22 @@ struct Daemon<'a> {
 }
 
 impl<'a> Daemon<'a> {
-    fn new(world: &'a World<'a>, events: Events) -> Daemon<'a> {
+    fn new(world: &'a World<'a>, events: Events) -> Result<Daemon<'a>> {
         let config = config::load(world.paths).unwrap_or_default();
         let (interval, jitter_max) = config.interval(&world.overrides);
+        let live = Live::start(&config, events.sender(), Arc::clone(&world.clock))?;
         let now = world.clock.now();
-        Daemon {
+        Ok(Daemon {
             world,
             events,
             schedule: Schedule::new(interval, jitter_max, world.seed),
+            live,
             waiting: VecDeque::new(),
             is_stopped: false,
             end_at: now,
             pending_at: now,
             active_at: now,
-        }
+        })
     }
 
     fn follow(mut self, mut follower: Follower) -> Result<()> {
@@ -187,8 +212,8 @@ impl<'a> Daemon<'a> {
 
     /// Sends what is new, again and again, until there is a reason to end.
     fn follow_to_end(&mut self, follower: &mut Follower) -> End {
-        let started = self.world.clock.now();
-        let mut appear_wait = APPEAR_WAIT_MIN;
+        let until = self.world.clock.now() + APPEAR_TIME_MAX;
+        let mut appearing = Appearing { wait: APPEAR_WAIT_MIN, until };
         let mut woken_at = None;
         loop {
             if let Some(end) = self.taken_away(follower) {
@@ -210,28 +235,9 @@ impl<'a> Daemon<'a> {
                 self.end_at = woken_at.unwrap_or_else(|| self.world.clock.now());
                 return End::Session;
             }
-            let wait = if follower.has_news() {
-                self.active_at = self.world.clock.now();
-                match self.pass(follower, PASS_TIME_MAX, false) {
-                    Outcome::Deleted => return End::Deleted,
-                    outcome => self.wait_after(&outcome),
-                }
-            } else if follower.has_files() {
-                self.wait_after(&Outcome::Complete)
-            } else if self.world.clock.now() < started + APPEAR_TIME_MAX {
-                let wait = appear_wait;
-                appear_wait = (appear_wait * 2).min(APPEAR_WAIT_MAX);
-                wait
-            } else {
-                self.wait_after(&Outcome::Complete)
-            };
+            let Some(pause) = self.round(follower, &mut appearing) else { return End::Deleted };
             self.deliver_pending(follower);
-            let event = self.waiting.pop_front().unwrap_or_else(|| {
-                if wait >= LONG_WAIT_MIN {
-                    sys::memory::release();
-                }
-                self.events.wait(wait)
-            });
+            let event = self.next_event(pause);
             match event {
                 Event::Stop(at) => {
                     self.end_at = at;
@@ -245,12 +251,68 @@ impl<'a> Daemon<'a> {
                 }
                 // It may say that the session has ended.
                 Event::Wake(at) => woken_at = Some(at),
-                Event::ParentGone(..) | Event::Tick => woken_at = None,
+                Event::ParentGone(..) | Event::Files | Event::Tick => woken_at = None,
             }
             let idle = self.world.clock.now().saturating_duration_since(self.active_at);
             if follower.parent().is_none() && idle >= IDLE_TIME_MAX {
                 self.end_at = self.world.clock.now();
                 return End::Stop;
+            }
+        }
+    }
+
+    /// Looks, and sends what is new. `None` when the backend has deleted the session.
+    fn round(&mut self, follower: &mut Follower, appearing: &mut Appearing) -> Option<Pause> {
+        if let Some(live) = &self.live {
+            live.look();
+        }
+        let mut pause = Pause { wait: Duration::ZERO, after_work: false, heeds_files: true };
+        if follower.has_news() {
+            self.active_at = self.world.clock.now();
+            let outcome = self.pass(follower, PASS_TIME_MAX, false);
+            if matches!(outcome, Outcome::Deleted) {
+                return None;
+            }
+            pause.after_work = true;
+            // A file that grows is no reason to ask a backend sooner that is not well.
+            pause.heeds_files = matches!(outcome, Outcome::Complete | Outcome::Interrupted);
+            pause.wait = self.wait_after(&outcome);
+        } else if follower.has_files()
+            || self.live.is_some()
+            || self.world.clock.now() >= appearing.until
+        {
+            pause.wait = self.wait_after(&Outcome::Complete);
+        } else {
+            pause.wait = appearing.wait;
+            appearing.wait = (appearing.wait * 2).min(APPEAR_WAIT_MAX);
+        }
+        pause.heeds_files &= !follower.has_many_chunks();
+        if let Some(live) = self.live.as_mut().filter(|_| pause.heeds_files) {
+            let wait = live.follow(follower.places());
+            pause.wait = wait.map_or(pause.wait, |wait| wait.min(pause.wait));
+        }
+        Some(pause)
+    }
+
+    /// What happens next.
+    fn next_event(&mut self, pause: Pause) -> Event {
+        let clock = Arc::clone(&self.world.clock);
+        let deadline = clock.now() + pause.wait;
+        // While work follows upon work, memory that is given back would only be asked for again.
+        let mut keep_until = match pause.after_work && self.live.is_some() {
+            true => Some(clock.now() + LIVE_REST),
+            false => None,
+        };
+        loop {
+            let until = keep_until.unwrap_or(deadline).min(deadline);
+            let left = until.saturating_duration_since(clock.now());
+            if keep_until.is_none() && left >= LONG_WAIT_MIN {
+                sys::memory::release();
+            }
+            match self.waiting.pop_front().unwrap_or_else(|| self.events.wait(left)) {
+                Event::Files if !pause.heeds_files => {}
+                Event::Tick if keep_until.take().is_some() && until < deadline => {}
+                event => return event,
             }
         }
     }
@@ -261,7 +323,7 @@ impl<'a> Daemon<'a> {
         let (events, waiting) = (&self.events, &mut self.waiting);
         follower.pass(self.world, deadline, last, &mut || {
             waiting.extend(events.poll());
-            !last && !waiting.is_empty()
+            !last && waiting.iter().any(|event| *event != Event::Files)
         })
     }
 
@@ -287,13 +349,14 @@ impl<'a> Daemon<'a> {
         // One that has nothing to send yet cannot tell how the backend is, and finds out this way.
         let is_well = follower.record().synced_at.is_some() || !follower.has_files();
         let well = self.schedule.failures() == 0 && is_well;
-        if !well || now < self.pending_at || !self.waiting.is_empty() {
+        let is_called = self.waiting.iter().any(|event| *event != Event::Files);
+        if !well || now < self.pending_at || is_called {
             return;
         }
         let (events, waiting) = (&self.events, &mut self.waiting);
         let mut interrupted = || {
             waiting.extend(events.poll());
-            !waiting.is_empty()
+            waiting.iter().any(|event| *event != Event::Files)
         };
         pending::deliver_all(self.world, Some(follower.id()), &mut interrupted);
         self.pending_at = self.world.clock.now() + PENDING_INTERVAL;

@@ -62,19 +62,29 @@ pub fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
+/// No digit of base64.
+const NONE: u8 = u8::MAX;
+
+/// What each byte stands for, in either alphabet.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NONE; 256];
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut at = 0;
+    while at < alphabet.len() {
+        digits[alphabet[at] as usize] = at as u8;
+        at += 1;
     }
+    digits[b'-' as usize] = digits[b'+' as usize];
+    digits[b'_' as usize] = digits[b'/' as usize];
+    digits
+};
+
+fn digit(byte: u8) -> Option<u8> {
+    Some(DIGITS[usize::from(byte)]).filter(|digit| *digit != NONE)
 }
 
 fn is_member(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+    DIGITS[usize::from(byte)] != NONE
 }
 
 /// The next run behind `at`, which moves behind it. Every run holds a multiple of its least length.

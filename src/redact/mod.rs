@@ -18,6 +18,7 @@ mod context;
 mod custom;
 mod encoded;
 mod escape;
+mod hits;
 mod json;
 mod jwk;
 mod labels;

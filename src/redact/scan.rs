@@ -7,11 +7,12 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, FindOverlappingIter};
+use aho_corasick::dfa::DFA;
 use memchr::memchr;
 use regex::bytes::Regex;
 
 use super::custom::Custom;
+use super::hits::{self, Hits};
 use super::labels::{
     COMMAND_PASSWORD, CONTEXT_RULES, Label, PASSWORD, PHRASE, PRIVATE_KEY, SENSITIVE_FIELD,
     URL_PASSWORD, WEBHOOK, label_of, marker_type, tag,
@@ -54,7 +55,7 @@ pub struct Scanner {
 
 /// The automaton of the built-in rules.
 struct Keywords {
-    automaton: AhoCorasick,
+    automaton: DFA,
     /// By pattern of the automaton.
     meanings: Vec<Meaning>,
     tokens: Tokens,
@@ -135,7 +136,7 @@ impl Scanner {
             raw,
             everywhere: !self.custom.is_empty(),
             keywords: self.keywords.as_ref(),
-            matches: self.keywords.as_ref().map(|words| words.automaton.find_overlapping_iter(raw)),
+            matches: self.keywords.as_ref().map(|words| Hits::new(&words.automaton, raw)),
             resume: Resume::default(),
             runs_at: 0,
             keyword: None,
@@ -187,7 +188,7 @@ pub struct Suspicions<'a> {
     raw: &'a [u8],
     everywhere: bool,
     keywords: Option<&'a Keywords>,
-    matches: Option<FindOverlappingIter<'a, 'a>>,
+    matches: Option<Hits<'a>>,
     resume: Resume,
     runs_at: usize,
     /// The next one of each kind, once it has been looked for.
@@ -207,9 +208,8 @@ impl Suspicions<'_> {
         };
         while self.keyword.is_none_or(|at| at < range.start) {
             let (raw, resume) = (self.raw, &mut self.resume);
-            let next = matches.find_map(|found| {
-                keywords.is_suspicious(raw, found.pattern().as_usize(), found.range(), resume)
-            });
+            let next = matches
+                .find_map(|found| keywords.is_suspicious(raw, found.word, found.range, resume));
             self.keyword = Some(next.unwrap_or(usize::MAX));
         }
         self.keyword.is_some_and(|at| at < range.end)
@@ -253,13 +253,7 @@ impl Keywords {
         url::HOOKS.iter().for_each(|part| add(part, Meaning::Hook));
         add("://", Meaning::Address);
         add(jwk::KEYWORD, Meaning::Jwk);
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .prefilter(false)
-            .dense_depth(1)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(patterns)
-            .expect("some hundred short keywords fit into an automaton");
+        let automaton = hits::automaton(&patterns);
         Keywords { automaton, meanings, tokens }
     }
 
@@ -297,9 +291,9 @@ impl Keywords {
         let mut resume = Resume::default();
         let (mut name_end, mut key_end, mut jwk_end, mut url_end, mut hook_end) = (0, 0, 0, 0, 0);
         let mut found = Vec::new();
-        for hit in self.automaton.find_overlapping_iter(text) {
-            let range = hit.range();
-            match self.meanings[hit.pattern()] {
+        for hit in Hits::new(&self.automaton, text) {
+            let range = hit.range;
+            match self.meanings[hit.word] {
                 Meaning::Token(index, word) => {
                     if let Some(range) = whole(text, range.start, word)
                         && let Some(range) = self.tokens.at(index, text, range, &mut resume)

@@ -7,7 +7,8 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::http::{Framing, Head, Payload, Pieces, Refusal, Response, chunk_size};
+use super::http::{Framing, Head, Payload, Pieces, Refusal, Response};
+use super::http::{chunk_size, is_header, is_plain};
 use super::limits::Limits;
 use super::metrics::Metrics;
 use super::settings::Settings;
@@ -36,6 +37,19 @@ pub struct Surroundings {
     pub metrics: Metrics,
     /// Bytes of bodies in memory.
     pub bodies_bytes: AtomicUsize,
+}
+
+impl Surroundings {
+    /// Nothing has happened yet.
+    pub fn new(settings: Settings, monotonic: fn() -> Instant) -> Surroundings {
+        Surroundings {
+            monotonic,
+            limits: Limits::new(&settings),
+            metrics: Metrics::default(),
+            settings,
+            bodies_bytes: AtomicUsize::new(0),
+        }
+    }
 }
 
 /// A part of the memory for bodies, given back when dropped.
@@ -397,8 +411,8 @@ impl<'c, 'a> Body<'c, 'a> {
             let searched = &buffer[..buffer.len().min(CHUNK_LINE_BYTES_MAX)];
             if let Some(newline) = memchr::memchr(b'\n', searched) {
                 let line: Vec<u8> = buffer.drain(..=newline).collect();
-                let line = line.strip_suffix(b"\r\n").ok_or(BodyError::Malformed)?;
-                return Ok(line.to_vec());
+                let line = line.strip_suffix(b"\r\n").filter(|line| is_plain(line));
+                return Ok(line.ok_or(BodyError::Malformed)?.to_vec());
             }
             if searched.len() == CHUNK_LINE_BYTES_MAX {
                 return Err(BodyError::Malformed);
@@ -412,8 +426,10 @@ impl<'c, 'a> Body<'c, 'a> {
 
     fn skip_trailers(&mut self) -> Result<(), BodyError> {
         for _ in 0..=TRAILERS_MAX {
-            if self.line()?.is_empty() {
-                return Ok(());
+            match self.line()? {
+                line if line.is_empty() => return Ok(()),
+                line if is_header(&line) => {}
+                _ => break,
             }
         }
         Err(BodyError::Malformed)
@@ -446,14 +462,7 @@ mod tests {
 
     fn surroundings() -> Surroundings {
         let bodies_bytes_max = BODIES_BYTES_MAX as u64;
-        let settings = Settings { bodies_bytes_max, ..Settings::default() };
-        Surroundings {
-            monotonic: Instant::now,
-            limits: Limits::new(&settings),
-            metrics: Metrics::default(),
-            settings,
-            bodies_bytes: AtomicUsize::new(0),
-        }
+        Surroundings::new(Settings { bodies_bytes_max, ..Settings::default() }, Instant::now)
     }
 
     fn connection<'a>(socket: &'a TcpStream, surroundings: &'a Surroundings) -> Connection<'a> {

@@ -71,11 +71,16 @@ impl Head {
     /// # Errors
     /// [`Refusal`] as soon as the bytes cannot become a request that we serve.
     pub fn parse(bytes: &[u8], bytes_max: usize) -> Result<Option<(Head, usize)>, Refusal> {
+        // Some readers let a line end without CR, others do not: nothing is read past such an end.
+        let bare_newline = bare_newline(bytes);
+        let bytes = &bytes[..bare_newline.unwrap_or(bytes.len())];
         let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         let length = match request.parse(bytes) {
             Ok(httparse::Status::Complete(length)) if length <= bytes_max => length,
-            Ok(httparse::Status::Partial) if bytes.len() < bytes_max => return Ok(None),
+            Ok(httparse::Status::Partial) if bytes.len() < bytes_max => {
+                return if bare_newline.is_some() { Err(BAD) } else { Ok(None) };
+            }
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),
             Err(httparse::Error::Version) => {
                 return Err(Refusal { status: 505, text: "505 HTTP version not supported\n" });
@@ -89,7 +94,9 @@ impl Head {
             .headers
             .iter()
             .map(|header| {
-                let value = String::from_utf8_lossy(header.value).trim().to_owned();
+                let value = String::from_utf8_lossy(header.value);
+                // Other white space is part of the value: `chunked` with it is another word.
+                let value = value.trim_matches([' ', '\t']).to_owned();
                 (header.name.to_ascii_lowercase(), value)
             })
             .collect();
@@ -151,6 +158,24 @@ impl Head {
             (_, Some(_)) => Err(BAD),
         }
     }
+}
+
+/// Where the first line without CR ends.
+fn bare_newline(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes).find(|at| !bytes[..*at].ends_with(b"\r"))
+}
+
+/// True for a line of visible characters, spaces and tabs: what else may separate lines, separates
+/// them for some readers only.
+pub fn is_plain(line: &[u8]) -> bool {
+    line.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
+}
+
+/// True for a line that is a header to everybody.
+pub fn is_header(line: &[u8]) -> bool {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let name = line.split(|byte| *byte == b':').next().unwrap_or(line);
+    name.len() < line.len() && !name.is_empty() && name.iter().all(is_name)
 }
 
 /// The size in a chunk's first line, extensions ignored. `None` for anything that is not a plain
@@ -343,6 +368,10 @@ mod tests {
             ("Host: b\r\n", 400),
             ("Expect: tea\r\n", 417),
             ("X\u{0}: 1\r\n", 400),
+            ("Content-Length: 1\n", 400),
+            ("X: a\nContent-Length: 1\r\n", 400),
+            ("Content-Length: \u{a0}1\r\n", 400),
+            ("Transfer-Encoding: chunked\u{85}\r\n", 501),
         ];
         for (headers, status) in cases {
             let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
@@ -352,6 +381,9 @@ mod tests {
             ("GET / HTTP/1.1\r\n\r\n", 400),
             ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
             ("GET /\r\n\r\n", 400),
+            ("GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
+            ("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\n", 400),
             ("\u{16}\u{3}\u{1}", 400),
             ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ];
@@ -402,6 +434,24 @@ mod tests {
         ];
         for (line, size) in cases {
             assert_eq!(chunk_size(line.as_bytes()), size, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_the_same_to_everybody() {
+        for (line, plain, header) in [
+            ("Name: value", true, true),
+            ("a:", true, true),
+            ("5;a=b", true, false),
+            ("GET / HTTP/1.1", true, false),
+            (": a", true, false),
+            ("a : b", true, false),
+            ("5;a=\rb", false, false),
+            ("a:\nb", false, true),
+            ("a:\u{7f}", false, true),
+        ] {
+            let line = line.as_bytes();
+            assert_eq!((is_plain(line), is_header(line)), (plain, header), "{line:?}");
         }
     }
 

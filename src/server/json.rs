@@ -264,7 +264,7 @@ mod tests {
             (r"\ud800\ud83c\udf89", "\u{fffd}🎉"),
             (r"\uD83C\uDF89\ud800", "🎉\u{fffd}"),
             (r"\\ud800\ud800", "\\ud800\u{fffd}"),
-            (r"\ud800\n", "\u{fffd}\n"),
+            (r"\ud800\t", "\u{fffd}\t"),
             (r"\ud800\u0041", "\u{fffd}A"),
             (r"\ud800x", "\u{fffd}x"),
         ];

@@ -30,12 +30,12 @@ pub const BASE_BYTES_MAX: usize = 8 << 20;
 const WINDOW_LOG_MIN: u32 = 10;
 const WINDOW_LOG_MAX: u32 = 25;
 
-/// Consecutive lines of a file.
+/// Consecutive lines of a file. Where they end is looked for in the text: kept, it would be several
+/// times as large as the text of short lines.
 #[derive(Debug, Default)]
 pub struct Lines {
     text: String,
-    /// Where each line ends in `text`, its newline included.
-    ends: Vec<usize>,
+    count: usize,
     with_newline: Option<usize>,
 }
 
@@ -48,16 +48,16 @@ impl Lines {
     /// Appends a line.
     pub fn push(&mut self, line: &str) {
         if self.with_newline.is_none() && memchr::memchr(b'\n', line.as_bytes()).is_some() {
-            self.with_newline = Some(self.ends.len());
+            self.with_newline = Some(self.count);
         }
         self.text.push_str(line);
         self.text.push('\n');
-        self.ends.push(self.text.len());
+        self.count += 1;
     }
 
     /// How many lines there are.
     pub fn count(&self) -> usize {
-        self.ends.len()
+        self.count
     }
 
     /// Index of the first line that breaks the invariant; such lines must not be stored.
@@ -70,9 +70,9 @@ impl Lines {
         &self.text[self.start(lines.start)..self.start(lines.end)]
     }
 
-    /// Each line without its newline.
+    /// Each line without its newline; what breaks the invariant comes in parts.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.count()).map(|index| &self.text[self.start(index)..self.ends[index] - 1])
+        self.text.split_terminator('\n')
     }
 
     /// The newest top-level `timestamp` of the lines.
@@ -94,21 +94,38 @@ impl Lines {
     /// When zstd fails, that is, has no memory.
     pub fn blocks(&self, from: usize, first_line: i64) -> Result<Vec<Block>> {
         let mut blocks = Vec::new();
-        let mut start = from;
-        while start < self.count() {
-            let limit = self.start(start) + BLOCK_BYTES_MAX;
-            let fitting = self.ends[start..].partition_point(|end| *end <= limit);
-            let end = start + fitting.max(1);
-            let (first, last) = (first_line + start as i64, first_line + end as i64 - 1);
-            blocks.push(Block::new(first, last, self.text(start..end))?);
-            start = end;
+        let mut rest = self.text(from..self.count);
+        let mut first = first_line + from as i64;
+        while !rest.is_empty() {
+            let (text, behind) = rest.split_at(block_end(rest));
+            let next = first + memchr::memchr_iter(b'\n', text.as_bytes()).count() as i64;
+            blocks.push(Block::new(first, next - 1, text)?);
+            (rest, first) = (behind, next);
         }
         Ok(blocks)
     }
 
+    /// Where a line begins, or the last one ends.
     fn start(&self, index: usize) -> usize {
-        if index == 0 { 0 } else { self.ends[index - 1] }
+        match index {
+            0 => 0,
+            _ if index == self.count => self.text.len(),
+            _ => {
+                let newline = memchr::memchr_iter(b'\n', self.text.as_bytes()).nth(index - 1);
+                newline.expect("each line has a newline") + 1
+            }
+        }
     }
+}
+
+/// Where the first block of a text ends: behind as many lines as fit, and one at least.
+fn block_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    if bytes.len() <= BLOCK_BYTES_MAX {
+        return bytes.len();
+    }
+    let newline = memchr::memrchr(b'\n', &bytes[..BLOCK_BYTES_MAX]);
+    newline.or_else(|| memchr::memchr(b'\n', bytes)).map_or(bytes.len(), |newline| newline + 1)
 }
 
 /// How a block's data is encoded. The numbers are stored.

@@ -37,11 +37,11 @@ mod browser;
 mod caller;
 pub mod command;
 mod condensed;
-mod connection;
+pub mod connection;
 mod encoding;
 mod events;
 mod export;
-mod http;
+pub mod http;
 mod json;
 mod limits;
 mod lines;
@@ -53,13 +53,12 @@ mod serve;
 pub mod service;
 pub mod settings;
 mod store;
-mod stream;
+pub mod stream;
 mod tls;
 mod transfer;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::accept::Shared;
@@ -69,9 +68,7 @@ use self::background::Background;
 use self::caller::Names;
 use self::connection::Surroundings;
 pub use self::export::{Exported, export};
-use self::limits::Limits;
 pub use self::log_file::LogFile;
-use self::metrics::Metrics;
 pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
 use self::serve::RequestIds;
 use self::settings::Settings;
@@ -79,6 +76,10 @@ pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry}
 use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use crate::error::{Context, Error, Result};
+use crate::sys::listener::queue;
+
+/// Connections that may wait to be accepted: all daemons of a team may come back at once.
+const QUEUE_MAX: u16 = 4096;
 
 /// What only a binary may know.
 #[derive(Debug, Clone, Copy)]
@@ -122,13 +123,7 @@ impl Server {
         store.limit(settings.database_bytes_max)?;
         let metrics = settings.metrics.as_deref().map(bind).transpose()?;
         let names = Names::new(&settings, address);
-        let surroundings = Arc::new(Surroundings {
-            monotonic: world.monotonic,
-            limits: Limits::new(&settings),
-            metrics: Metrics::default(),
-            settings,
-            bodies_bytes: AtomicUsize::new(0),
-        });
+        let surroundings = Arc::new(Surroundings::new(settings, world.monotonic));
         let store = Arc::new(store);
         let background = Background::start(&store, world.now)?;
         let api = Api::new(store, world, Arc::clone(&surroundings));
@@ -196,7 +191,9 @@ impl Server {
 /// # Errors
 /// When that is not possible.
 pub fn bind(listen: &str) -> Result<TcpListener> {
-    TcpListener::bind(listen).map_err(|error| {
+    let listening = TcpListener::bind(listen)
+        .and_then(|listener| queue(&listener, QUEUE_MAX).map(|()| listener));
+    listening.map_err(|error| {
         Error::new(format!("listen on {listen}"))
             .caused_by(error)
             .with_hint("`--listen 127.0.0.1:0` takes a free port")

@@ -8,7 +8,9 @@
 #![allow(unsafe_code)]
 
 pub mod daemon;
+pub mod inotify;
 pub mod input;
+pub mod listener;
 pub mod lock;
 pub mod memory;
 pub mod process;

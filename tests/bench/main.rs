@@ -1,10 +1,14 @@
 //! Benchmarks: `cargo bench --features server`. Figures are medians, each beside something measured
 //! in the same run, so that they can be read on any machine. Nothing here fails for being slow.
+//! A name chooses: `cargo bench --features server -- redact`; `idle=30` is idle for 30 s, not 600.
 
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
 
+mod figure;
 mod hook;
+mod list;
+mod live;
 mod redact;
 mod sink;
 mod sync;
@@ -17,7 +21,6 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    // A name chooses: `cargo bench --features server -- redact`.
     let names: Vec<String> = std::env::args().skip(1).filter(|n| !n.starts_with('-')).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     if wanted("hook") {
@@ -26,10 +29,23 @@ fn main() {
     if wanted("sync") {
         sync::run();
     }
+    if wanted("live") {
+        live::run(&sync::recorded_lines());
+    }
+    if wanted("list") {
+        list::run(&sync::recorded_lines());
+    }
+    let seconds = names.iter().find_map(|name| name.strip_prefix("idle=")?.parse().ok());
+    if wanted("idle") || seconds.is_some() {
+        live::idle(&sync::recorded_lines(), seconds.map_or(IDLE_TIME, Duration::from_secs));
+    }
     if wanted("redact") {
         redact::run(&sync::recorded_lines());
     }
 }
+
+/// How long nothing happens.
+const IDLE_TIME: Duration = Duration::from_secs(600);
 
 /// The middle one.
 fn median(mut durations: Vec<Duration>) -> Duration {

@@ -38,7 +38,8 @@ fn serve(stream: TcpStream, lines: &AtomicU64) -> Option<()> {
             }
         }
         let head = head.to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1)?.lines().next()?.parse().ok()?;
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+        let length = length.map_or(Some(0), |length| length.parse().ok())?;
         let mut body = (&mut reader).take(length);
         let answer = if head.starts_with("post /api/v1/sync/chunk") {
             let (first, n_lines) = count(&mut body)?;

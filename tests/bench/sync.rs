@@ -1,51 +1,100 @@
-//! A first sync of 100 MB and of 1 GB, an idle daemon, and what following costs in reading.
+//! A first sync of 100 MB and of 1 GB, with and without redaction, an idle daemon, and what
+//! following costs in reading.
 
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::median;
+use crate::figure::{Figure, time};
 use crate::sink::Sink;
 use crate::world::{World, proc_number, wait_for};
 
 const SMALL_BYTES: u64 = 100_000_000;
 const LARGE_BYTES: u64 = 1_000_000_000;
-const RUNS: usize = 3;
+const RUNS: usize = 5;
+const RUNS_LARGE: usize = 3;
+/// A request of the client's.
+const BODY_BYTES: usize = 4 << 20;
 const APPENDS: usize = 20;
 
 pub fn run() {
     let sink = Sink::start();
-    let world = World::new("sync", sink.port);
+    let redacted = World::new("sync", sink.port);
+    let plain = World::plain("sync-plain", sink.port);
     let lines = recorded_lines();
-    for (bytes, runs) in [(SMALL_BYTES, RUNS), (LARGE_BYTES, 1)] {
-        let text = world.home.join("text");
+    for (bytes, runs) in [(SMALL_BYTES, RUNS), (LARGE_BYTES, RUNS_LARGE)] {
+        let text = redacted.home.join("text");
         let n_lines = write_lines(&text, &lines, bytes);
-        let read = median((0..runs).map(|_| time(|| read_lines(&text))).collect());
         let mut peak = 0;
-        let took = median(
-            (0..runs)
-                .map(|run| {
-                    let id = format!("first-{bytes}-{run}");
-                    let (took, kilobytes) = first_sync(&world, &sink, &id, &text, n_lines);
-                    peak = peak.max(kilobytes);
-                    took
-                })
-                .collect(),
-        );
-        let megabytes = bytes as f64 / 1e6;
-        println!(
-            "first sync of {megabytes:.0} MB, {n_lines} lines, redaction on, median of {runs}"
-        );
-        println!(
-            "  {took:.2?}, {:.0} MB/s, {:.1} x as long as reading its lines ({read:.2?}), peak {:.1} MB",
-            megabytes / took.as_secs_f64(),
-            took.as_secs_f64() / read.as_secs_f64(),
-            peak as f64 / 1024.0
-        );
+        let mut first = |world: &World, run: usize| {
+            let id = format!("first-{bytes}-{run}");
+            let (took, kilobytes) = first_sync(world, &sink, &id, &text, n_lines);
+            peak = peak.max(kilobytes);
+            took
+        };
+        let mut times = [const { Vec::new() }; 5];
+        for run in 0..runs {
+            times[0].push(time(|| read_lines(&text)));
+            times[1].push(time(|| cat(&text, bytes, sink.port)));
+            times[2].push(time(|| bare_stages(&text)));
+            times[3].push(first(&plain, run));
+            times[4].push(first(&redacted, run));
+        }
+        let [read, cat, bare, unredacted, took] = times.map(Figure::of);
+        println!("first sync of {} MB, {n_lines} lines, {runs} runs", bytes / 1_000_000);
+        println!("  reading its lines: {read}");
+        println!("  cat to the same sink: {cat}");
+        println!("  read, escaped and compressed: {bare}, {:.0} MB/s", bare.rate(bytes));
+        for (what, took) in [("without redaction", unredacted), ("with redaction", took)] {
+            println!(
+                "  {what}: {took}, {:.0} MB/s, {:.2} x the bare stages, {:.2} x cat",
+                took.rate(bytes),
+                took.over(&bare),
+                took.over(&cat)
+            );
+        }
+        println!("  peak memory {:.1} MB", peak as f64 / 1024.0);
     }
-    follow(&world, &sink, &lines);
+    follow(&redacted, &sink, &lines);
+}
+
+/// `cat` with a connection to the sink as its output.
+fn cat(text: &Path, bytes: u64, port: u16) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let bytes = bytes.max(fs::metadata(text).unwrap().len());
+    stream
+        .write_all(format!("POST /bare HTTP/1.1\r\ncontent-length: {bytes}\r\n\r\n").as_bytes())
+        .unwrap();
+    let output = Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
+    assert!(Command::new("cat").arg(text).stdout(output).status().unwrap().success());
+    assert!(stream.read(&mut [0; 256]).unwrap() > 0);
+}
+
+/// What has to be done in any case: lines read, escaped as JSON strings, compressed in bodies of
+/// the same size, one after the other.
+fn bare_stages(text: &Path) {
+    let mut reader = BufReader::with_capacity(256 << 10, fs::File::open(text).unwrap());
+    let (mut line, mut escaped) = (Vec::new(), Vec::new());
+    let encoder = || zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    let (mut body, mut size) = (encoder(), 0);
+    while reader.read_until(b'\n', &mut line).unwrap() > 0 {
+        escaped.clear();
+        serde_json::to_writer(&mut escaped, std::str::from_utf8(&line).unwrap()).unwrap();
+        body.write_all(&escaped).unwrap();
+        size += escaped.len();
+        if size > BODY_BYTES {
+            black_box(std::mem::replace(&mut body, encoder()).finish().unwrap());
+            size = 0;
+        }
+        line.clear();
+    }
+    black_box(body.finish().unwrap());
 }
 
 /// From the hook to the last line's acknowledgement, and the daemon's peak memory in kB.
@@ -157,10 +206,4 @@ fn read_lines(path: &Path) {
     while reader.read_until(b'\n', &mut line).unwrap() > 0 {
         line.clear();
     }
-}
-
-fn time(run: impl FnOnce()) -> Duration {
-    let started = Instant::now();
-    run();
-    started.elapsed()
 }

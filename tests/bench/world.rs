@@ -16,11 +16,26 @@ pub struct World {
 
 impl World {
     pub fn new(name: &str, port: u16) -> World {
+        World::with(name, port, "")
+    }
+
+    /// With file events.
+    pub fn live(name: &str, port: u16) -> World {
+        World::with(name, port, r#","sync_interval":"live""#)
+    }
+
+    /// Without redaction.
+    pub fn plain(name: &str, port: u16) -> World {
+        World::with(name, port, r#","redaction":{"enabled":false}"#)
+    }
+
+    fn with(name: &str, port: u16, further: &str) -> World {
         let home = std::env::temp_dir().join(format!("confab-bench-{name}-{}", std::process::id()));
         fs::create_dir_all(home.join(".confab")).unwrap();
         fs::create_dir_all(home.join(".claude/projects/-bench")).unwrap();
         let key = ["cfb_", &"b".repeat(40)].concat();
-        let config = format!(r#"{{"backend_url":"http://127.0.0.1:{port}","api_key":"{key}"}}"#);
+        let config =
+            format!(r#"{{"backend_url":"http://127.0.0.1:{port}","api_key":"{key}"{further}}}"#);
         fs::write(home.join(".confab/config.json"), config).unwrap();
         World { home }
     }

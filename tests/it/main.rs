@@ -16,6 +16,7 @@ mod files;
 mod filter;
 mod hook;
 mod links;
+mod live;
 mod network;
 mod recovery;
 mod server;

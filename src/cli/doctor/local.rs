@@ -11,6 +11,7 @@ use crate::config::keys::KEYS;
 use crate::config::{self, Config, Document};
 use crate::files::{self, Paths};
 use crate::redact::{Redactor, Settings};
+use crate::watch::{Interest, Place, Watch};
 
 /// Bytes that are written to see whether a folder can be written to.
 const TRIAL_BYTES: usize = 4096;
@@ -74,6 +75,29 @@ pub fn redaction(settings: &Settings, findings: &mut Vec<Finding>) {
         false => Finding::warn("redaction", text, "confab config set redaction.enabled true"),
     });
     findings.extend(errors.iter().map(|error| Finding::error("redaction", error)));
+}
+
+/// Whether file events tell of all changes, where the configuration asks for them.
+pub fn live(config: &Config, paths: &Paths, findings: &mut Vec<Finding>) {
+    if !config.is_live() {
+        return;
+    }
+    let projects = paths.claude.iter().map(|folder| folder.join("projects"));
+    let places = projects.map(|path| Place { path, interest: Interest::Names });
+    let otherwise = "files are looked at every second instead";
+    findings.push(match Watch::new().map(|watch| watch.set(places).missed) {
+        Ok(false) => Finding::ok("live", "file events tell of each line as it is written"),
+        Ok(true) => Finding::warn(
+            "live",
+            format!("not every change of Claude's files is told of: {otherwise}"),
+            "keep Claude's folder on a disk of this machine, or raise fs.inotify.max_user_watches",
+        ),
+        Err(error) => Finding::warn(
+            "live",
+            format!("there are no file events ({error}): {otherwise}"),
+            "raise fs.inotify.max_user_instances",
+        ),
+    });
 }
 
 /// Everything that is written to, tried out by writing.

@@ -66,6 +66,7 @@ pub fn examine(patient: Patient<'_>) -> Vec<Finding> {
     let config = local::config(patient.paths, &mut findings);
     if let Some(config) = &config {
         local::redaction(&config.redaction, &mut findings);
+        local::live(config, patient.paths, &mut findings);
         backend(config, patient.connect, patient.now, &mut findings);
     }
     local::disk(patient.paths, &mut findings);

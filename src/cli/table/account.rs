@@ -148,6 +148,7 @@ pub const COMMANDS: &[Entry] = &[
         ],
         examples: &[
             ("confab config set sync_interval 10s", "looks more often"),
+            ("confab config set sync_interval live", "sends each line as it is written"),
             ("confab config set api_key - <key", "reads the key from a file"),
             (
                 "confab config set redaction.patterns '[{\"name\": \"x\", \"pattern\": \"x-[0-9]+\", \

@@ -4,6 +4,7 @@ mod accounts;
 mod doors;
 mod durability;
 mod export;
+mod full_disk;
 mod hostile;
 pub mod process;
 mod removal;

@@ -143,6 +143,16 @@ impl Server {
         line.trim().trim_end_matches(" kB").trim().parse().unwrap()
     }
 
+    /// How much memory it needs at most while something happens, next to what it had, in KiB.
+    pub fn cost_kib(&self, act: impl FnOnce()) -> u64 {
+        // 5 makes the peak that of now.
+        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
+        let before = self.peak_kib();
+        act();
+        // The kernel counts in batches: what is given back meanwhile may be counted later.
+        self.peak_kib().saturating_sub(before)
+    }
+
     pub fn connect(&self) -> TcpStream {
         connect(&self.address).unwrap()
     }
@@ -172,15 +182,7 @@ impl Server {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Option<Response> {
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        let mut stream = connect(&self.address).ok()?;
-        stream.write_all(head.as_bytes()).ok()?;
-        stream.write_all(body).ok()?;
-        Response::read(&mut stream, method == "HEAD")
+        request_at(&self.address, method, path, headers, body)
     }
 
     /// Sends JSON with a key.
@@ -220,6 +222,12 @@ impl Server {
         self.get(&format!("/api/v1/sessions/by-external-id/{id}"), key).status == 200
     }
 
+    /// The same for a name of any bytes.
+    pub fn has_session_named(&self, key: &str, external_id: &str) -> bool {
+        let id: String = external_id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        self.get(&format!("/api/v1/sessions/by-external-id/{id}"), key).status == 200
+    }
+
     /// Appends lines to a transcript.
     pub fn append(&self, key: &str, session: &str, first_line: u64, lines: &[&str]) -> Response {
         self.try_append(key, session, first_line, lines).unwrap()
@@ -245,6 +253,25 @@ impl Server {
         assert_eq!(response.status, 200, "{}", response.text());
         response.text()
     }
+}
+
+/// Asks whoever listens at an address; `None` when it is gone before it has answered.
+pub fn request_at(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Response> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    let mut stream = connect(address).ok()?;
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body).ok()?;
+    Response::read(&mut stream, method == "HEAD")
 }
 
 fn connect(address: &str) -> std::io::Result<TcpStream> {
@@ -281,6 +308,38 @@ pub fn command(arguments: &[&str], data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_confab-server"));
     command.env_clear().args(arguments).arg("--data").arg(data).stdin(Stdio::null());
     command
+}
+
+/// A server on a disk of so many megabytes, its key, and where the disk is seen from here; `None`
+/// where nothing can be mounted.
+pub fn small_disk(folder: &Folder, megabytes: usize) -> Option<(Server, String, PathBuf)> {
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let within = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", script, "sh"]).arg(&folder.0);
+        command
+    };
+    let mount = format!("mount -t tmpfs -o size={megabytes}m none \"$1\"");
+    if !within(&mount).output().is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let program = env!("CARGO_BIN_EXE_confab-server");
+    // The key is told through a file that can be read from outside.
+    let script = format!(
+        "{mount} && {program} key create --data \"$1/d\" >\"$1/key\" &&
+         exec {program} serve --listen 127.0.0.1:0 --host x --data \"$1/d\" --log-file \"$1/log\" \
+             --requests-per-hour 0 --sync-per-hour 0 --read-per-hour 0"
+    );
+    let server = Server::spawn(within(&script), false);
+    let inside = server.root().join(folder.0.strip_prefix("/").unwrap());
+    let key = std::fs::read_to_string(inside.join("key")).unwrap().trim().to_owned();
+    Some((server, key, inside))
+}
+
+/// Takes all the space that there is on a disk.
+pub fn take_all(path: &Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
 }
 
 /// Makes a key of a user.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::eventually::{WAIT_MAX, eventually, within};
 use super::http::{Answer, Request, read_request};
+use super::limits::{init_limits, text};
 
 const CHUNK_BYTES_MAX: u64 = 16 << 20;
 const SMALL_BYTES_MAX: u64 = 128 << 10;
@@ -527,6 +528,7 @@ impl State {
         if body["provider"] != "claude-code" && !body["provider"].is_null() {
             return Err(Answer::json(400, &json!({ "error": "unknown provider" })));
         }
+        init_limits(body)?;
         let known = self.sessions.iter().find(|(_, session)| session.external_id == external_id);
         let fresh = || format!("00000000-0000-4000-8000-{:012}", self.arrived.len());
         let id = known.map_or_else(fresh, |(id, _)| id.clone());
@@ -543,10 +545,17 @@ impl State {
         let refusal = |status, why: String| Err(Answer::json(status, &json!({ "error": why })));
         let name = text(body, "file_name", 512)?.to_string();
         let file_type = text(body, "file_type", 255)?.to_string();
+        text(body, "session_id", 255)?;
+        if file_type == "todo" {
+            return refusal(400, "todo file sync is no longer supported".into());
+        }
         for (field, limit) in [("summary", 2048), ("first_user_message", 8192)] {
             if body["metadata"][field].as_str().is_some_and(|text| text.len() > limit) {
                 return refusal(400, format!("{field} is too long"));
             }
+        }
+        if !body["metadata"]["codex_rollout"].is_null() {
+            return refusal(400, "codex_rollout is for codex alone".into());
         }
         let texts = body["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
         let lines: Option<Vec<String>> =
@@ -576,7 +585,9 @@ impl State {
     }
 
     fn event(&mut self, body: &Value) -> Result<Value, Answer> {
-        text(body, "timestamp", 64)?;
+        if confab::time::parse_rfc3339(text(body, "timestamp", 64)?).is_none() {
+            return Err(Answer::json(400, &json!({ "error": "Invalid JSON body" })));
+        }
         if body["event_type"] != "session_end" {
             return Err(Answer::json(400, &json!({ "error": "unknown event_type" })));
         }
@@ -605,18 +616,6 @@ impl State {
         let summary = text(body, "summary", 2048)?;
         self.summaries.push((external_id.unwrap_or_default().into(), summary.into()));
         Ok(json!({ "status": "ok" }))
-    }
-}
-
-/// A field that must be a string of 1 to `bytes_max` bytes.
-fn text<'a>(body: &'a Value, field: &str, bytes_max: usize) -> Result<&'a str, Answer> {
-    let refusal = |why: String| Answer::json(400, &json!({ "error": why }));
-    match body[field].as_str() {
-        None | Some("") => Err(refusal(format!("{field} is required"))),
-        Some(text) if text.len() > bytes_max => {
-            Err(refusal(format!("{field} exceeds maximum length of {bytes_max} characters")))
-        }
-        Some(text) => Ok(text),
     }
 }
 

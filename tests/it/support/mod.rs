@@ -6,6 +6,7 @@ pub mod claude;
 pub mod eventually;
 pub mod fixtures;
 pub mod http;
+mod limits;
 pub mod parallel;
 pub mod processes;
 pub mod replay;

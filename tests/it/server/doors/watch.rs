@@ -3,13 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 
 use crate::network::terminator::skipped;
 use crate::server::process::{Folder, Response, Server, command, create_key, log_of};
+use crate::server::process::{small_disk, take_all};
 use crate::support::eventually::eventually;
 
 /// Something that must be seen nowhere.
@@ -177,30 +176,14 @@ fn fill(server: &Server, key: &str, session: &str, first: u64) -> u64 {
 #[test]
 fn a_full_disk_is_told_and_recovered_from() {
     let folder = Folder::new();
-    fs::create_dir_all(&folder.0).unwrap();
-    let can_mount = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-rm", "sh", "-c", script, "sh"]).arg(&folder.0);
-        command
-    };
-    let mount = "mount -t tmpfs -o size=8m none \"$1\"";
-    if !can_mount(mount).output().is_ok_and(|output| output.status.success()) {
+    let Some((server, key, inside)) = small_disk(&folder, 8) else {
         return skipped("a full disk, because nothing can be mounted here");
-    }
-    let program = env!("CARGO_BIN_EXE_confab-server");
-    // The key is told through a file that the test can read from outside.
-    let script = format!(
-        "{mount} && {program} key create --data \"$1/d\" >\"$1/key\" &&
-         exec {program} serve --listen 127.0.0.1:0 --host x --data \"$1/d\" --log-file \"$1/log\""
-    );
-    let server = Server::spawn(can_mount(&script), false);
-    let inside = server.root().join(folder.0.strip_prefix("/").unwrap());
-    let key = fs::read_to_string(inside.join("key")).unwrap().trim().to_owned();
+    };
     let session = server.session(&key, "e");
     assert_eq!(server.append(&key, &session, 1, &["first"]).status, 200);
     fs::write(inside.join("filler"), vec![1; 4 << 20]).unwrap();
     let stored = fill(&server, &key, &session, 2);
-    take_the_rest(&inside.join("rest"));
+    take_all(&inside.join("rest"));
     eventually("a full disk is not healthy", || server.try_health() == Some(503));
     assert_eq!(server.get("/health", "").json()["error"], "the disk is full");
     let before = server.download(&key, &session);
@@ -215,9 +198,4 @@ fn a_full_disk_is_told_and_recovered_from() {
     eventually("it is healthy again", || server.try_health() == Some(200));
     assert_eq!(server.download(&key, &session), format!("{before}space again\n"));
     assert!(server.terminate());
-}
-
-fn take_the_rest(path: &Path) {
-    let mut file = fs::File::create(path).unwrap();
-    while file.write_all(&[1; 4096]).is_ok() {}
 }
