@@ -83,6 +83,7 @@ install $PACKAGES ${!further-} (./build.sh dist --install does it)"
 dist_arch() {
     local arch=$1
     [ "$(way_to "$arch")" != source ] || make_unwinder "$arch"
+    assert_unwinds "$arch"
     dist_build "$arch" confab "$ZSTD_UP_TO_1"
     dist_build "$arch" confab-server "$ZSTD_UP_TO_3" --features server
 }
@@ -160,6 +161,19 @@ small() {
     fits "$RELEASE/confab" dynamic-without-tls
     cargo build -q --release --locked --bin confab
     fits "$RELEASE/confab" dynamic
+}
+
+# A panic can be caught: without that, one line that redaction fails on would end the daemon.
+assert_unwinds() {
+    local target=$1-unknown-linux-musl runner=
+    dist_cargo "$1" "$ZSTD_UP_TO_1" build --release --locked --target "$target" --example unwind
+    [ "$1" = "$(uname -m)" ] || runner=/usr/bin/qemu-$1-static
+    if [ -n "$runner" ] && [ ! -x "$runner" ]; then
+        say "SKIPPED: catching a panic on $1, because qemu-user-static is missing"
+        return
+    fi
+    $runner "target/$target/release/examples/unwind" 2>/dev/null ||
+        die "a program for $1 cannot catch a panic"
 }
 
 # What is in a program: write_sbom ARCH PROGRAM CARGO-ARGUMENT...
