@@ -81,6 +81,9 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// As `read`; `FileTooLarge` behind 64 MiB.
 pub fn read_input(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
+    // Asked for as zeros, which the system has at hand: filling it would cost a hook more than all
+    // else that it does.
+    let mut piece = vec![0; READ_BYTES];
     let mut bytes = Vec::new();
     let mut scanner = ObjectEnd::default();
     loop {
@@ -88,16 +91,12 @@ pub fn read_input(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::R
         if start >= INPUT_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        bytes.resize(start + READ_BYTES, 0);
-        let n_bytes = match read(&mut bytes[start..]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            Ok(0) => {
-                bytes.truncate(start);
-                return Ok(bytes);
-            }
+        let n_bytes = match read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(0) => return Ok(bytes),
             result => result?,
         };
-        bytes.truncate(start + n_bytes);
+        bytes.extend_from_slice(&piece[..n_bytes]);
         if let Some(end) = scanner.feed(&bytes[start..]) {
             bytes.truncate(start + end);
             return Ok(bytes);

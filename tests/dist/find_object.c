@@ -1,8 +1,19 @@
-/* gcc's unwinder, as Debian builds it, asks glibc where a program's unwind tables are; musl has no
- * such function. A static program is one object, so that any address has the same answer. */
+/* What gcc's unwinder, as Debian builds it for glibc, needs to work with musl.
+ *
+ * It asks glibc where a program's unwind tables are; musl has no such function. A static program is
+ * one object, so that any address has the same answer.
+ *
+ * It names the functions of threads weakly and calls them unasked, because glibc always has them. A
+ * weak name alone takes nothing out of musl's archive: the first panic would call address 0. */
 #define _GNU_SOURCE
 #include <link.h>
+#include <pthread.h>
 #include <stddef.h>
+
+__attribute__((used)) static void *const threads[] = {
+    (void *)pthread_once,        (void *)pthread_key_create,  (void *)pthread_getspecific,
+    (void *)pthread_setspecific, (void *)pthread_mutex_lock,  (void *)pthread_mutex_unlock,
+};
 
 /* As in glibc's <bits/dl_find_object.h>; the unwinder reads `eh_frame` alone. */
 struct dl_find_object {
