@@ -177,7 +177,7 @@ impl Api {
             Route::Event => self.event(&user, head, body),
             Route::Sessions => self.sessions(&user, head),
             Route::Session(id) if head.method == "DELETE" => self.delete_session(&user, id),
-            Route::Session(id) => self.session(&user, id),
+            Route::Session(id) => self.session(&user, id, head),
             Route::Files(id) => self.files(&user, id),
             Route::Links(id) if head.method == "GET" => self.links(&user, id),
             Route::Links(id) => self.link(&user, id, body),

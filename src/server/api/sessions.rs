@@ -43,13 +43,15 @@ impl Api {
         Ok(Response::json(200, &SessionsAnswer { sessions, next_cursor }))
     }
 
-    pub(super) fn session(&self, user: &User, id: &str) -> Answer {
+    pub(super) fn session(&self, user: &User, id: &str, head: &Head) -> Answer {
+        let wants_figures =
+            query_value(&head.query, "figures").is_none_or(|value| value != "false");
         let detail = self
             .store
             .session(user.id, id)
             .map_err(|error| Refused::Failed("Failed to get session", error))?;
         let detail = detail.ok_or_else(session_not_found)?;
-        Ok(Response::json(200, &self.with_figures(user, detail)?))
+        Ok(Response::json(200, &self.completed(user, detail, wants_figures)?))
     }
 
     pub(super) fn delete_session(&self, user: &User, id: &str) -> Answer {

@@ -7,11 +7,13 @@ use crate::server::store::{By, User};
 use crate::wire::{SessionDetail, StatsAnswer, StatusAnswer};
 
 impl Api {
-    /// Puts what is counted and found out into what is said of a session.
-    pub(super) fn with_figures(
+    /// Puts what is found out into what is said of a session; what is counted over all of its
+    /// lines, only where that is wanted.
+    pub(super) fn completed(
         &self,
         user: &User,
         mut detail: SessionDetail,
+        wants_figures: bool,
     ) -> Result<SessionDetail, Refused> {
         let failed = |error| Refused::Failed("Failed to get session", error);
         let now = (self.world.now)();
@@ -21,10 +23,12 @@ impl Api {
             (detail.model, detail.live) = (entry.model, entry.live);
             detail.archived = entry.archived;
         }
-        let prices = self.prices();
-        let cost = |tokens: &_| prices.cost(tokens);
-        detail.figures = self.store.figures(user.id, &detail.id, &cost).map_err(failed)?;
-        detail.lineage = self.store.lineage(user.id, &detail.id).map_err(failed)?;
+        if wants_figures {
+            let prices = self.prices();
+            let cost = |tokens: &_| prices.cost(tokens);
+            detail.figures = self.store.figures(user.id, &detail.id, &cost).map_err(failed)?;
+            detail.lineage = self.store.lineage(user.id, &detail.id).map_err(failed)?;
+        }
         Ok(detail)
     }
 

@@ -46,8 +46,11 @@ export function facts(session) {
   return el("dl", { class: "facts" }, items, when);
 }
 
-/// What it took.
-export function figures(session) {
+/// What all of its lines say together.
+export const counted = (session) =>
+  [figures(session), lineage(session)].filter((node) => node !== null);
+
+function figures(session) {
   const known = session.figures;
   if (!known) return null;
   const sum = (name) => known.tokens.reduce((total, row) => total + (row[name] ?? 0), 0);
@@ -76,7 +79,7 @@ export function figures(session) {
 }
 
 /// What it grew out of, and what out of it.
-export function lineage(session) {
+function lineage(session) {
   if (!session.lineage?.length || SHARE) return null;
   const items = session.lineage.map((other) =>
     el(

@@ -1,7 +1,7 @@
 // A session, read from its first line to the one that is being written.
 
 import { BASE, Refusal, SHARE, address, follow, get } from "./api.js";
-import { facts, figures, lineage, mainFile, missing } from "./about.js";
+import { counted, facts, mainFile, missing } from "./about.js";
 import { agentFile } from "./agents.js";
 import { actions } from "./dialogs.js";
 import { announce, button, el, flat, shown } from "./dom.js";
@@ -55,7 +55,7 @@ class SessionPage {
     const first = get(`${path}/events`, parameters);
     first.catch(() => {});
     try {
-      this.session = await get(path);
+      this.session = await get(path, { figures: false });
     } catch (error) {
       if (!this.isClosed) this.main.replaceChildren(missing(error));
       return;
@@ -73,6 +73,15 @@ class SessionPage {
     if (this.line) this.goTo(this.line);
     this.live();
     this.outline();
+    this.count(path, first);
+  }
+
+  /// What is counted over all lines comes when the first ones are there to be read.
+  async count(path, first) {
+    await first.catch(() => {});
+    const session = await get(path).catch(() => null);
+    if (!session || this.isClosed) return;
+    this.keep(() => this.counted.replaceChildren(...counted(session)));
   }
 
   /// The session that a link leads to; false when there is none.
@@ -136,8 +145,7 @@ class SessionPage {
       { class: "session-top" },
       el("h1", { tabindex: "-1" }, shown(this.title())),
       facts(session),
-      figures(session),
-      lineage(session),
+      (this.counted = el("div", { class: "counted" })),
       this.files(),
       this.wanted ? this.banner() : null,
       actions(session),

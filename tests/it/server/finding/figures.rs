@@ -110,6 +110,10 @@ fn tools_prompts_changes_and_time_are_counted() {
     let told = ["lines_added", "lines_removed", "prompts", "duration_seconds"];
     assert_eq!(told.map(|name| figures[name].as_u64().unwrap()), [2, 1, 1, 86_400]);
     assert_eq!(figures["tokens"][0]["output"], 20);
+    // Whoever wants to read at once does without what looks at every line.
+    let quick = world.get(&format!("/sessions/{session}?figures=false"));
+    assert_eq!(quick["id"], session);
+    assert_eq!((&quick["figures"], &quick["lineage"]), (&Value::Null, &json!([])));
     let rows = |query: &str| world.get(&format!("/stats?{query}"))["rows"].clone();
     let by_tool = rows("by=tool");
     assert_eq!(
