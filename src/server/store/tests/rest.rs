@@ -82,14 +82,14 @@ fn assert_reads_back(store: &Store, user: i64, session: &str, texts: &[String]) 
     };
     let (mut line, mut samples) = (1, Vec::new());
     while line <= last_line {
-        let (text, next) = store.lines_from(file, line).unwrap();
+        let (text, next) = store.lines_from(&file, line).unwrap().unwrap();
         assert!(text == joined(line..next).as_bytes(), "{session} line {line}");
         samples.extend([line + 1, next - 2, next - 1]);
         samples.extend((line..next).step_by(397));
         line = next;
     }
     for line in samples.into_iter().filter(|line| (1..=last_line).contains(line)) {
-        let (text, next) = store.lines_from(file, line).unwrap();
+        let (text, next) = store.lines_from(&file, line).unwrap().unwrap();
         assert!(text == joined(line..next).as_bytes(), "{session} line {line}");
     }
 }
@@ -133,7 +133,7 @@ fn every_line_has_its_row() {
     let mut texts = transcript("s", 0..1500, 3);
     texts.extend(["", "no json", "{\"type\":\"summary\"}", "{\"uuid\":\"odd\"}"].map(String::from));
     upload(&store, user, "one", &texts, 700);
-    let file = file_of(&store, user, "one").file;
+    let file = file_of(&store, user, "one").file.number;
     assert_eq!(store.rows_from(file, 1, 9).unwrap(), [], "nothing is indexed yet");
     index_all(&store);
     for (first, limit) in [(1, 10_000), (1, 1), (1500, 3), (1504, 9), (1505, 9)] {
@@ -217,7 +217,7 @@ fn blocks_come_to_rest_and_read_back() {
         upload(&store, user, session, &texts, lines_a_chunk);
         assert!(store.merge_all(now()).unwrap() > 0);
         assert_reads_back(&store, user, session, &texts);
-        let file = file_of(&store, user, session).file;
+        let file = file_of(&store, user, session).file.number;
         let blocks = format!("SELECT count(*) FROM blocks WHERE file_id = {file}");
         let fewest = n_bytes.div_ceil(merge::REST_BYTES_MAX) as i64;
         let n_blocks = number(&store, &blocks);
@@ -235,7 +235,7 @@ fn a_file_that_grows_is_merged_a_little() {
     let texts = transcript("s", 0..300, 20);
     upload(&store, user, "one", &texts, 1);
     index_all(&store);
-    let file = file_of(&store, user, "one").file;
+    let file = file_of(&store, user, "one").file.number;
     let mut n_steps = 0;
     // Nobody was quiet so long ago.
     while store.next_to_merge(now() - FAR, &HashSet::new()).unwrap() == Found::File(file) {
@@ -452,7 +452,7 @@ fn any_order_of_steps_keeps_the_lines() {
                 if !lines.is_empty() {
                     let file = file_of(store, user, sessions[which]).file;
                     let line = below(lines.len());
-                    let (text, next) = store.lines_from(file, line as i64 + 1).unwrap();
+                    let (text, next) = store.lines_from(&file, line as i64 + 1).unwrap().unwrap();
                     let expected = lines[line..next as usize - 1].join("\n") + "\n";
                     assert!(text == expected.as_bytes(), "{step}");
                 }
