@@ -511,3 +511,28 @@ fn nobody_reads_on_what_was_taken_back() {
     assert!(store.unshare(user, "s", share.id).unwrap());
     assert_eq!(store.lines_from(&file, 1).unwrap(), None);
 }
+
+/// What is left on the disk is not the business of who asks: it cannot make a removal fail.
+#[test]
+fn a_removal_is_told_at_once_and_cleaned_up_later() {
+    let (_folder, store, user) = with_session();
+    append(&store, user, 1, &["a"]);
+    let heard = store.arrivals.count();
+    // Whoever waits for the log, waits for this reader.
+    let reader = store.reader().unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM files").unwrap();
+    assert!(store.delete_session(user, "s").unwrap());
+    let Heard::News(news, _) = store.arrivals.wait(heard, Duration::ZERO, |_| true) else {
+        panic!("nothing is heard")
+    };
+    let gone = Arrival { user, session: "s".into(), kind: ArrivalKind::Gone };
+    assert_eq!(news, [gone]);
+    let left = || -> i64 {
+        let count = "SELECT count(*) FROM removals";
+        lock(&store.writer).query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left(), 1);
+    drop(reader);
+    store.purge().unwrap();
+    assert_eq!((left(), store.log_bytes()), (0, 0));
+}
