@@ -79,8 +79,8 @@ impl Store {
         })
     }
 
-    /// Figures of a user's sessions that a filter lets through, of messages between its times. By
-    /// day the last one comes first, otherwise those with the most tokens, then uses of tools.
+    /// Figures of a user's own sessions that a filter lets through, of messages between its times.
+    /// By day the last one comes first, otherwise those with the most tokens, then uses of tools.
     ///
     /// # Errors
     /// When the database fails.
@@ -94,13 +94,19 @@ impl Store {
         self.read("read figures", |connection| {
             let mut rows = Rows { by, rows: BTreeMap::new() };
             let mut sessions = Vec::new();
+            // The list has what others share as well: that is in their figures.
+            let mut is_own = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = ?)",
+            )?;
             list::each(
                 connection,
                 user,
                 filter.wants_models(),
                 Cursor::START,
                 &mut |at, facts| {
-                    if filter.matches(facts) {
+                    let mut own =
+                        || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
+                    if filter.matches(facts) && own()? {
                         sessions.push(at.row());
                     }
                     Ok(true)

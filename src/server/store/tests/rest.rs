@@ -511,3 +511,27 @@ fn what_may_be_made_again_does_not_wait_for_the_disk_and_all_else_does() {
     assert_eq!(synchronous(lock(&store.later).as_ref().unwrap()), 1);
     assert_eq!(synchronous(&lock(&store.writer)), 2);
 }
+
+/// Figures are of one's own sessions. A fork of what somebody shares is one's own, and counts once.
+#[test]
+fn what_others_share_is_not_in_the_figures() {
+    let (_folder, store, user) = with_session();
+    store.create_key("c@d", "k", &[9; 32], now()).unwrap();
+    let other = store.user_by_email("c@d").unwrap().unwrap();
+    let texts = transcript("s", 0..20, 3);
+    upload(&store, user, "shared", &texts, 9);
+    upload(&store, other, "fork", &texts, 9);
+    index_all(&store);
+    let share = store.share(user, "shared", With::User("c@d"), now()).unwrap();
+    assert!(matches!(share, Shared::Done(_)));
+    let stats = |reader, by| {
+        let rows = store.stats(reader, by, &SessionFilter::default(), &|_| None).unwrap();
+        let row = |row: crate::wire::StatsRow| (row.key.unwrap(), row.sessions, row.messages);
+        rows.into_iter().map(row).collect::<Vec<_>>()
+    };
+    for (reader, session) in [(other, "fork"), (user, "shared")] {
+        assert_eq!(stats(reader, By::Session), [(session.to_owned(), 1, 20)]);
+        assert_eq!(stats(reader, By::Model), [("m".to_owned(), 1, 20)]);
+        assert_eq!(stats(reader, By::Tool), [("Bash".to_owned(), 1, 20)]);
+    }
+}
