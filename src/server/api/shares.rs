@@ -148,7 +148,7 @@ impl Api {
             }
             _ => return Err(refuse(400, "format must be jsonl, markdown or html")),
         };
-        let store = Arc::clone(&self.store);
+        let (store, access) = (Arc::clone(&self.store), self.access(user, head)?);
         let mut exporter = Exporter::new(user.id, detail, format);
         let headers = vec![
             ("Content-Type", kind.into()),
@@ -157,7 +157,10 @@ impl Api {
             ("Content-Security-Policy", "sandbox; default-src 'none'".into()),
             ("X-Content-Type-Options", "nosniff".into()),
         ];
-        let payload = Payload::Endless(Box::new(move || exporter.next(&store)));
+        let payload = Payload::Endless(Box::new(move || {
+            access.check()?;
+            exporter.next(&store)
+        }));
         Ok(Response { status: 200, headers, payload })
     }
 }
