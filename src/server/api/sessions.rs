@@ -29,7 +29,7 @@ const LIST_MAX: usize = 1000;
 impl Api {
     pub(super) fn sessions(&self, user: &User, head: &Head) -> Answer {
         let limit = limit_of(head, LIST_DEFAULT, LIST_MAX)?;
-        let filter = self.session_filter(head)?;
+        let filter = self.session_filter(user, head)?;
         let after = match query_value(&head.query, "cursor") {
             None => None,
             Some(text) => {
