@@ -199,7 +199,9 @@ impl Api {
             Route::Stats => self.stats(&user, head),
             Route::Status => self.status(&user),
             Route::WatchSync => self.watch_sync(&user),
-            Route::WatchSettings if head.method == "PUT" => self.set_watch_settings(&user, body),
+            Route::WatchSettings if head.method == "PUT" => {
+                self.set_watch_settings(&user, head, body, caller)
+            }
             Route::WatchSettings => self.watch_settings(&user),
             _ => unreachable!("public routes are answered above"),
         };
