@@ -342,9 +342,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             Event::Told(number, has_arrived) => {
                 self.pool.finished(number);
                 self.rest_at = Some(now + REST_TIME);
-                if !has_arrived {
-                    self.telling.fail();
-                }
+                self.telling.end(has_arrived);
             }
         }
     }

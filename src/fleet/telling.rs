@@ -12,8 +12,10 @@ use crate::sync::machine_name;
 use crate::sys;
 use crate::wire::MachineReport;
 
-/// Time between two words.
+/// Time between two words; it doubles while they do not arrive,
 const INTERVAL: Duration = Duration::from_secs(20);
+/// so many times.
+const DOUBLINGS_MAX: u32 = 6;
 /// Time for one.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -22,6 +24,7 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 pub struct Telling {
     told: Option<MachineReport>,
     at: Option<Instant>,
+    n_failed: u32,
 }
 
 impl Telling {
@@ -33,7 +36,8 @@ impl Telling {
         let is_over = report.waiting_sessions == 0;
         // Whoever does not answer is not asked at once again, either.
         let has_heard = self.told.is_some();
-        let next = self.at.map_or(now, |at| at + INTERVAL);
+        let pause = INTERVAL * 2_u32.pow(self.n_failed.min(DOUBLINGS_MAX));
+        let next = self.at.map_or(now, |at| at + pause);
         Some(if is_over && has_heard { now } else { next })
     }
 
@@ -43,9 +47,14 @@ impl Telling {
         self.at = Some(now);
     }
 
-    /// It did not arrive.
-    pub fn fail(&mut self) {
-        self.told = None;
+    /// It has arrived, or it has not.
+    pub fn end(&mut self, has_arrived: bool) {
+        if has_arrived {
+            self.n_failed = 0;
+        } else {
+            self.told = None;
+            self.n_failed += 1;
+        }
     }
 }
 
@@ -83,7 +92,13 @@ mod tests {
         assert_eq!(telling.due(&report(8), now), Some(now + INTERVAL));
         assert_eq!(telling.due(&report(0), now), Some(now));
         telling.begin(report(0), now);
-        telling.fail();
-        assert_eq!(telling.due(&report(0), now), Some(now + INTERVAL));
+        for pause in [2, 4, 8, 16, 32, 64, 64] {
+            telling.end(false);
+            assert_eq!(telling.due(&report(0), now), Some(now + INTERVAL * pause));
+            telling.begin(report(0), now);
+        }
+        telling.end(true);
+        assert_eq!(telling.due(&report(0), now), None);
+        assert_eq!(telling.due(&report(1), now), Some(now + INTERVAL));
     }
 }
