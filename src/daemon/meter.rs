@@ -85,6 +85,11 @@ impl Meter {
         self.takes_reports.load(Ordering::Relaxed)
     }
 
+    /// It is another backend now.
+    pub fn forget_reports(&self) {
+        self.takes_reports.store(false, Ordering::Relaxed);
+    }
+
     fn count<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         self.answers.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
         result

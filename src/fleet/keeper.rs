@@ -293,6 +293,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let Ok(account) = account else { return };
         if account != self.account {
             self.account = account;
+            self.pool.forget_reports();
+            self.telling = Telling::default();
             let known = memory::load(self.base.paths, &self.account);
             self.catalogue.settle_by(&known);
             self.begin_memory(known);

@@ -60,6 +60,11 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         self.meter.takes_reports()
     }
 
+    /// The backend is another one now, which has to say so itself.
+    pub fn forget_reports(&self) {
+        self.meter.forget_reports();
+    }
+
     /// True when another job can be given.
     pub fn has_room(&self) -> bool {
         self.workers.len() < THREADS_MAX || self.workers.iter().any(|worker| !worker.is_busy)
@@ -133,7 +138,10 @@ impl<'scope, 'env> Pool<'scope, 'env> {
                 while let Ok(order) = receiver.recv() {
                     let event = match order {
                         Order::Job(job) => Event::Done(number, Box::new(run(job, &world, &stop))),
-                        Order::Tell(report) => Event::Told(number, tell(report, &world)),
+                        Order::Tell(report) => {
+                            let told = catch_unwind(AssertUnwindSafe(|| tell(report, &world)));
+                            Event::Told(number, told.unwrap_or(false))
+                        }
                     };
                     if events.send(event).is_err() {
                         return;

@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_secs(20);
 /// so many times.
 const DOUBLINGS_MAX: u32 = 6;
 /// Time for one.
-const TIME_MAX: Duration = Duration::from_secs(10);
+const TIME_MAX: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug, Default)]
