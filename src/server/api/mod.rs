@@ -175,6 +175,7 @@ impl Api {
             Route::Init => self.init(&user, head, body),
             Route::Chunk => self.chunk(&user, head, body),
             Route::Event => self.event(&user, head, body),
+            Route::Standing => self.standing(&user, head, body),
             Route::Sessions => self.sessions(&user, head),
             Route::Session(id) if head.method == "DELETE" => self.delete_session(&user, id),
             Route::Session(id) => self.session(&user, id, head),
