@@ -145,9 +145,9 @@ fuzz_coverage() {
     [ "$wanted" != all ] || targets=$all
     grep -qx -- "${targets%%$'\n'*}" <<<"$all" || die "there is no target $wanted" "one of these: ${all//$'\n'/ }"
     cargo test --locked --features server "${FUZZERS[@]}" -- --seeds "$found/seeds"
-    export TMPDIR
-    TMPDIR=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
-    trap 'rm -rf "$TMPDIR"' EXIT
+    export CONFAB_FUZZ_FOLDER
+    CONFAB_FUZZ_FOLDER=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+    trap 'rm -rf "$CONFAB_FUZZ_FOLDER"' EXIT
     for target in $targets; do
         mkdir -p "$found/corpus/$target" "$found/found/$target"
         say "fuzz $target"

@@ -38,11 +38,12 @@ pub fn found(target: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// A folder that is in memory where that is possible, and elsewhere when the environment says so.
+/// Where folders are made: in memory where that is possible, or as `CONFAB_FUZZ_FOLDER` says, for
+/// whoever removes what a target leaves behind that was ended by force.
 pub fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    let is_told = std::env::var_os("TMPDIR").is_some();
-    if memory.is_dir() && !is_told { memory.to_owned() } else { std::env::temp_dir() }
+    let usual = || if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    std::env::var_os("CONFAB_FUZZ_FOLDER").map_or_else(usual, PathBuf::from)
 }
 
 /// Writes what cargo-fuzz is to begin with into a folder. The last byte of its inputs says under
