@@ -22,8 +22,11 @@ use crate::sys::{machine::Processes, process::Process};
 
 /// Bytes of one hook input: the largest seen carried a 12 MB prompt.
 const INPUT_BYTES_MAX: usize = 64 << 20;
-/// Bytes read at once.
-const READ_BYTES: usize = 64 << 10;
+/// Bytes read at once: few at first, since memory that is not touched costs nothing, and more of an
+/// input that proves to be large.
+const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MAX: usize = 64 << 10;
+
 /// The hooks that this program answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -88,7 +91,7 @@ pub fn read_input(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::R
         if start >= INPUT_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        bytes.resize(start + READ_BYTES, 0);
+        bytes.resize(start + start.clamp(READ_BYTES_MIN, READ_BYTES_MAX), 0);
         let n_bytes = match read(&mut bytes[start..]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
             Ok(0) => {
@@ -148,15 +151,16 @@ fn reach_daemon(
     let kind = event.note_kind();
     state::append(paths, id, &Note::new(kind, input, parent, surroundings.now)).context(what)?;
     match state::try_lock(paths, id).context(what)? {
-        Attempt::Busy => {
+        Attempt::Busy if event == Event::SessionEnd => {
             let daemon = state::named_holder(paths, id)
                 .filter(|daemon| surroundings.processes.is_alive(*daemon));
-            if let (Event::SessionEnd, Some(daemon)) = (event, daemon) {
+            if let Some(daemon) = daemon {
                 // A daemon that ends in this moment has read the note or left it for the next.
                 surroundings.processes.wake(daemon);
             }
             Ok(())
         }
+        Attempt::Busy => Ok(()),
         // The holder has read the note, delivered everything and ended: nothing is left to do.
         Attempt::Taken(lock) if event == Event::SessionEnd && !state::has_notes(paths, id) => {
             lock.remove().context(what)
