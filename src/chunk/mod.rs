@@ -5,8 +5,8 @@
 //! before compression, as the backend measures it. A line that no request could hold becomes a
 //! small JSON stand-in with the same number.
 //!
-//! Of lines that are read in one piece, two threads redact and escape one half each: that is most of
-//! the work of a first sync, and the compressor takes the texts in order behind them.
+//! Of lines that are read in one piece, two threads redact and escape one half each: that is most
+//! of the work of a first sync, and the compressor takes the texts in order behind them.
 //!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
 
