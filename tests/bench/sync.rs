@@ -21,8 +21,8 @@
 //! 1. The largest by time, 46 % of redaction: a step of the automaton waits for the last one. Four
 //!    parts of a text are read side by side now, which takes half the time, and the automaton is
 //!    made in a fifth.
-//! 2. The strings of a line stay in one place; most ends of a list's lines that could open a private
-//!    key are ruled out by one byte.
+//! 2. The strings of a line stay in one place; whether one opens a private key is mostly ruled out
+//!    by one byte.
 //! 3. Lines that can tell nothing new are not read a third time.
 //! 4. Short pieces cost no call of `memcpy` each: half the time of the static client.
 //!
