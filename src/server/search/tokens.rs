@@ -80,11 +80,11 @@ pub fn split(text: &str, mut act: impl FnMut(Piece<'_>)) {
             true => ascii_end(bytes, at),
             false => at,
         };
-        if end - at >= ENCODED_RUN_BYTES_MIN {
-            if let Some(behind) = encoded_end(bytes, at) {
-                (at, end_before, connectors) = (behind, None, 0);
-                continue;
-            }
+        if end - at >= ENCODED_RUN_BYTES_MIN
+            && let Some(behind) = encoded_end(bytes, at)
+        {
+            (at, end_before, connectors) = (behind, None, 0);
+            continue;
         }
         if end > at && !goes_on(text, end) {
             ascii_run(&text[at..end], at, glue, &mut folded, &mut act);
