@@ -35,7 +35,8 @@ use crate::server::lines::BLOCK_BYTES_MAX;
 use crate::server::search::{Query, snippet};
 use crate::wire::Hit;
 
-/// Blocks that are decoded for an answer, a larger one as several: what else matches, the next page tells.
+/// Blocks that are decoded for an answer, a larger one as several: what else matches, the next
+/// page tells.
 const DECODED_BLOCKS_MAX: usize = 48;
 /// Decoded blocks that are kept while an answer is made.
 const KEPT_BLOCKS_MAX: usize = 4;

@@ -3,9 +3,9 @@
 //! The sessions are gone through from the newest to the oldest, the files of each one after the
 //! other, and the matching lines of a file from the last to the first. A window begins at a
 //! [`Position`] in that order and ends behind the session with its [`WINDOW_LINES`]th line, or
-//! within a session: behind [`FILE_LINES_MAX`] lines of a file, or when it took [`WORK_MAX`] to find
-//! what it has, which may be nothing. The next one begins there, so nothing is left out. What a
-//! window holds depends on where it begins and on nothing else: its lines come page by page.
+//! within a session: behind [`FILE_LINES_MAX`] lines of a file, or when it took [`WORK_MAX`] to
+//! find what it has, which may be nothing. The next one begins there, so nothing is left out. What
+//! a window holds depends on where it begins and on nothing else: its lines come page by page.
 
 use std::collections::HashMap;
 
