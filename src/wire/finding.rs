@@ -179,6 +179,8 @@ pub struct SnippetPart {
 pub struct StatsAnswer {
     /// A row for each key.
     pub rows: Vec<StatsRow>,
+    /// There are older sessions that were not looked at.
+    pub has_more: bool,
 }
 
 /// Figures of a day, model, project, tool or session. What does not go by the key is 0.

@@ -102,6 +102,8 @@ impl Route {
         match self {
             Route::Init | Route::Chunk | Route::Event | Route::Standing => Some(Kind::Sync),
             Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
+            // A session's figures, a filtered list and sizes take as much as lines do.
+            Route::Sessions | Route::Session(_) | Route::Status => Some(Kind::Read),
             Route::Stream | Route::LineStream(_) | Route::Export(_) => Some(Kind::Read),
             Route::Events(_) | Route::Outline(_) | Route::Search | Route::Stats => Some(Kind::Read),
             _ => None,
@@ -265,6 +267,29 @@ mod tests {
             Route::Style | Route::Shell(_) | Route::Asset(..) => None,
         };
         std::iter::successors(Some(Route::Health), next).collect()
+    }
+
+    /// Whatever reads the database for its answer: only what takes one look at an index is left.
+    #[test]
+    fn whoever_reads_has_a_limit() {
+        let unlimited: Vec<&str> = routes()
+            .iter()
+            .filter(|route| !route.is_page() && route.kind().is_none())
+            .filter(|route| route.methods().contains(&"GET"))
+            .map(Route::template)
+            .collect();
+        let expected = [
+            HEALTH,
+            "/api/v1/version",
+            "/api/v1/capabilities",
+            "/api/v1/auth/validate",
+            "/api/v1/sessions/{id}/github-links",
+            "/api/v1/sessions/by-external-id/{id}",
+            "/api/v1/sessions/{id}/shares",
+            "/api/v1/watch/settings",
+            "/api/v1/openapi.json",
+        ];
+        assert_eq!(unlimited, expected);
     }
 
     /// `METHOD PATH` of all that is answered, and of all that is described.
