@@ -6,6 +6,7 @@
 //! Who asks shows a key, or is a browser that is signed in; a browser changes something only from
 //! our own pages. Sessions of others answer as those that do not exist.
 
+mod access;
 mod device;
 mod events;
 mod links;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::access::Access;
 use super::{Answer, Api, INVALID_BODY, Refused};
 use super::{check_length, limit_of, read_body, refuse, session_not_found};
+use crate::error::Error;
 use crate::server::condensed::Condensed;
 use crate::server::connection::Body;
 use crate::server::http::{Head, Payload, Response, query_value};
@@ -27,7 +29,7 @@ const LIST_MAX: usize = 1000;
 impl Api {
     pub(super) fn sessions(&self, user: &User, head: &Head) -> Answer {
         let limit = limit_of(head, LIST_DEFAULT, LIST_MAX)?;
-        let filter = self.session_filter(head)?;
+        let filter = self.session_filter(user, head)?;
         let after = match query_value(&head.query, "cursor") {
             None => None,
             Some(text) => {
@@ -93,15 +95,17 @@ impl Api {
             ("Accept-Ranges", "bytes".into()),
         ];
         let length = download.bytes;
+        let access = self.access(user, head)?;
         let (status, payload) = match wanted(head, length) {
-            Wanted::Whole => (200, self.streamed(download, 1, 0, length)),
+            Wanted::Whole => (200, self.streamed(access, download, (1, 0), length)),
             Wanted::Part(first, last) => {
                 headers.push(("Content-Range", format!("bytes {first}-{last}/{length}")));
                 let (line, before) = self
                     .store
-                    .line_before(download.file, first)
-                    .map_err(|error| Refused::Failed("Failed to read file", error))?;
-                (206, self.streamed(download, line, first - before, last - first + 1))
+                    .line_before(&download.file, first)
+                    .map_err(|error| Refused::Failed("Failed to read file", error))?
+                    .ok_or_else(session_not_found)?;
+                (206, self.streamed(access, download, (line, first - before), last - first + 1))
             }
             Wanted::Nothing => {
                 let response = Response::text(416, "416 the file has no such part\n");
@@ -113,8 +117,14 @@ impl Api {
     }
 
     /// So many bytes of a file's lines, from a line on but for some bytes at its beginning; one
-    /// block in memory at a time.
-    fn streamed(&self, download: Download, mut line: i64, skipped: u64, length: u64) -> Payload {
+    /// block in memory at a time. It is cut off when the file is not theirs to read any more.
+    fn streamed(
+        &self,
+        access: Access,
+        download: Download,
+        (mut line, skipped): (i64, u64),
+        length: u64,
+    ) -> Payload {
         let store = Arc::clone(&self.store);
         let mut skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         Payload::Stream(
@@ -123,7 +133,9 @@ impl Api {
                 if line > download.last_line {
                     return Ok(None);
                 }
-                let (mut text, next) = store.lines_from(download.file, line)?;
+                access.check()?;
+                let lines = store.lines_from(&download.file, line)?;
+                let (mut text, next) = lines.ok_or_else(|| Error::new("the file is gone"))?;
                 line = next;
                 // A block may have been divided since its length was looked up.
                 let cut = skipped.min(text.len());
@@ -154,7 +166,8 @@ impl Api {
             let Some(download) = download.flatten() else { continue };
             let mut line = 1;
             while line <= download.last_line {
-                let (text, next) = self.store.lines_from(download.file, line).map_err(failed)?;
+                let lines = self.store.lines_from(&download.file, line).map_err(failed)?;
+                let (text, next) = lines.ok_or_else(session_not_found)?;
                 text.split(|byte| *byte == b'\n').for_each(|line| condensed.add(line));
                 line = next;
             }
