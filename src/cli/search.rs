@@ -60,7 +60,12 @@ pub fn run(search: &Search, client: &Client, url: &str, screen: Screen<'_>) -> R
     written.context(|| "write to standard output".into())?;
     if !search.json {
         let _ = match (&found.next_cursor, found.hits.is_empty()) {
-            (_, true) => writeln!(screen.talk, "nothing was found"),
+            (None, true) => writeln!(screen.talk, "nothing was found"),
+            (Some(_), true) => writeln!(
+                screen.talk,
+                "nothing was found in the newest sessions, and older ones were not looked into: \
+                 before:DATE begins there"
+            ),
             (Some(_), _) => writeln!(screen.talk, "there are more: --limit N shows N of them"),
             (None, _) => Ok(()),
         };
@@ -68,7 +73,7 @@ pub fn run(search: &Search, client: &Client, url: &str, screen: Screen<'_>) -> R
     Ok(!found.hits.is_empty())
 }
 
-/// Asks page by page for as many as are wanted.
+/// Asks page by page for as many as are wanted. A page may be empty and have one behind it.
 fn ask(search: &Search, client: &Client, url: &str) -> Result<SearchAnswer> {
     let limit = search.limit.unwrap_or(SHOWN_DEFAULT);
     let mut found = SearchAnswer::default();

@@ -4,10 +4,10 @@
 //! closed; what follows would be taken for the next request.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::gate::Gate;
+use super::gate::{Gate, Places};
 use super::http::{Framing, Head, Payload, Pieces, Refusal, Response};
 use super::http::{chunk_size, is_header, is_plain};
 use super::limits::Limits;
@@ -22,6 +22,9 @@ const CHUNK_LINE_BYTES_MAX: usize = 256;
 const TRAILERS_MAX: usize = 16;
 /// How much is read, written and reserved at once.
 const PIECE_BYTES: usize = 256 << 10;
+/// Answers, and pieces of them, up to this size need no memory set aside: a block of lines as it is
+/// sent is not larger, so whoever reads is not in the way of others, however slowly they do.
+const SMALL_ANSWER_BYTES_MAX: usize = 2 << 20;
 /// How much of a head is read at once.
 const HEAD_PIECE_BYTES: usize = 16 << 10;
 
@@ -41,10 +44,12 @@ pub struct Surroundings {
     pub metrics: Metrics,
     /// Bytes of bodies in memory.
     pub bodies_bytes: AtomicUsize,
+    /// Bytes of large answers in memory.
+    pub answers_bytes: AtomicUsize,
     /// Lets few large bodies be unpacked and stored at once.
     pub large_bodies: Gate,
     /// Answers that go on as long as somebody listens.
-    pub streams: AtomicU64,
+    pub streams: Places,
     /// Lets few of them read the database at once: an append wakes all.
     pub stream_readers: Gate,
 }
@@ -57,10 +62,11 @@ impl Surroundings {
             limits: Limits::new(&settings),
             metrics: Metrics::default(),
             large_bodies: Gate::new(settings.large_bodies_max),
-            streams: AtomicU64::new(0),
+            streams: Places::new(settings.streams_max, settings.reader_streams_max),
             stream_readers: Gate::new(STREAM_READERS_MAX),
             settings,
             bodies_bytes: AtomicUsize::new(0),
+            answers_bytes: AtomicUsize::new(0),
         }
     }
 }
@@ -154,12 +160,14 @@ impl<'a> Connection<'a> {
         keep_alive: bool,
         with_body: bool,
     ) -> crate::error::Result<u64> {
-        let mut first = response.head(keep_alive).into_bytes();
+        let first = response.head(keep_alive).into_bytes();
         let what = || "send a response".to_owned();
         match response.payload {
             Payload::Bytes(bytes) if with_body => {
-                first.extend_from_slice(&bytes);
-                self.write(&first).context(what).map(|()| bytes.len() as u64)
+                let Ok(_memory) = self.answer_memory(bytes.len()) else {
+                    return self.send_busy();
+                };
+                self.write_parts(&[&first, &bytes]).context(what).map(|()| bytes.len() as u64)
             }
             Payload::Stream(length, pieces) if with_body => {
                 self.write(&first).context(what)?;
@@ -181,6 +189,7 @@ impl<'a> Connection<'a> {
             let Some(mut piece) = pieces()? else {
                 return Err(Error::new("send a response: its source is short"));
             };
+            let _memory = self.answer_memory(piece.len())?;
             piece.truncate(size(left));
             left -= piece.len() as u64;
             self.write(&piece).context(|| "send a response".into())?;
@@ -193,15 +202,37 @@ impl<'a> Connection<'a> {
         while let Some(piece) = pieces()? {
             // An empty chunk would be the end.
             if !piece.is_empty() {
-                let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
-                chunk.extend_from_slice(&piece);
-                chunk.extend_from_slice(b"\r\n");
-                self.write(&chunk).context(|| "send a response".into())?;
+                let _memory = self.answer_memory(piece.len())?;
+                let size = format!("{:x}\r\n", piece.len());
+                let chunk = [size.as_bytes(), &piece, b"\r\n"];
+                self.write_parts(&chunk).context(|| "send a response".into())?;
                 sent += piece.len() as u64;
             }
         }
         self.write(b"0\r\n\r\n").context(|| "send a response".into())?;
         Ok(sent)
+    }
+
+    /// Memory for an answer, or a piece of one, while the client reads it.
+    fn answer_memory(&self, bytes: usize) -> crate::error::Result<Reservation<'a>> {
+        let surroundings = self.surroundings;
+        let bytes_max = surroundings.settings.bodies_bytes_max;
+        let mut memory = Reservation::new(&surroundings.answers_bytes, bytes_max);
+        match bytes <= SMALL_ANSWER_BYTES_MAX || memory.resize(bytes) {
+            true => Ok(memory),
+            false => Err(Error::new("send a response: too many large ones are being read")),
+        }
+    }
+
+    /// Tells the client to come again, and fails.
+    fn send_busy(&mut self) -> crate::error::Result<u64> {
+        let text = "503 too many large answers are being read\n";
+        let busy = Response::text(503, text).with_header("Retry-After", "10");
+        let head = busy.head(false);
+        let what = || "send a response".to_owned();
+        self.write_parts(&[head.as_bytes(), text.as_bytes()]).context(what)?;
+        self.linger();
+        Err(Error::new("send a response: too many large ones are being read"))
     }
 
     /// True when everything that was received is used.
@@ -243,6 +274,15 @@ impl<'a> Connection<'a> {
         let result = self.stream.read(&mut self.buffer[end..], deadline);
         self.buffer.truncate(end + *result.as_ref().unwrap_or(&0));
         result
+    }
+
+    /// Writes what belongs together: in one go when it is little, and large parts without a copy.
+    fn write_parts(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        match length <= PIECE_BYTES {
+            true => self.write(&parts.concat()),
+            false => parts.iter().try_for_each(|part| self.write(part)),
+        }
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -462,7 +502,7 @@ fn is_timeout(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -560,5 +600,58 @@ mod tests {
         assert_eq!(used.load(Ordering::Relaxed), BODIES_BYTES_MAX);
         drop(two);
         assert_eq!(used.load(Ordering::Relaxed), 5);
+    }
+
+    /// An answer that goes on: this piece, and then its end.
+    fn endless(piece: Vec<u8>) -> Response {
+        let mut pieces = Some(piece);
+        Response {
+            status: 200,
+            headers: Vec::new(),
+            payload: Payload::Endless(Box::new(move || Ok(pieces.take()))),
+        }
+    }
+
+    #[test]
+    fn large_answers_take_memory_while_they_are_read_and_are_refused_without() {
+        // More than sockets hold, so that the server has to wait for its reader.
+        const PIECE: usize = 48 << 20;
+        let free = surroundings();
+        let used = || free.answers_bytes.load(Ordering::Relaxed);
+        let (mut client, server) = pair();
+        std::thread::scope(|scope| {
+            let sent = scope.spawn(|| {
+                let mut connection = connection(&server, &free);
+                let sent = connection.send(endless(vec![b'x'; PIECE]), false, true);
+                connection.close();
+                drop(connection);
+                sent
+            });
+            let mut answer = vec![0; 4096];
+            client.read_exact(&mut answer).unwrap();
+            assert_eq!(used(), PIECE);
+            // Meanwhile there is no room for another one, but for all that are small.
+            let (mut other, refused) = pair();
+            let mut connection = connection(&refused, &free);
+            let large = Response { payload: Payload::Bytes(vec![0; PIECE]), ..endless(Vec::new()) };
+            drop(other.shutdown(std::net::Shutdown::Write));
+            assert!(connection.send(endless(vec![b'z'; 1000]), true, true).is_ok());
+            assert!(connection.send(endless(vec![b'y'; PIECE]), true, true).is_err());
+            assert!(connection.send(large, true, true).is_err());
+            drop(connection);
+            drop(refused);
+            let mut text = String::new();
+            other.read_to_string(&mut text).unwrap();
+            assert!(text.contains("zzz") && !text.contains("yyy"), "{text}");
+            assert!(text.contains("HTTP/1.1 503 "), "{text}");
+            client.read_to_end(&mut answer).unwrap();
+            assert_eq!(sent.join().unwrap().unwrap(), PIECE as u64);
+            let body = answer.iter().position(|byte| *byte == b'x').unwrap();
+            let (head, body) = answer.split_at(body);
+            assert!(head.ends_with(b"\r\n\r\n3000000\r\n"));
+            assert!(body[..PIECE].iter().all(|byte| *byte == b'x'));
+            assert_eq!(&body[PIECE..], b"\r\n0\r\n\r\n");
+        });
+        assert_eq!(used(), 0, "all is given back");
     }
 }

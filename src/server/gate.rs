@@ -2,7 +2,10 @@
 //!
 //! What a large body unpacks to is many times its size, and no more of them are stored at a time
 //! than there is a disk to write to: the others wait as they came, packed.
+//!
+//! And places, so many for all and so many for each reader, which nobody waits for.
 
+use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +47,43 @@ impl Drop for Pass<'_> {
     }
 }
 
+/// Places, and who has how many.
+#[derive(Debug)]
+pub struct Places {
+    all_max: u64,
+    each_max: u64,
+    taken: Mutex<HashMap<i64, u64>>,
+}
+
+impl Places {
+    /// So many, of which one reader may have so many.
+    pub fn new(all_max: u64, each_max: u64) -> Places {
+        Places { all_max, each_max, taken: Mutex::default() }
+    }
+
+    /// Takes one for a reader; false when there is none left for them.
+    pub fn take(&self, reader: i64) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_reader = taken.get(&reader).copied().unwrap_or_default();
+        if of_reader >= self.each_max || taken.values().sum::<u64>() >= self.all_max {
+            return false;
+        }
+        taken.insert(reader, of_reader + 1);
+        true
+    }
+
+    /// Gives one of a reader's back.
+    pub fn give_back(&self, reader: i64) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        match taken.get_mut(&reader) {
+            Some(of_reader @ 2..) => *of_reader -= 1,
+            _ => {
+                taken.remove(&reader);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
@@ -68,5 +108,18 @@ mod tests {
             assert!(hear.recv().unwrap());
         });
         assert!(gate.enter(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn nobody_takes_the_places_of_others() {
+        let places = Places::new(3, 2);
+        assert!(places.take(-1) && places.take(-1));
+        assert!(!places.take(-1), "they have theirs");
+        assert!(places.take(2));
+        assert!(!places.take(3), "there are no more");
+        places.give_back(-1);
+        assert!(places.take(3));
+        [2, 3, -1].iter().for_each(|reader| places.give_back(*reader));
+        assert!(places.taken.lock().unwrap().is_empty(), "nobody is remembered");
     }
 }

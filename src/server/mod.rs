@@ -16,7 +16,7 @@
 //! | `metrics`, [`LogFile`] | what happened |
 //! | this file | starting and ending |
 //! | `api` | what a request means |
-//! | `gate` | few large bodies at once |
+//! | `gate` | few large bodies at once, and few streams of each reader |
 //! | `json` | tolerant reading of bodies |
 //! | `auth`, `password` | keys, tokens and codes; passwords |
 //! | `background` | the threads that keep the index and bring lines to rest |

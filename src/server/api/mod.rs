@@ -156,9 +156,7 @@ impl Api {
             route if route.is_page() => return self.page(route, head, body, caller),
             _ => {}
         }
-        if !matches!(head.method.as_str(), "GET" | "DELETE") {
-            check_content_type(head)?;
-        }
+        check_content_type(head)?;
         if matches!(route, Route::Validate) {
             self.take(Kind::Validate, Who::at(caller.address))?;
         }
@@ -176,6 +174,7 @@ impl Api {
             Route::Init => self.init(&user, head, body),
             Route::Chunk => self.chunk(&user, head, body),
             Route::Event => self.event(&user, head, body),
+            Route::Standing => self.standing(&user, head, body),
             Route::Sessions => self.sessions(&user, head),
             Route::Session(id) if head.method == "DELETE" => self.delete_session(&user, id),
             Route::Session(id) => self.session(&user, id, head),
@@ -200,7 +199,7 @@ impl Api {
             Route::Status => self.status(&user),
             Route::WatchSync => self.watch_sync(&user),
             Route::WatchSettings if head.method == "PUT" => {
-                self.set_watch_settings(&user, head, body, caller)
+                self.set_watch(&user, head, body, caller)
             }
             Route::WatchSettings => self.watch_settings(&user),
             _ => unreachable!("public routes are answered above"),
@@ -334,7 +333,11 @@ fn validated(user: User) -> Response {
     Response::json(200, &Identity { valid: true, user_id: id, email, name: Some(name) })
 }
 
+/// Refuses a body that is no JSON, of requests that have one.
 fn check_content_type(head: &Head) -> Result<(), Refused> {
+    if matches!(head.method.as_str(), "GET" | "DELETE") {
+        return Ok(());
+    }
     let sent = head.header("content-type").unwrap_or("");
     let text = match sent.split(';').next().unwrap_or("").trim() {
         kind if kind.eq_ignore_ascii_case("application/json") => return Ok(()),

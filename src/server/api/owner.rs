@@ -42,8 +42,8 @@ impl Api {
 }
 
 impl Api {
-    /// True for whoever runs the server: its own account, on its own machine. Who that is as a user,
-    /// they have to show all the same.
+    /// True for whoever runs the server: its own account, on its own machine. Who they are as a
+    /// user, they have to show all the same.
     pub(super) fn is_operator(&self, head: &Head, caller: &Caller) -> bool {
         let is_near = caller.address.is_loopback() && !is_forwarded(head);
         let is_own = || caller.ends.is_some_and(is_own_account);

@@ -48,11 +48,11 @@ impl Api {
             .map_err(|why| refuse(400, why))?;
         let prices = self.prices();
         let cost = |tokens: &_| prices.cost(tokens);
-        let rows = self
+        let (rows, has_more) = self
             .store
             .stats(user.id, by, &filter, &cost)
             .map_err(|error| Refused::Failed("Failed to get figures", error))?;
-        Ok(Response::json(200, &StatsAnswer { rows }))
+        Ok(Response::json(200, &StatsAnswer { rows, has_more }))
     }
 
     /// How the server is, and which machines sync to it.

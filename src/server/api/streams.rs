@@ -7,7 +7,6 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
@@ -37,12 +36,12 @@ const READ_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a browser waits before it comes again.
 const RETRY_MS: u64 = 500;
 
-/// A place among the streams, given back when dropped.
-struct Place(Arc<Surroundings>);
+/// A reader's place among the streams, given back when dropped.
+struct Place(Arc<Surroundings>, i64);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        self.0.streams.give_back(self.1);
     }
 }
 
@@ -141,12 +140,11 @@ impl Api {
 
     fn open(&self, user: &User, head: &Head) -> std::result::Result<Stream, Refused> {
         let surroundings = Arc::clone(&self.surroundings);
-        let open = surroundings.streams.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Arc::clone(&surroundings));
-        if open >= surroundings.settings.streams_max {
+        if !surroundings.streams.take(user.id) {
             let response = error_response(503, "Too many streams");
             return Err(Refused::With(response.with_header("Retry-After", "10")));
         }
+        let place = Place(surroundings, user.id);
         Ok(Stream {
             store: Arc::clone(&self.store),
             now: self.world.now,

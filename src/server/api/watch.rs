@@ -35,7 +35,7 @@ impl Api {
 
     /// Sets them. The watch may read more than its user, who may be far away: further folders are
     /// named only from the account and machine that it runs on.
-    pub(super) fn set_watch_settings(
+    pub(super) fn set_watch(
         &self,
         user: &User,
         head: &Head,

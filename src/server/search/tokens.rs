@@ -80,12 +80,11 @@ pub fn split(text: &str, mut act: impl FnMut(Piece<'_>)) {
             true => ascii_end(bytes, at),
             false => at,
         };
-        if end - at >= ENCODED_RUN_BYTES_MIN {
-            let behind = encoded_end(bytes, at);
-            if behind - at >= ENCODED_BYTES_MIN {
-                (at, end_before, connectors) = (behind, None, 0);
-                continue;
-            }
+        if end - at >= ENCODED_RUN_BYTES_MIN
+            && let Some(behind) = encoded_end(bytes, at)
+        {
+            (at, end_before, connectors) = (behind, None, 0);
+            continue;
         }
         if end > at && !goes_on(text, end) {
             ascii_run(&text[at..end], at, glue, &mut folded, &mut act);
@@ -153,19 +152,41 @@ fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}')
 }
 
-/// Where what looks like base64 ends, when it is of mixed case with digits.
-fn encoded_end(bytes: &[u8], start: usize) -> usize {
-    let of_alphabet = |byte: &&u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_')
-    };
-    let end = start + bytes[start..].iter().take_while(of_alphabet).count();
-    let run = &bytes[start..end.min(start + ENCODED_BYTES_MIN)];
-    let has = |is_kind: fn(&u8) -> bool| run.iter().any(is_kind);
-    match has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) {
-        true => end,
-        false => start,
+/// Where what looks like base64 ends, when enough of it is of mixed case with digits. Only what is
+/// skipped is looked at beyond its beginning: every run of a text may be asked about.
+fn encoded_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let class = |byte: &u8| ENCODED_CLASSES[*byte as usize];
+    let beginning = bytes.get(start..start + ENCODED_BYTES_MIN)?;
+    let mut seen = 0;
+    for byte in beginning {
+        match class(byte) {
+            0 => return None,
+            class => seen |= class,
+        }
     }
+    let length = || bytes[start..].iter().take_while(|byte| class(byte) != 0).count();
+    (seen & MIXED == MIXED).then(|| start + length())
 }
+
+/// Upper case, lower case and digits.
+const MIXED: u8 = 0b111;
+
+/// What is in base64: 1 for upper case, 2 for lower case, 4 for digits, 8 for the others.
+const ENCODED_CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte as u8 {
+            b'A'..=b'Z' => 1,
+            b'a'..=b'z' => 2,
+            b'0'..=b'9' => 4,
+            b'+' | b'/' | b'=' | b'-' | b'_' => 8,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
 
 /// Takes a run of ASCII apart.
 fn ascii_run(
@@ -347,6 +368,20 @@ mod tests {
         assert_eq!(pieces(&hex), [&hex[..PART_BYTES_MAX]]);
         let camel = "aB".repeat(20);
         assert_eq!(pieces(&camel), [camel.to_lowercase()]);
+    }
+
+    /// Each run may be the beginning of encoded data, and none is: to look to the end of the line
+    /// from each of them would take hours.
+    #[test]
+    fn a_long_line_of_runs_that_may_be_encoded_is_split() {
+        let run = ["abcdefghijklmnopqrstuvwx", "/"].concat();
+        let text = run.repeat((15 << 20) / run.len());
+        let mut n_parts = 0;
+        split(&text, |_| n_parts += 1);
+        assert_eq!(n_parts, text.len() / run.len());
+        let mixed = "abcdefghijklmnopqrstuvwx/0/X".repeat(8);
+        assert_eq!(pieces(&mixed[..ENCODED_BYTES_MIN]), [""; 0]);
+        assert!(!pieces(&mixed[..ENCODED_BYTES_MIN - 1]).is_empty());
     }
 
     /// Whatever is between, ranges are in order and hold what was found.

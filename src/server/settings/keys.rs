@@ -45,7 +45,7 @@ const BASE: Kind = (is_base, "a path like /confab, or nothing");
 const URL: Kind = (is_url, "an address like https://confab.example.org");
 
 /// All settings, in the order in which they are shown.
-pub const KEYS: [Key; 36] = [
+pub const KEYS: [Key; 37] = [
     text("listen", "listen", "address and port to listen on", |s| &mut s.listen, LISTENER),
     path("tls_cert", "tls-cert", "certificates in PEM, the server's first", |s| &mut s.tls_cert),
     path("tls_key", "tls-key", "the certificate's private key in PEM", |s| &mut s.tls_key),
@@ -102,6 +102,13 @@ pub const KEYS: [Key; 36] = [
         (0, 65_536),
     ),
     number(
+        "reader_streams_max",
+        "reader-streams-max",
+        "of these, for one user or one link",
+        |s| &mut s.reader_streams_max,
+        (0, 65_536),
+    ),
+    number(
         "head_bytes_max",
         "head-bytes-max",
         "bytes of a request's line and headers",
@@ -111,7 +118,7 @@ pub const KEYS: [Key; 36] = [
     number(
         "bodies_bytes_max",
         "bodies-bytes-max",
-        "bytes of bodies in memory at once, over all connections",
+        "bytes of bodies in memory at once, over all connections, and of large answers",
         |s| &mut s.bodies_bytes_max,
         (64 << 20, BYTES_MAX),
     ),

@@ -62,9 +62,12 @@ pub struct Settings {
     pub address_connections_max: u64,
     /// Answers at once that go on as long as somebody listens.
     pub streams_max: u64,
+    /// Of these, for one user or one link.
+    pub reader_streams_max: u64,
     /// Bytes of a request line and its headers.
     pub head_bytes_max: u64,
-    /// Bytes of bodies that are in memory at once, over all connections.
+    /// Bytes of bodies that are in memory at once, over all connections, and as many of large
+    /// answers.
     pub bodies_bytes_max: u64,
     /// Large bodies that are unpacked and stored at once; others wait as they came.
     pub large_bodies_max: u64,
@@ -115,6 +118,7 @@ impl Default for Settings {
             connections_max: 512,
             address_connections_max: 128,
             streams_max: 256,
+            reader_streams_max: 64,
             head_bytes_max: 16 << 10,
             bodies_bytes_max: 512 << 20,
             large_bodies_max: 2,

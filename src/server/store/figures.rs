@@ -16,6 +16,10 @@ const DAY_MICROS: i64 = 86_400_000_000;
 const SECOND_MICROS: i64 = 1_000_000;
 /// Rows of an answer, the first ones.
 const ROWS_MAX: usize = 5000;
+/// Sessions that figures of many are for, those that were synced last.
+const SESSIONS_MAX: usize = 20_000;
+/// Sessions whose figures are read at once: whoever writes can tidy up between two such reads.
+const READ_SESSIONS_MAX: usize = 500;
 
 /// What a row of figures is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,8 @@ pub type Cost<'a> = &'a dyn Fn(&ModelTokens) -> Option<f64>;
 struct Source {
     day: Option<i64>,
     project: Option<String>,
-    session: String,
+    uuid: String,
+    session: i64,
 }
 
 impl Store {
@@ -79,8 +84,9 @@ impl Store {
         })
     }
 
-    /// Figures of a user's own sessions that a filter lets through, of messages between its times.
-    /// By day the last one comes first, otherwise those with the most tokens, then uses of tools.
+    /// Figures of a user's own sessions that a filter lets through, of messages between its times,
+    /// and whether there are more sessions than were looked at. By day the last one comes first,
+    /// otherwise those with the most tokens, then uses of tools.
     ///
     /// # Errors
     /// When the database fails.
@@ -90,45 +96,45 @@ impl Store {
         by: By,
         filter: &SessionFilter,
         cost: Cost<'_>,
-    ) -> Result<Vec<StatsRow>> {
+    ) -> Result<(Vec<StatsRow>, bool)> {
+        let mut rows = Rows { by, rows: BTreeMap::new() };
+        let (mut sessions, mut n_seen) = (Vec::new(), 0);
         self.read("read figures", |connection| {
-            let mut rows = Rows { by, rows: BTreeMap::new() };
-            let mut sessions = Vec::new();
             // The list has what others share as well: that is in their figures.
             let mut is_own = connection.prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = ?)",
             )?;
-            list::each(
-                connection,
-                user,
-                filter.wants_models(),
-                Cursor::START,
-                &mut |at, facts| {
-                    let mut own =
-                        || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
-                    if filter.matches(facts) && own()? {
-                        sessions.push(at.row());
-                    }
-                    Ok(true)
-                },
-            )?;
-            for session in sessions {
+            list::each(connection, user, filter.wants_models(), Cursor::START, &mut |at, facts| {
+                if !is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0))? {
+                    return Ok(true);
+                }
+                n_seen += 1;
+                if n_seen <= SESSIONS_MAX && filter.matches(facts) {
+                    sessions.push(at.row());
+                }
+                Ok(n_seen <= SESSIONS_MAX)
+            })
+        })?;
+        for sessions in sessions.chunks(READ_SESSIONS_MAX) {
+            let sessions = serde_json::json!(sessions).to_string();
+            self.read("read figures", |connection| {
                 if by != By::Tool {
-                    add_tokens(connection, session, filter, cost, &mut rows)?;
+                    add_tokens(connection, &sessions, filter, cost, &mut rows)?;
                 }
                 if by != By::Model {
-                    add_tools(connection, session, filter, &mut rows)?;
+                    add_tools(connection, &sessions, filter, &mut rows)?;
                 }
-            }
-            Ok(rows.finish())
-        })
+                Ok(())
+            })?;
+        }
+        Ok((rows.finish(), n_seen > SESSIONS_MAX))
     }
 }
 
 /// Rows while they are summed up, with the sessions that each one comes from.
 struct Rows {
     by: By,
-    rows: BTreeMap<Option<String>, (StatsRow, HashSet<String>)>,
+    rows: BTreeMap<Option<String>, (StatsRow, HashSet<i64>)>,
 }
 
 impl Rows {
@@ -137,15 +143,12 @@ impl Rows {
         let key = match self.by {
             By::Day => source.day.map(day_name),
             By::Project => source.project.clone(),
-            By::Session => Some(source.session.clone()),
+            By::Session => Some(source.uuid.clone()),
             By::Model | By::Tool => own,
         };
         let (row, sessions) = self.rows.entry(key.clone()).or_default();
         row.key = key;
-        if !sessions.contains(&source.session) {
-            sessions.insert(source.session.clone());
-            row.sessions += 1;
-        }
+        row.sessions += u64::from(sessions.insert(source.session));
         row
     }
 
@@ -164,25 +167,27 @@ impl Rows {
     }
 }
 
+/// Adds what some sessions, a list of numbers in JSON, took.
 fn add_tokens(
     connection: &Connection,
-    session: i64,
+    sessions: &str,
     filter: &SessionFilter,
     cost: Cost<'_>,
     rows: &mut Rows,
 ) -> Result<(), Failure> {
     let mut statement = connection.prepare_cached(
         "SELECT timestamp / ?2 AS day, project, uuid, usages.model, sum(input), sum(output),
-             sum(cache_read), sum(cache_creation), count(*)
-         FROM sessions JOIN files ON session_id = sessions.id JOIN usages ON file_id = files.id
-         WHERE sessions.id = ?1 AND NOT is_copy
+             sum(cache_read), sum(cache_creation), count(*), sessions.id
+         FROM json_each(?1) AS wanted CROSS JOIN sessions ON sessions.id = wanted.value
+         CROSS JOIN files ON session_id = sessions.id CROSS JOIN usages ON file_id = files.id
+         WHERE NOT is_copy
              AND coalesce(timestamp, last_sync_at) >= ?3 AND coalesce(timestamp, last_sync_at) < ?4
-         GROUP BY day, usages.model",
+         GROUP BY sessions.id, day, usages.model",
     )?;
     let times = filter.times;
-    let mut found = statement.query((session, DAY_MICROS, times.from, times.until))?;
+    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until))?;
     while let Some(found) = found.next()? {
-        let source = read_source(found)?;
+        let source = read_source(found, 9)?;
         let tokens = read_tokens(found)?;
         let row = rows.row(&source, tokens.model.clone());
         row.messages += line_number(found.get(8)?);
@@ -197,27 +202,30 @@ fn add_tokens(
     Ok(())
 }
 
+/// Adds which tools some sessions, a list of numbers in JSON, used.
 fn add_tools(
     connection: &Connection,
-    session: i64,
+    sessions: &str,
     filter: &SessionFilter,
     rows: &mut Rows,
 ) -> Result<(), Failure> {
     let mut statement = connection.prepare_cached(
         "SELECT timestamp / ?2 AS day, project, uuid_of_session, tool_uses.name, count(*),
-             coalesce(sum(tool_uses.is_error), 0), count(DISTINCT messages.line)
-         FROM (SELECT id, project, uuid AS uuid_of_session, last_sync_at FROM sessions
-               WHERE id = ?1) AS session
-         JOIN files ON session_id = session.id
-         JOIN tool_uses ON tool_uses.file_id = files.id
-         JOIN messages ON messages.file_id = files.id AND messages.line = tool_uses.line
+             coalesce(sum(tool_uses.is_error), 0), count(DISTINCT messages.line), session.id
+         FROM json_each(?1) AS wanted
+         CROSS JOIN (SELECT id, project, uuid AS uuid_of_session, last_sync_at FROM sessions)
+             AS session ON session.id = wanted.value
+         CROSS JOIN files ON session_id = session.id
+         CROSS JOIN tool_uses ON tool_uses.file_id = files.id
+         CROSS JOIN messages
+             ON messages.file_id = files.id AND messages.line = tool_uses.line
          WHERE coalesce(timestamp, last_sync_at) >= ?3 AND coalesce(timestamp, last_sync_at) < ?4
-         GROUP BY day, tool_uses.name",
+         GROUP BY session.id, day, tool_uses.name",
     )?;
     let times = filter.times;
-    let mut found = statement.query((session, DAY_MICROS, times.from, times.until))?;
+    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until))?;
     while let Some(found) = found.next()? {
-        let source = read_source(found)?;
+        let source = read_source(found, 7)?;
         let is_by_tool = rows.by == By::Tool;
         let row = rows.row(&source, found.get(3)?);
         row.uses += line_number(found.get(4)?);
@@ -229,8 +237,10 @@ fn add_tools(
     Ok(())
 }
 
-fn read_source(row: &Row<'_>) -> rusqlite::Result<Source> {
-    Ok(Source { day: row.get(0)?, project: row.get(1)?, session: row.get(2)? })
+/// The first columns, and one with the session's number.
+fn read_source(row: &Row<'_>, session: usize) -> rusqlite::Result<Source> {
+    let (day, project, uuid) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    Ok(Source { day, project, uuid, session: row.get(session)? })
 }
 
 /// From the fourth column on.
@@ -298,4 +308,53 @@ fn day_name(day: i64) -> String {
     let mut name = super::text_time(day.saturating_mul(DAY_MICROS));
     name.truncate("YYYY-MM-DD".len());
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{execute, with_session};
+    use super::*;
+
+    /// Sessions `n1`, `n2` … of a user, the first one synced last, each with one message.
+    fn with_sessions(store: &Store, user: i64, count: usize) {
+        execute(
+            store,
+            &format!(
+                "DELETE FROM sessions;
+                 CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS
+                     (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n;
+                 INSERT INTO sessions (id, uuid, user_id, provider, external_id, transcript_path,
+                     cwd, hostname, username, first_seen, last_sync_at)
+                     SELECT i, 'n' || i, {user}, 'claude-code', 'n' || i, '', '/p', '', '', 0,
+                     1000000 - i FROM n;
+                 INSERT INTO files (id, session_id, name, type, last_line, raw_bytes, chunks,
+                     updated_at)
+                     SELECT i, i, 'f', 'transcript', 1, 0, 1, 0 FROM n;
+                 INSERT INTO usages (file_id, message_id, line, timestamp, model, input, output,
+                     cache_read, cache_creation, user_id)
+                     SELECT i, 'm' || i, 1, 0, 'm', 1, 0, 0, 0, {user} FROM n;"
+            ),
+        );
+    }
+
+    #[test]
+    fn figures_are_of_so_many_sessions_and_it_is_told_when_there_are_more() {
+        let (_folder, store, user) = with_session();
+        with_sessions(&store, user, SESSIONS_MAX + 1);
+        let stats = |by| {
+            store.stats(user, by, &SessionFilter::default(), &|tokens| Some(tokens.input as f64))
+        };
+        let whole = SESSIONS_MAX as u64;
+        for by in [By::Model, By::Project, By::Day] {
+            let (rows, has_more) = stats(by).unwrap();
+            assert_eq!((rows.len(), has_more), (1, true), "{by:?}");
+            let row = &rows[0];
+            assert_eq!((row.sessions, row.messages, row.input), (whole, whole, whole));
+            assert_eq!(row.cost, Some(whole as f64));
+        }
+        execute(&store, "DELETE FROM sessions WHERE id = 7");
+        let (rows, has_more) = stats(By::Session).unwrap();
+        assert_eq!((rows.len(), has_more), (ROWS_MAX, false));
+        assert!(rows.iter().all(|row| row.sessions == 1 && row.input == 1));
+    }
 }

@@ -65,7 +65,7 @@ fn append_with(
     store.append(user, &append, NOW).unwrap()
 }
 
-fn append(store: &Store, user: i64, first_line: i64, texts: &[&str]) -> Appended {
+pub(super) fn append(store: &Store, user: i64, first_line: i64, texts: &[&str]) -> Appended {
     append_with(store, user, first_line, texts, SessionUpdate::default())
 }
 

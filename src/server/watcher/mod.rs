@@ -166,8 +166,8 @@ impl Watcher {
         Retention { user: self.user, days: self.shared.state().settings.retention_days }
     }
 
-    /// Whether these folders may be set by somebody who is not the operator: those that are set, and
-    /// what lies in those that the operator has named. The child may read more than its user.
+    /// Whether these folders may be set by somebody who is not the operator: those that are set,
+    /// and what lies in those that the operator has named. The child may read more than its user.
     pub fn has_folders(&self, folders: &[PathBuf]) -> bool {
         let state = self.shared.state();
         let is_plain =

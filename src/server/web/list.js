@@ -6,6 +6,8 @@ import { ago, brief, bytes, day, moment, plural } from "./format.js";
 
 const ROWS = 60;
 const HITS = 30;
+// Empty answers after which whoever looks for lines is asked whether to go on.
+const EMPTY_ANSWERS_MAX = 10;
 const TYPING_PAUSE = 160;
 // Filters that are for lines alone.
 const LINE_FILTER = /(?:^|\s)-?(?:tool|role):/;
@@ -106,7 +108,7 @@ class ListPage {
     const isForLines = LINE_FILTER.test(query);
     const [sessions, lines] = await Promise.allSettled([
       isForLines ? { sessions: [] } : get("/sessions", { q: query, limit: ROWS }, signal),
-      query ? get("/search", { q: query, limit: HITS }, signal) : null,
+      query ? linesFrom(query, null, signal) : null,
     ]);
     try {
       if (sessions.reason ?? lines.reason) throw sessions.reason ?? lines.reason;
@@ -119,7 +121,8 @@ class ListPage {
       const found = lines.value ?? null;
       this.showHits(found, query);
       this.tell(null);
-      if (!answer.sessions.length && !found?.hits.length) this.list.append(nothing(query));
+      const hasLines = found?.hits.length || found?.next_cursor;
+      if (!answer.sessions.length && !hasLines) this.list.append(nothing(query));
       const lineCount = found?.hits.length ?? 0;
       if (query)
         announce(`${plural(answer.sessions.length, "session")}, ${plural(lineCount, "line")}`);
@@ -256,7 +259,7 @@ class ListPage {
   }
 
   showHits(found, query) {
-    if (!found || !found.hits.length) {
+    if (!found || !(found.hits.length || found.next_cursor)) {
       this.hits.replaceChildren();
       return;
     }
@@ -265,12 +268,14 @@ class ListPage {
     if (found.next_cursor) {
       let cursor = found.next_cursor;
       const more = button(
-        "More lines",
+        moreLines(found),
         async () => {
-          const answer = await get("/search", { q: query, limit: HITS, cursor });
+          const answer = await linesFrom(query, cursor);
           list.append(...answer.hits.map(hit));
           cursor = answer.next_cursor;
-          if (!cursor) more.remove();
+          more.textContent = moreLines(answer);
+          if (cursor) return;
+          more.replaceWith(list.childElementCount ? "" : el("p", {}, "Nothing was found."));
         },
         { class: "more" },
       );
@@ -292,6 +297,20 @@ class ListPage {
     return true;
   }
 }
+
+/// Lines that match: an answer may have none and yet tell where to go on.
+async function linesFrom(query, cursor, signal) {
+  let answer = { hits: [], next_cursor: cursor };
+  for (let n = 0; n < EMPTY_ANSWERS_MAX; n += 1) {
+    const from = answer.next_cursor ? { cursor: answer.next_cursor } : {};
+    answer = await get("/search", { q: query, limit: HITS, ...from }, signal);
+    if (answer.hits.length || !answer.next_cursor) break;
+  }
+  return answer;
+}
+
+const moreLines = (answer) =>
+  answer.hits.length ? "More lines" : "Nothing so far: look into older sessions";
 
 const isLive = (entry) =>
   (entry.live ?? false) && Date.now() - new Date(entry.last_sync_at) < LIVE_TIME;

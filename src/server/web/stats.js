@@ -58,12 +58,13 @@ export function statsPage(main, query) {
   const after = span > 0 ? new Date(Date.now() - span * DAY).toISOString().slice(0, 10) : null;
   for (const [by, node] of parts) {
     get("/stats", { by, after })
-      .then(({ rows }) => {
+      .then(({ rows, has_more: hasMore }) => {
         if (page.isClosed) return;
         node.replaceChildren(
           node.firstChild,
           rows.length ? table(by, rows) : el("p", { class: "quiet" }, "Nothing in this time."),
         );
+        if (hasMore) node.append(el("p", { class: "quiet" }, "Of the newest 20000 sessions alone."));
         if (by === "day") total.replaceChildren(...sums(rows));
       })
       .catch((error) =>

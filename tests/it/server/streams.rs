@@ -204,6 +204,20 @@ fn a_user_hears_of_their_sessions_and_of_no_others() {
 }
 
 #[test]
+fn one_reader_leaves_places_for_others() {
+    let folder = Folder::new();
+    let key = create_key(&folder.0, "me@x");
+    let other = create_key(&folder.0, "you@x");
+    let limits = ["--host", "x", "--streams-max", "3", "--reader-streams-max", "2"];
+    let server = Server::start_with(&folder.0, &limits);
+    let path = "/api/v1/stream";
+    let _mine = [(); 2].map(|()| Listener::new(&server, &key, path, ""));
+    assert_eq!(server.get(path, &key).status, 503);
+    let theirs = Listener::new(&server, &other, path, "");
+    assert!(theirs.head.contains("200 ok"), "{}", theirs.head);
+}
+
+#[test]
 fn streams_have_an_end_a_number_and_questions_that_they_understand() {
     let folder = Folder::new();
     let key = create_key(&folder.0, "me@x");

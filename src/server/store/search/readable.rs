@@ -94,7 +94,7 @@ mod tests {
         let places = |now: i64| {
             store.read("look", |connection| {
                 let readable = Readable::load(connection, reader, now)?;
-                let from = super::super::cursor::NEWEST;
+                let from = super::super::cursor::Position::NEWEST.place;
                 let places = readable.newest(connection, from, 9)?;
                 let is_known = |place: &Place| readable.has(place.session, user);
                 assert!(places.iter().all(is_known));
