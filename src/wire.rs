@@ -522,6 +522,9 @@ pub struct SessionsAnswer {
     /// For `cursor` of the request for the next ones; absent when these were the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+    /// For `since` of the stream: what changes from this answer on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_position: Option<String>,
 }
 
 /// One session in a list. Times are RFC 3339.
