@@ -84,14 +84,9 @@ impl Store {
         })
     }
 
-<<<<<<< HEAD
-    /// Figures of a user's sessions that a filter lets through, of messages between its times, and
-    /// whether there are more sessions than were looked at. By day the last one comes first,
+    /// Figures of a user's own sessions that a filter lets through, of messages between its times,
+    /// and whether there are more sessions than were looked at. By day the last one comes first,
     /// otherwise those with the most tokens, then uses of tools.
-=======
-    /// Figures of a user's own sessions that a filter lets through, of messages between its times.
-    /// By day the last one comes first, otherwise those with the most tokens, then uses of tools.
->>>>>>> fix-store
     ///
     /// # Errors
     /// When the database fails.
@@ -105,10 +100,14 @@ impl Store {
         let mut rows = Rows { by, rows: BTreeMap::new() };
         let (mut sessions, mut n_seen) = (Vec::new(), 0);
         self.read("read figures", |connection| {
-<<<<<<< HEAD
+            // The list has what others share as well: that is in their figures.
+            let mut is_own = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = ?)",
+            )?;
             list::each(connection, user, filter.wants_models(), Cursor::START, &mut |at, facts| {
                 n_seen += 1;
-                if n_seen <= SESSIONS_MAX && filter.matches(facts) {
+                let mut own = || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
+                if n_seen <= SESSIONS_MAX && filter.matches(facts) && own()? {
                     sessions.push(at.row());
                 }
                 Ok(n_seen <= SESSIONS_MAX)
@@ -117,29 +116,6 @@ impl Store {
         for sessions in sessions.chunks(READ_SESSIONS_MAX) {
             let sessions = serde_json::json!(sessions).to_string();
             self.read("read figures", |connection| {
-=======
-            let mut rows = Rows { by, rows: BTreeMap::new() };
-            let mut sessions = Vec::new();
-            // The list has what others share as well: that is in their figures.
-            let mut is_own = connection.prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = ?)",
-            )?;
-            list::each(
-                connection,
-                user,
-                filter.wants_models(),
-                Cursor::START,
-                &mut |at, facts| {
-                    let mut own =
-                        || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
-                    if filter.matches(facts) && own()? {
-                        sessions.push(at.row());
-                    }
-                    Ok(true)
-                },
-            )?;
-            for session in sessions {
->>>>>>> fix-store
                 if by != By::Tool {
                     add_tokens(connection, &sessions, filter, cost, &mut rows)?;
                 }

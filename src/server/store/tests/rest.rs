@@ -537,7 +537,7 @@ fn what_others_share_is_not_in_the_figures() {
     let share = store.share(user, "shared", With::User("c@d"), now()).unwrap();
     assert!(matches!(share, Shared::Done(_)));
     let stats = |reader, by| {
-        let rows = store.stats(reader, by, &SessionFilter::default(), &|_| None).unwrap();
+        let (rows, _) = store.stats(reader, by, &SessionFilter::default(), &|_| None).unwrap();
         let row = |row: crate::wire::StatsRow| (row.key.unwrap(), row.sessions, row.messages);
         rows.into_iter().map(row).collect::<Vec<_>>()
     };
