@@ -109,7 +109,8 @@ impl Store {
                     return Ok(true);
                 }
                 n_seen += 1;
-                if n_seen <= SESSIONS_MAX && filter.matches(facts) {
+                let mut own = || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
+                if n_seen <= SESSIONS_MAX && filter.matches(facts) && own()? {
                     sessions.push(at.row());
                 }
                 Ok(n_seen <= SESSIONS_MAX)
