@@ -111,6 +111,8 @@ fn merge(store: &Store, now: fn() -> SystemTime) {
         if let Err(error) = store.tend_log() {
             log::warn!("{error}");
         }
+        // Whoever reads the log does not do so for long.
+        let wait = if store.is_log_old() { wait.min(TEND_INTERVAL) } else { wait };
         store.wake.wait(rings, wait);
         store.wake.pause(TEND_INTERVAL);
     }

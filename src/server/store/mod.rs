@@ -54,6 +54,7 @@ mod wal;
 mod words;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -110,6 +111,8 @@ pub struct Store {
     /// Writes what may be made again, while `writer` is locked: it does not wait for the disk.
     later: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
+    /// The write-ahead log may hold what was removed, also when a process has died.
+    log_is_old: AtomicBool,
     /// What is removed for its age.
     retention: Mutex<Option<Retention>>,
     /// Rings when lines were appended.
@@ -175,6 +178,7 @@ impl Store {
             writer: Mutex::new(writer),
             later: Mutex::default(),
             readers: Mutex::default(),
+            log_is_old: AtomicBool::new(true),
             retention: Mutex::default(),
             wake: Wake::default(),
             arrivals: Arrivals::default(),

@@ -7,6 +7,7 @@
 //! emptied after that. Whoever asks a server waits for neither: a thread behind the scenes does
 //! both at once, and after a crash with the next start ([`Store::purge`]).
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
@@ -45,8 +46,9 @@ impl Store {
     /// When the database fails; it is gone on with the next time.
     pub(crate) fn purge(&self) -> Result<()> {
         if self.purge_words()? {
-            // A reader that keeps it from being emptied does so until the next checkpoint.
-            self.checkpoint()?;
+            self.log_is_old.store(true, Ordering::Relaxed);
+            // Whoever tends the log.
+            self.wake.wake();
         }
         Ok(())
     }

@@ -532,7 +532,11 @@ fn a_removal_is_told_at_once_and_cleaned_up_later() {
         lock(&store.writer).query_row(count, [], |row| row.get(0)).unwrap()
     };
     assert_eq!(left(), 1);
-    drop(reader);
     store.purge().unwrap();
+    store.tend_log().unwrap();
+    assert!(store.is_log_old() && store.log_bytes() > 0);
+    drop(reader);
+    store.tend_log().unwrap();
+    assert!(!store.is_log_old());
     assert_eq!((left(), store.log_bytes()), (0, 0));
 }

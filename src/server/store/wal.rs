@@ -7,6 +7,7 @@
 //! refused until it is done: clients send them again.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{BUSY_TIMEOUT, PAGE_BYTES, Store, lock};
@@ -30,8 +31,21 @@ pub fn full() -> Error {
 }
 
 impl Store {
-    /// Moves the log into the database as far as readers allow.
+    /// Whether the log is to be emptied, and could not be yet.
+    pub(crate) fn is_log_old(&self) -> bool {
+        self.log_is_old.load(Ordering::Relaxed)
+    }
+
+    /// Moves the log into the database as far as readers allow. One that may hold what was removed
+    /// is emptied, once nobody reads it.
     pub(crate) fn tend_log(&self) -> Result<()> {
+        if self.log_is_old.swap(false, Ordering::Relaxed) {
+            let is_empty = self.begin_log_anew();
+            if !matches!(is_empty, Ok(true)) {
+                self.log_is_old.store(true, Ordering::Relaxed);
+            }
+            return is_empty.map(|_| ());
+        }
         let reader = self.reader()?;
         let pages: i64 = reader
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
@@ -61,14 +75,16 @@ impl Store {
         std::fs::metadata(name).map_or(0, |metadata| metadata.len())
     }
 
-    /// Stops writers, waits a moment for readers, and empties the log when there is none.
-    fn begin_log_anew(&self) -> Result<()> {
+    /// Stops writers, waits a moment for readers, and empties the log when there is none; false when
+    /// there is one.
+    fn begin_log_anew(&self) -> Result<bool> {
         let writer = lock(&self.writer);
-        let run = || -> rusqlite::Result<()> {
+        let run = || -> rusqlite::Result<bool> {
             writer.busy_timeout(CROWDED_TIME_MAX)?;
-            let emptied = writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            let is_busy: rusqlite::Result<i64> =
+                writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
             writer.busy_timeout(BUSY_TIMEOUT)?;
-            emptied
+            Ok(is_busy? == 0)
         };
         run().context(|| "checkpoint the database".into())
     }
