@@ -20,6 +20,8 @@ use crate::server::store::User;
 
 /// Bytes of the kernel's table of connections: some 50 000 of them.
 const TABLE_BYTES_MAX: u64 = 8 << 20;
+/// Reads of that table until a connection is in it.
+const TABLE_READS_MAX: usize = 3;
 /// The state of a connection that is open, in that table.
 const ESTABLISHED: &str = "01";
 /// The account that may do everything on a machine.
@@ -73,33 +75,53 @@ fn is_forwarded(head: &Head) -> bool {
 /// True when the other end of a connection belongs to our account: theirs comes first.
 fn is_own_account(ends: (SocketAddr, SocketAddr)) -> bool {
     let Ok(own) = std::fs::metadata("/proc/self").map(|entry| entry.uid()) else { return false };
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| {
-        let mut table = String::new();
-        let read =
-            File::open(path).and_then(|file| file.take(TABLE_BYTES_MAX).read_to_string(&mut table));
-        read.map(|_| table).unwrap_or_default()
-    });
-    let account = account_of(tables.iter().flat_map(|table| table.lines()), ends);
-    account.is_some_and(|account| account == own || account == ROOT)
+    for _ in 0..TABLE_READS_MAX {
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| {
+            let mut table = String::new();
+            let file = File::open(path);
+            let read = file.and_then(|file| file.take(TABLE_BYTES_MAX).read_to_string(&mut table));
+            read.map(|_| table).unwrap_or_default()
+        });
+        match account_of(tables.iter().flat_map(|table| table.lines()), ends) {
+            End::Account(account) => return account == own || account == ROOT,
+            End::Closed => return false,
+            End::Unlisted => {}
+        }
+    }
+    false
 }
 
-/// The account that has the first of two ends, as the kernel lists them: number, own and other end
-/// as hexadecimal `ADDRESS:PORT`, state, three more, account, another, number of the socket. It
-/// must be open in both directions and be held by somebody, and there must be one such row: what
-/// has been closed, if only half, nobody answers for.
+/// What the kernel's table says of an end.
+#[derive(Debug, PartialEq)]
+enum End {
+    /// It is this account's.
+    Account(u32),
+    /// It has been closed, if only half, or nobody holds it: nobody answers for it.
+    Closed,
+    /// It is not there. That also happens when connections come and go while the table is read.
+    Unlisted,
+}
+
+/// Who has the first of two ends, as the kernel lists them: number, own and other end as
+/// hexadecimal `ADDRESS:PORT`, state, three more, account, another, number of the socket. A row may
+/// be there twice when connections come and go while the table is read, but says the same then.
 fn account_of<'a>(
     rows: impl Iterator<Item = &'a str>,
     (theirs, ours): (SocketAddr, SocketAddr),
-) -> Option<u32> {
+) -> End {
     let ends = (canonical(theirs), canonical(ours));
     let mut found = rows.filter_map(|row| {
         let words: Vec<&str> = row.split_whitespace().take(10).collect();
         let row_ends = (end_of(words.get(1)?)?, end_of(words.get(2)?)?);
-        (row_ends == ends).then_some(words)
+        let account: u32 = words.get(7)?.parse().ok()?;
+        let (state, socket) = (*words.get(3)?, *words.get(9)?);
+        (row_ends == ends).then_some((state, account, socket))
     });
-    let words = found.next().filter(|_| found.next().is_none())?;
-    let is_held = *words.get(3)? == ESTABLISHED && *words.get(9)? != "0";
-    words.get(7)?.parse().ok().filter(|_| is_held)
+    let Some(first @ (state, account, socket)) = found.next() else { return End::Unlisted };
+    match state == ESTABLISHED && socket != "0" && found.all(|other| other == first) {
+        true => End::Account(account),
+        false => End::Closed,
+    }
 }
 
 /// An end without what only IPv6 has, and with an IPv4 address written as such.
@@ -146,9 +168,11 @@ mod tests {
   10: 0100007F:9C47 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1000        0 10 1
   11: 0100007F:9C47 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1001        0 11 1
   12: 0100007F:9C48 0100007F:2253 01 00000000:00000000 00:00000000 00000000     0        0 0 1
+  13: 0100007F:9C4A 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1000        0 13 1
+  14: 0100007F:9C4A 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1000        0 13 1
 ";
 
-    fn account(table: &str, theirs: &str, ours: &str) -> Option<u32> {
+    fn account(table: &str, theirs: &str, ours: &str) -> End {
         let ends = (theirs.parse().unwrap(), ours.parse().unwrap());
         account_of(table.lines(), ends)
     }
@@ -157,24 +181,25 @@ mod tests {
     fn the_account_behind_a_connection_is_found() {
         let server = "127.0.0.1:8787";
         let of = |theirs: &str| account(TABLE, theirs, server);
-        assert_eq!(of("127.0.0.1:40000"), Some(1000));
-        assert_eq!(of("[::ffff:127.0.0.1]:40000"), Some(1000));
-        assert_eq!(of("127.0.0.1:40001"), Some(1001));
+        assert_eq!(of("127.0.0.1:40000"), End::Account(1000));
+        assert_eq!(of("[::ffff:127.0.0.1]:40000"), End::Account(1000));
+        assert_eq!(of("127.0.0.1:40001"), End::Account(1001));
+        assert_eq!(of("127.0.0.1:40010"), End::Account(1000), "listed twice");
         let nobody = [
-            ("127.0.0.2:40000", "half closed, and only the port is somebody's"),
-            ("127.0.0.3:40000", "another address"),
-            ("127.0.0.1:40002", "not open any more"),
-            ("127.0.0.1:40003", "the port of another address"),
-            ("127.0.0.1:40004", "with another server at this port"),
-            ("127.0.0.1:40005", "with another port"),
-            ("127.0.0.1:40006", "half closed"),
-            ("127.0.0.1:40007", "two at once"),
-            ("127.0.0.1:40008", "held by nobody"),
-            ("127.0.0.1:40009", "unknown"),
-            ("[::1]:40000", "another family"),
+            ("127.0.0.2:40000", End::Closed, "half, and only the port is somebody's"),
+            ("127.0.0.1:40002", End::Closed, "not open any more"),
+            ("127.0.0.1:40006", End::Closed, "half closed"),
+            ("127.0.0.1:40007", End::Closed, "two at once"),
+            ("127.0.0.1:40008", End::Closed, "held by nobody"),
+            ("127.0.0.3:40000", End::Unlisted, "another address"),
+            ("127.0.0.1:40003", End::Unlisted, "the port of another address"),
+            ("127.0.0.1:40004", End::Unlisted, "with another server at this port"),
+            ("127.0.0.1:40005", End::Unlisted, "with another port"),
+            ("127.0.0.1:40009", End::Unlisted, "unknown"),
+            ("[::1]:40000", End::Unlisted, "another family"),
         ];
-        for (theirs, why) in nobody {
-            assert_eq!(of(theirs), None, "{why}");
+        for (theirs, end, why) in nobody {
+            assert_eq!(of(theirs), end, "{why}");
         }
     }
 
@@ -186,13 +211,13 @@ mod tests {
             format!(" 0: {address}:9C40 {address}:2253 {state} 0:0 00:0 0 1000 0 1 1\n")
         };
         let (theirs, ours) = ("[::1]:40000", "[::1]:8787");
-        assert_eq!(account(&row(one, "01"), theirs, ours), Some(1000));
-        assert_eq!(account(&row(one, "05"), theirs, ours), None);
-        assert_eq!(account(&row(one, "01"), "[::2]:40000", ours), None);
-        assert_eq!(account(&row(one, "01"), theirs, "[::2]:8787"), None);
-        assert_eq!(account(&row(mapped, "01"), theirs, ours), None);
+        assert_eq!(account(&row(one, "01"), theirs, ours), End::Account(1000));
+        assert_eq!(account(&row(one, "05"), theirs, ours), End::Closed);
+        assert_eq!(account(&row(one, "01"), "[::2]:40000", ours), End::Unlisted);
+        assert_eq!(account(&row(one, "01"), theirs, "[::2]:8787"), End::Unlisted);
+        assert_eq!(account(&row(mapped, "01"), theirs, ours), End::Unlisted);
         let (theirs, ours) = ("127.0.0.1:40000", "127.0.0.1:8787");
-        assert_eq!(account(&row(mapped, "01"), theirs, ours), Some(1000));
+        assert_eq!(account(&row(mapped, "01"), theirs, ours), End::Account(1000));
         for damaged in ["", "0", "0100007F", "0100007F:", ":2253", "é100007:2253", "0100007F:1:2"]
         {
             assert_eq!(end_of(damaged), None, "{damaged}");

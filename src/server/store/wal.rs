@@ -75,8 +75,8 @@ impl Store {
         std::fs::metadata(name).map_or(0, |metadata| metadata.len())
     }
 
-    /// Stops writers, waits a moment for readers, and empties the log when there is none; false when
-    /// there is one.
+    /// Stops writers, waits a moment for readers, and empties the log when there is none; false
+    /// when there is one.
     fn begin_log_anew(&self) -> Result<bool> {
         let writer = lock(&self.writer);
         let run = || -> rusqlite::Result<bool> {
