@@ -7,7 +7,9 @@
 //!
 //! One loop decides (`keeper`): it waits on one channel and gives jobs to a few threads (`pool`),
 //! each of which makes one pass over one session (`work`). A session that a daemon follows is left
-//! to it: the session's lock says so. When the lock is free again, what is pending is taken over.
+//! to it: the session's lock says so. When the lock is free again, what is pending is taken over,
+//! unless this watch has another configuration than the hooks: then it has a state of its own, and
+//! only looks whether they follow a session.
 //! What fails is tried again behind a wait of its own, and when nothing goes through everything
 //! waits (`troubles`): the files are the queue, so nothing is lost and nothing piles up.
 //!
@@ -49,7 +51,7 @@ use files::Files;
 use keeper::Keeper;
 use work::Done;
 
-pub use standing::{Phase, Standing, load as standing};
+pub use standing::{Phase, Standing, load_all as standings};
 
 /// Events that wait to be looked at; whoever has another one waits.
 const EVENTS_MAX: usize = 64;

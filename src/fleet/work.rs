@@ -10,7 +10,7 @@ use log::{info, warn};
 use crate::config;
 use crate::daemon::{self, Delivery, Finished, Follower, Outcome, World, folders};
 use crate::error::{Error, Result};
-use crate::files::Paths;
+use crate::files::{Paths, SessionId};
 use crate::state::{self, Attempt, Launch, Loaded};
 use crate::sys::process::Process;
 
@@ -108,11 +108,25 @@ impl Ending {
 pub fn work(job: Job, world: &World<'_>, interrupted: &mut dyn FnMut() -> bool) -> Done {
     let Job { key, task, .. } = job;
     let looks = scan::session(&job.folder, key, job.has_old_agents).map_or(0, |looks| looks.hash);
+    if world.paths.are_apart() && is_with_hooks(&key.id(), world) {
+        if let Some(hand) = job.hand {
+            hand.follower.leave_pending(world);
+        }
+        return Done { key, task, hand: None, ending: Ending::Left, looks };
+    }
     let (ending, hand) = match task {
         Task::Deliver => (deliver(&job, world, interrupted), None),
         Task::Follow | Task::Release => follow(job, world, interrupted),
     };
     Done { key, task, hand, ending, looks }
+}
+
+/// Whether a daemon follows a session for hooks, whose backend may be another one. Their lock is
+/// not touched: a hook that found it taken would take us for the daemon.
+fn is_with_hooks(id: &SessionId, world: &World<'_>) -> bool {
+    let paths = world.paths.of_hooks();
+    let is_foreign = || matches!(state::load(&paths, id), Ok(Loaded::Foreign { .. }));
+    state::holder(&paths, id).is_some() || is_foreign()
 }
 
 /// Sends all of a session, as `confab save` does.
