@@ -84,6 +84,8 @@ pub struct Keeper<'scope, 'env, 'run> {
     bringing: BTreeMap<Key, u64>,
     /// Sessions with which threads work.
     pub busy: BTreeMap<Key, Task>,
+    /// Sessions that are excluded, or deleted from the backend.
+    unwanted: BTreeSet<Key>,
     /// Sessions that others follow, and when they are looked at again.
     pub left: BTreeMap<Key, Instant>,
     scan_at: Instant,
@@ -145,6 +147,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             backlog: Vec::new(),
             bringing: BTreeMap::new(),
             busy: BTreeMap::new(),
+            unwanted: BTreeSet::new(),
             left: BTreeMap::new(),
             scan_at: now + SCAN_INTERVAL,
             rest_at: None,
@@ -291,6 +294,16 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             let known = memory::load(self.base.paths, &self.account);
             self.catalogue.settle_by(&known);
             self.begin_memory(known);
+            let now = self.base.clock.now();
+            self.scan_at = now;
+            self.crew.keys().into_iter().for_each(|key| self.touch(key, None, now));
+        }
+    }
+
+    /// What was not wanted is asked about again.
+    fn reconsider(&mut self) {
+        for key in std::mem::take(&mut self.unwanted) {
+            self.catalogue.settle(key, 0);
         }
     }
 
@@ -301,7 +314,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut names = roots.to_vec();
         // A configuration that is changed counts at once.
         names.extend(self.base.paths.config.parent().map(Path::to_owned));
-        self.files.set(&names, contents)
+        self.files.set(&names, contents, &self.base.paths.config)
     }
 
     /// Watches folders of agents that have come. What is in them by then is looked at.
@@ -340,6 +353,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
     /// Somebody wants everything to be looked at now.
     fn hurry(&mut self, now: Instant) {
         self.troubles.relent(now);
+        self.reconsider();
         self.scan_at = now;
         for key in self.crew.with_notes(self.base.paths) {
             self.touch(key, None, now);
@@ -369,7 +383,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
     }
 
     fn done(&mut self, done: Done, now: Instant) {
-        let Done { key, task, hand, ending, looks } = done;
+        let Done { key, task, hand, ending, looks, account } = done;
         self.busy.remove(&key);
         self.rest_at = Some(now + REST_TIME);
         let is_frugal = matches!(ending, Ending::Complete { is_frugal: true });
@@ -382,7 +396,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             Ending::Complete { .. } => {
                 self.troubles.success(key);
                 self.left.remove(&key);
-                if !is_kept {
+                if !self.is_of_account(account) {
+                    self.touch(key, None, now);
+                } else if !is_kept {
                     self.settle(key, looks);
                 }
                 self.brought(key);
@@ -396,6 +412,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.troubles.forget(key);
                 self.left.remove(&key);
                 self.catalogue.settle(key, looks);
+                self.unwanted.insert(key);
                 self.brought(key);
             }
             // What was kept of it is on the disk, or goes on.
@@ -412,6 +429,13 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         if task == Task::Release && self.stop_by.is_some() {
             self.crew.remove(key);
         }
+    }
+
+    /// Whether what was asked says something of the backend that is used now; nobody may have been.
+    fn is_of_account(&mut self, asked: Option<Account>) -> bool {
+        let Some(asked) = asked.filter(|asked| *asked != self.account) else { return true };
+        self.take_account();
+        asked == self.account
     }
 
     /// The backend has all of a session that looks like this.

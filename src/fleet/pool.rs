@@ -1,12 +1,14 @@
 //! The threads that work on sessions: started when they are needed, gone when they are not. Each
 //! keeps one connection while it lives.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{Builder, Scope};
 
+use crate::config::Account;
 use crate::daemon::Exchange;
 use crate::error::{Context, Result};
 
@@ -100,7 +102,11 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             .spawn_scoped(self.scope, move || {
                 let open = |account: &_| (base.connect)(account);
                 let exchange = Exchange::new(&open, Arc::default());
-                let connect = |account: &_| exchange.connect(account);
+                let asked = RefCell::new(None);
+                let connect = |account: &Account| {
+                    asked.replace(Some(account.clone()));
+                    exchange.connect(account)
+                };
                 let world = base.world(seed, &connect);
                 while let Ok(job) = receiver.recv() {
                     let (key, task) = (job.key, job.task);
@@ -108,10 +114,11 @@ impl<'scope, 'env> Pool<'scope, 'env> {
                     let mut interrupted = || heeds_stop && stop.load(Ordering::SeqCst);
                     let done =
                         catch_unwind(AssertUnwindSafe(|| work(job, &world, &mut interrupted)));
-                    let done = done.unwrap_or_else(|_| {
+                    let mut done = done.unwrap_or_else(|_| {
                         let ending = Ending::refused(&"internal failure");
-                        Done { key, task, hand: None, ending, looks: 0 }
+                        Done { key, task, hand: None, ending, looks: 0, account: None }
                     });
+                    done.account = asked.take();
                     if events.send(Event::Done(number, Box::new(done))).is_err() {
                         return;
                     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::config;
+use crate::config::{self, Account};
 use crate::daemon::{self, Delivery, Finished, Follower, Outcome, World, folders};
 use crate::error::{Error, Result};
 use crate::files::{Paths, SessionId};
@@ -74,6 +74,8 @@ pub struct Done {
     pub ending: Ending,
     /// What the session looked like before; 0 when there was nothing of it.
     pub looks: u64,
+    /// Whose backend was asked, when one was: the configuration may have changed meanwhile.
+    pub account: Option<Account>,
 }
 
 /// How a job ended.
@@ -112,13 +114,13 @@ pub fn work(job: Job, world: &World<'_>, interrupted: &mut dyn FnMut() -> bool) 
         if let Some(hand) = job.hand {
             hand.follower.leave_pending(world);
         }
-        return Done { key, task, hand: None, ending: Ending::Left, looks };
+        return Done { key, task, hand: None, ending: Ending::Left, looks, account: None };
     }
     let (ending, hand) = match task {
         Task::Deliver => (deliver(&job, world, interrupted), None),
         Task::Follow | Task::Release => follow(job, world, interrupted),
     };
-    Done { key, task, hand, ending, looks }
+    Done { key, task, hand, ending, looks, account: None }
 }
 
 /// Whether a daemon follows a session for hooks, whose backend may be another one. Their lock is

@@ -3,6 +3,7 @@
 
 mod apart;
 mod bringing;
+mod changes;
 mod crashes;
 mod following;
 mod served;
