@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -51,12 +50,14 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// Time between two writings of what is reported.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Time from being told to end to the end.
-const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+const STOP_TIME_MAX: Duration = Duration::from_secs(29);
+/// How long threads may take then to give back what they have.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long the loop sleeps at once when nothing happens.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A session that has changed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Touch {
     first: Instant,
     last: Instant,
@@ -173,9 +174,13 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             self.give_jobs(now)?;
             self.watch_folders(now);
             self.tell(now);
-            let is_over = self.stop_by.is_some_and(|by| self.crew.len() == 0 || now >= by);
-            if is_over && self.pool.n_busy() == 0 {
+            if self.stop_by.is_some() && self.pool.n_busy() == 0 {
                 return Ok(());
+            }
+            if self.stop_by.is_some_and(|by| now >= by + END_TIME_MAX) {
+                // A request hangs. It is as if we were killed in the middle of it.
+                warn!("ending without what is still being sent");
+                (self.base.give_up)();
             }
             let wait = self.wait(now);
             match self.events.recv_timeout(wait) {
@@ -331,8 +336,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         match event {
             Event::Stop(at) => {
                 info!("stopping");
-                self.stop_by.get_or_insert(at + STOP_TIME_MAX);
-                self.pool.stop.store(true, Ordering::SeqCst);
+                let stop_by = *self.stop_by.get_or_insert(at + STOP_TIME_MAX);
+                self.pool.stop.get_or_init(|| stop_by);
             }
             Event::Wake => self.hurry(now),
             Event::Files(Changes::Everything) => self.scan_at = now,
@@ -416,6 +421,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.brought(key);
             }
             // What was kept of it is on the disk, or goes on.
+            Ending::Interrupted if task == Task::Deliver && self.stop_by.is_some() => {}
             Ending::Interrupted => self.touch(key, None, now),
             Ending::Failed(at_least, why) => {
                 self.troubles.failure(key, at_least, now);
@@ -513,7 +519,10 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             let is_other = self.saved.0.phase != self.standing.phase;
             next = next.min(self.saved.1 + if is_other { REPORT_INTERVAL } else { SAVE_INTERVAL });
         }
-        next = next.min(self.rest_at.unwrap_or(next)).min(self.stop_by.unwrap_or(next));
+        let ends = self.stop_by.map(|by| [by, by + END_TIME_MAX]).into_iter().flatten();
+        // What is over needs no waiting for.
+        next = next.min(ends.filter(|at| *at > now).min().unwrap_or(next));
+        next = next.min(self.rest_at.unwrap_or(next));
         next.saturating_duration_since(now)
     }
 

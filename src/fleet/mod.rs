@@ -94,6 +94,8 @@ pub struct Base<'a> {
     pub processes: &'a (dyn Processes + Sync),
     /// This process.
     pub process: Process,
+    /// Ends this process at once, whatever its threads do.
+    pub give_up: &'a (dyn Fn() + Sync),
 }
 
 impl Base<'_> {

@@ -3,16 +3,16 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, Scope};
+use std::time::Instant;
 
 use crate::config::Account;
 use crate::daemon::Exchange;
 use crate::error::{Context, Result};
 
-use super::work::{Done, Ending, Job, Task, work};
+use super::work::{Done, Ending, Job, work};
 use super::{Base, Event};
 
 /// Threads at once.
@@ -25,8 +25,8 @@ pub struct Pool<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     base: &'env Base<'env>,
     events: SyncSender<Event>,
-    /// All but releases are to end early.
-    pub stop: Arc<AtomicBool>,
+    /// Jobs that heed it are to end early, once it is set; all are to end by then.
+    pub stop: Arc<OnceLock<Instant>>,
     workers: Vec<Worker>,
     n_started: u64,
 }
@@ -43,7 +43,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         base: &'env Base<'env>,
         events: SyncSender<Event>,
     ) -> Pool<'scope, 'env> {
-        let stop = Arc::new(AtomicBool::new(false));
+        let stop = Arc::default();
         Pool { scope, base, events, stop, workers: Vec::new(), n_started: 0 }
     }
 
@@ -109,9 +109,9 @@ impl<'scope, 'env> Pool<'scope, 'env> {
                 };
                 let world = base.world(seed, &connect);
                 while let Ok(job) = receiver.recv() {
-                    let (key, task) = (job.key, job.task);
-                    let heeds_stop = task != Task::Release;
-                    let mut interrupted = || heeds_stop && stop.load(Ordering::SeqCst);
+                    let (key, task, heeds_stop) = (job.key, job.task, job.heeds_stop);
+                    let is_over = |by: &Instant| heeds_stop || base.clock.now() >= *by;
+                    let mut interrupted = || stop.get().is_some_and(is_over);
                     let done =
                         catch_unwind(AssertUnwindSafe(|| work(job, &world, &mut interrupted)));
                     let mut done = done.unwrap_or_else(|_| {

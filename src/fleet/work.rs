@@ -40,6 +40,8 @@ pub struct Job {
     pub task: Task,
     /// No request is started or waited for behind this.
     pub deadline: Instant,
+    /// It ends early when the fleet is told to stop.
+    pub heeds_stop: bool,
 }
 
 /// What to do with a session.
