@@ -1,8 +1,8 @@
 //! File events of Claude's folders: a thread that waits for them and tells the loop which paths
 //! have changed.
 //!
-//! Folders are watched, never single files but the configuration, so that a session costs nothing of the system's limit.
-//! The thread tells of the next changes once the last ones were taken, so that what waits is
+//! Folders are watched, and no single file but the configuration, so that a session costs nothing
+//! of the system's limit. The thread tells of the next changes once the last ones were taken, so that what waits is
 //! bounded: behind that the kernel says that events were lost, and everything is looked at.
 
 use std::collections::BTreeSet;

@@ -133,9 +133,10 @@ fn run_watch(mut watched: Watched) -> Result<()> {
     watched.parent = text("CONFAB_WATCH_PARENT").and_then(|text| Launch::parent_of(&text));
     let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
     let columns = sys::terminal::columns(io::stderr()).filter(|_| !is_dumb);
-    with_base(&paths()?.of_watch(), "watch", |base| {
-        cli::watch::run(&watched, base, &mut io::stderr(), columns)
-    })
+    let mut paths = paths()?.of_watch();
+    // What is remembered of sessions there goes only when they have gone.
+    paths.claude.extend(watched.folders.clone());
+    with_base(&paths, "watch", |base| cli::watch::run(&watched, base, &mut io::stderr(), columns))
 }
 
 fn run_search(search: &Search) -> Result<Exit> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -91,4 +92,27 @@ fn a_deletion_that_is_taken_back_counts_with_the_next_look() {
     watch.signal("USR1");
     backend.eventually_holds(&id(1), &line(&id(1), 1));
     watch.stop();
+}
+
+/// That a session was deleted is remembered for as long as it is there, also where only a watch
+/// looks for it.
+#[test]
+fn a_deletion_is_remembered_in_all_folders_that_are_watched() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("fleet-changes-remembered", &backend);
+    let other = sandbox.root().join("other");
+    let transcript = |number| other.join(format!("projects/-x/{}.jsonl", id(number)));
+    append(&transcript(1), line(&id(1), 1));
+    let mark = sandbox.confab(&format!("kept/{}.json", id(1)));
+    append(&mark, r#"{"version":1,"deleted_at":"2026-01-01T00:00:00Z"}"#);
+    age(&mark, Duration::from_secs(61 * 24 * 3600));
+    append(&transcript(2), line(&id(2), 1));
+    age(&transcript(2), LONG_AGO);
+    let watch = Watch::following(&sandbox, &["--claude-dir", other.to_str().unwrap()]);
+    backend.eventually_holds(&id(2), &line(&id(2), 1));
+    eventually("it was cleared away", || sandbox.confab("kept/cleared").exists());
+    append(&transcript(2), line(&id(2), 2));
+    backend.eventually_holds(&id(2), &lines(&id(2), 1, 2));
+    watch.stop();
+    assert!(mark.exists() && backend.session(&id(1)).is_none());
 }
