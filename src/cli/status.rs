@@ -9,6 +9,7 @@ use crate::cli::account::{identity, name, plain};
 use crate::cli::finding::{Finding, Level};
 use crate::cli::lines::count;
 use crate::cli::sync_status::{self, Overview};
+use crate::cli::watch::left_out;
 use crate::config::keys::shown_address;
 use crate::config::{self, Account};
 use crate::error::{Context, Result};
@@ -198,6 +199,12 @@ fn doing(standing: &Standing) -> String {
     };
     if failed > 0 {
         text += &format!(", {failed} failed and will be tried again");
+    }
+    for some in left_out(standing) {
+        text += &format!(", {some}");
+    }
+    for folder in &standing.empty_folders {
+        text += &format!(", {} has no projects", folder.display());
     }
     text
 }

@@ -2,8 +2,9 @@
 //! have changed.
 //!
 //! Folders are watched, and no single file but the configuration, so that a session costs nothing
-//! of the system's limit. The thread tells of the next changes once the last ones were taken, so that what waits is
-//! bounded: behind that the kernel says that events were lost, and everything is looked at.
+//! of the system's limit. The thread tells of the next changes once the last ones were taken, so
+//! that what waits is bounded: behind that the kernel says that events were lost, and everything is
+//! looked at.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -87,6 +87,8 @@ pub struct Keeper<'scope, 'env, 'run> {
     pub busy: BTreeMap<Key, Task>,
     /// Sessions that are excluded, or deleted from the backend.
     unwanted: BTreeSet<Key>,
+    /// Sessions that are not brought in for their age.
+    older: BTreeSet<Key>,
     /// Sessions that others follow, and when they are looked at again.
     pub left: BTreeMap<Key, Instant>,
     scan_at: Instant,
@@ -149,6 +151,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             bringing: BTreeMap::new(),
             busy: BTreeMap::new(),
             unwanted: BTreeSet::new(),
+            older: BTreeSet::new(),
             left: BTreeMap::new(),
             scan_at: now + SCAN_INTERVAL,
             rest_at: None,
@@ -206,8 +209,12 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut settled: Vec<(Key, u64)> = Vec::new();
         for (key, session) in self.catalogue.sessions() {
             let hash = session.looks.hash;
-            if known.contains(&hash) || session.looks.modified < since {
+            let is_known = known.contains(&hash);
+            if is_known || session.looks.modified < since {
                 settled.push((key, hash));
+            }
+            if !is_known && session.looks.modified < since {
+                self.older.insert(key);
             }
         }
         for (key, hash) in &settled {
@@ -221,7 +228,10 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut queue: Vec<(i64, Key)> = Vec::new();
         for key in pending {
             match self.catalogue.get(key) {
-                Some(_) => self.catalogue.settle(key, 0),
+                Some(_) => {
+                    self.catalogue.settle(key, 0);
+                    self.older.remove(&key);
+                }
                 None => queue.push((i64::MIN, key)),
             }
         }
@@ -260,6 +270,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         for error in self.catalogue.errors() {
             warn!("{error}");
         }
+        let named = self.watched.folders.iter();
+        let is_empty = |folder: &&PathBuf| !folder.join("projects").is_dir();
+        self.standing.empty_folders = named.filter(is_empty).cloned().collect();
         let now = self.base.clock.now();
         let took = now.saturating_duration_since(started);
         let pause = (took * POLL_PAUSE).clamp(POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
@@ -391,6 +404,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let Done { key, task, hand, ending, looks, account } = done;
         self.busy.remove(&key);
         self.rest_at = Some(now + REST_TIME);
+        self.unwanted.remove(&key);
+        self.older.remove(&key);
         let is_frugal = matches!(ending, Ending::Complete { is_frugal: true });
         let is_kept = hand.is_some();
         match hand {
@@ -420,9 +435,12 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.unwanted.insert(key);
                 self.brought(key);
             }
-            // What was kept of it is on the disk, or goes on.
-            Ending::Interrupted if task == Task::Deliver && self.stop_by.is_some() => {}
-            Ending::Interrupted => self.touch(key, None, now),
+            // What is brought in goes on with the next watch.
+            Ending::Interrupted if self.stop_by.is_some() && self.bringing.contains_key(&key) => {}
+            Ending::Interrupted => {
+                self.left.remove(&key);
+                self.touch(key, None, now);
+            }
             Ending::Failed(at_least, why) => {
                 self.troubles.failure(key, at_least, now);
                 self.failed(key, why);
@@ -483,6 +501,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         standing.sessions = self.catalogue.len() as u64;
         standing.followed = self.crew.len() as u64;
         standing.left = self.left.len() as u64;
+        standing.unwanted = self.unwanted.len() as u64;
+        standing.older = self.older.len() as u64;
+        standing.unreadable = self.catalogue.errors().len() as u64;
         standing.failed = self.troubles.len() as u64;
         standing.waiting = (self.bringing.len().max(self.troubles.len())) as u64;
         let is_new = |before: &(Standing, Instant), interval| {

@@ -54,6 +54,14 @@ pub struct Standing {
     pub followed: u64,
     /// Those that a daemon follows.
     pub left: u64,
+    /// Those that are excluded, or were deleted from the backend.
+    pub unwanted: u64,
+    /// Those that are too old to be brought in unless they change.
+    pub older: u64,
+    /// Folders and files that cannot be looked at.
+    pub unreadable: u64,
+    /// Those of the named folders that have no sessions in them, nor a place for some.
+    pub empty_folders: Vec<PathBuf>,
     /// Those that the backend may not have whole.
     pub waiting: u64,
     /// Those of them that failed, and are tried again.

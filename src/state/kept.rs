@@ -37,7 +37,7 @@ pub struct Kept {
     /// When the backend was found to have deleted the session, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<String>,
-    /// Where the transcript of a deleted session was: it may lie in a folder that only a watch knows.
+    /// Where the transcript of a deleted session was: a folder, perhaps, that only a watch knows.
     #[serde(skip_serializing_if = "super::is_default")]
     pub transcript_path: PathBuf,
     /// The backend's id of the session that `files` are of.
