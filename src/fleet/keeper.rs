@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -53,12 +52,14 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// Time between two writings of what is reported.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Time from being told to end to the end.
-const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+const STOP_TIME_MAX: Duration = Duration::from_secs(29);
+/// How long threads may take then to give back what they have.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long the loop sleeps at once when nothing happens.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A session that has changed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Touch {
     first: Instant,
     last: Instant,
@@ -86,6 +87,10 @@ pub struct Keeper<'scope, 'env, 'run> {
     bringing: BTreeMap<Key, u64>,
     /// Sessions with which threads work.
     pub busy: BTreeMap<Key, Task>,
+    /// Sessions that are excluded, or deleted from the backend.
+    unwanted: BTreeSet<Key>,
+    /// Sessions that are not brought in for their age.
+    older: BTreeSet<Key>,
     /// Sessions that others follow, and when they are looked at again.
     pub left: BTreeMap<Key, Instant>,
     scan_at: Instant,
@@ -148,6 +153,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             backlog: Vec::new(),
             bringing: BTreeMap::new(),
             busy: BTreeMap::new(),
+            unwanted: BTreeSet::new(),
+            older: BTreeSet::new(),
             left: BTreeMap::new(),
             scan_at: now + SCAN_INTERVAL,
             rest_at: None,
@@ -175,9 +182,13 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             self.watch_folders(now);
             self.tell(now);
             self.tell_backend(now)?;
-            let is_over = self.stop_by.is_some_and(|by| self.crew.len() == 0 || now >= by);
-            if is_over && self.pool.n_busy() == 0 {
+            if self.stop_by.is_some() && self.pool.n_busy() == 0 {
                 return Ok(());
+            }
+            if self.stop_by.is_some_and(|by| now >= by + END_TIME_MAX) {
+                // A request hangs. It is as if we were killed in the middle of it.
+                warn!("ending without what is still being sent");
+                (self.base.give_up)();
             }
             let wait = self.wait(now);
             match self.events.recv_timeout(wait) {
@@ -203,8 +214,12 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut settled: Vec<(Key, u64)> = Vec::new();
         for (key, session) in self.catalogue.sessions() {
             let hash = session.looks.hash;
-            if known.contains(&hash) || session.looks.modified < since {
+            let is_known = known.contains(&hash);
+            if is_known || session.looks.modified < since {
                 settled.push((key, hash));
+            }
+            if !is_known && session.looks.modified < since {
+                self.older.insert(key);
             }
         }
         for (key, hash) in &settled {
@@ -218,7 +233,10 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut queue: Vec<(i64, Key)> = Vec::new();
         for key in pending {
             match self.catalogue.get(key) {
-                Some(_) => self.catalogue.settle(key, 0),
+                Some(_) => {
+                    self.catalogue.settle(key, 0);
+                    self.older.remove(&key);
+                }
                 None => queue.push((i64::MIN, key)),
             }
         }
@@ -257,6 +275,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         for error in self.catalogue.errors() {
             warn!("{error}");
         }
+        let named = self.watched.folders.iter();
+        let is_empty = |folder: &&PathBuf| !folder.join("projects").is_dir();
+        self.standing.empty_folders = named.filter(is_empty).cloned().collect();
         let now = self.base.clock.now();
         let took = now.saturating_duration_since(started);
         let pause = (took * POLL_PAUSE).clamp(POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
@@ -298,6 +319,16 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             let known = memory::load(self.base.paths, &self.account);
             self.catalogue.settle_by(&known);
             self.begin_memory(known);
+            let now = self.base.clock.now();
+            self.scan_at = now;
+            self.crew.keys().into_iter().for_each(|key| self.touch(key, None, now));
+        }
+    }
+
+    /// What was not wanted is asked about again.
+    fn reconsider(&mut self) {
+        for key in std::mem::take(&mut self.unwanted) {
+            self.catalogue.settle(key, 0);
         }
     }
 
@@ -308,7 +339,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut names = roots.to_vec();
         // A configuration that is changed counts at once.
         names.extend(self.base.paths.config.parent().map(Path::to_owned));
-        self.files.set(&names, contents)
+        self.files.set(&names, contents, &self.base.paths.config)
     }
 
     /// Watches folders of agents that have come. What is in them by then is looked at.
@@ -325,8 +356,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         match event {
             Event::Stop(at) => {
                 info!("stopping");
-                self.stop_by.get_or_insert(at + STOP_TIME_MAX);
-                self.pool.stop.store(true, Ordering::SeqCst);
+                let stop_by = *self.stop_by.get_or_insert(at + STOP_TIME_MAX);
+                self.pool.stop.get_or_init(|| stop_by);
             }
             Event::Wake => self.hurry(now),
             Event::Files(Changes::Everything) => self.scan_at = now,
@@ -352,6 +383,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
     /// Somebody wants everything to be looked at now.
     fn hurry(&mut self, now: Instant) {
         self.troubles.relent(now);
+        self.reconsider();
         self.scan_at = now;
         for key in self.crew.with_notes(self.base.paths) {
             self.touch(key, None, now);
@@ -381,9 +413,11 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
     }
 
     fn done(&mut self, done: Done, now: Instant) {
-        let Done { key, task, hand, ending, looks } = done;
+        let Done { key, task, hand, ending, looks, account } = done;
         self.busy.remove(&key);
         self.rest_at = Some(now + REST_TIME);
+        self.unwanted.remove(&key);
+        self.older.remove(&key);
         let is_frugal = matches!(ending, Ending::Complete { is_frugal: true });
         let is_kept = hand.is_some();
         match hand {
@@ -394,7 +428,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             Ending::Complete { .. } => {
                 self.troubles.success(key);
                 self.left.remove(&key);
-                if !is_kept {
+                if !self.is_of_account(account) {
+                    self.touch(key, None, now);
+                } else if !is_kept {
                     self.settle(key, looks);
                 }
                 self.brought(key);
@@ -408,10 +444,15 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.troubles.forget(key);
                 self.left.remove(&key);
                 self.catalogue.settle(key, looks);
+                self.unwanted.insert(key);
                 self.brought(key);
             }
-            // What was kept of it is on the disk, or goes on.
-            Ending::Interrupted => self.touch(key, None, now),
+            // What is brought in goes on with the next watch.
+            Ending::Interrupted if self.stop_by.is_some() && self.bringing.contains_key(&key) => {}
+            Ending::Interrupted => {
+                self.left.remove(&key);
+                self.touch(key, None, now);
+            }
             Ending::Failed(at_least, why) => {
                 self.troubles.failure(key, at_least, now);
                 self.failed(key, why);
@@ -424,6 +465,13 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         if task == Task::Release && self.stop_by.is_some() {
             self.crew.remove(key);
         }
+    }
+
+    /// Whether what was asked says something of the backend that is used now; nobody may have been.
+    fn is_of_account(&mut self, asked: Option<Account>) -> bool {
+        let Some(asked) = asked.filter(|asked| *asked != self.account) else { return true };
+        self.take_account();
+        asked == self.account
     }
 
     /// The backend has all of a session that looks like this.
@@ -465,6 +513,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         standing.sessions = self.catalogue.len() as u64;
         standing.followed = self.crew.len() as u64;
         standing.left = self.left.len() as u64;
+        standing.unwanted = self.unwanted.len() as u64;
+        standing.older = self.older.len() as u64;
+        standing.unreadable = self.catalogue.errors().len() as u64;
         standing.failed = self.troubles.len() as u64;
         standing.waiting = (self.bringing.len().max(self.troubles.len())) as u64;
         let is_new = |before: &(Standing, Instant), interval| {
@@ -530,7 +581,10 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             next = next.min(self.saved.1 + if is_other { REPORT_INTERVAL } else { SAVE_INTERVAL });
         }
         next = next.min(self.tell_at(&self.machine_report(), now).unwrap_or(next));
-        next = next.min(self.rest_at.unwrap_or(next)).min(self.stop_by.unwrap_or(next));
+        let ends = self.stop_by.map(|by| [by, by + END_TIME_MAX]).into_iter().flatten();
+        // What is over needs no waiting for.
+        next = next.min(ends.filter(|at| *at > now).min().unwrap_or(next));
+        next = next.min(self.rest_at.unwrap_or(next));
         next.saturating_duration_since(now)
     }
 
