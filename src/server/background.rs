@@ -64,10 +64,6 @@ impl Drop for Background {
 }
 
 fn index(store: &Store) {
-    // A removal may have been cut off.
-    if let Err(error) = store.purge_words() {
-        log::warn!("{error}");
-    }
     let (mut damaged, mut is_tidy) = (HashSet::new(), false);
     while !store.wake.is_over() {
         let rings = store.wake.rings();
@@ -86,8 +82,10 @@ fn index(store: &Store) {
     }
 }
 
-/// Indexes some lines, or tidies the index when there are none.
+/// Indexes some lines, or tidies the index when there are none. What was removed goes first, also
+/// when a removal was cut off.
 fn next_step(store: &Store, damaged: &mut HashSet<i64>, is_tidy: &mut bool) -> Result<Step> {
+    store.purge()?;
     match store.index_step(damaged)? {
         Step::Nothing if *is_tidy => Ok(Step::Nothing),
         Step::Nothing => {

@@ -114,7 +114,7 @@ mod tests {
     fn caller(is_secure: bool) -> Caller {
         Caller {
             address: "127.0.0.1".parse().unwrap(),
-            port: 0,
+            ends: None,
             is_secure,
             authority: "box.lan:8787".into(),
             request_id: String::new(),

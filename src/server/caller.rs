@@ -21,8 +21,8 @@ const ID_BYTES_MAX: usize = 64;
 pub struct Caller {
     /// The address of the machine before the trusted proxies.
     pub address: IpAddr,
-    /// The port at the other end of the connection; 0 when that is not known.
-    pub port: u16,
+    /// The ends of the connection, the other one first; `None` when they are not known.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
     /// Between it and the first of our own there is TLS.
     pub is_secure: bool,
     /// The authority that it asked for, `HOST` or `HOST:PORT`; empty when it names none.
@@ -79,7 +79,7 @@ impl Names {
         let authority = head.header("host").unwrap_or("").to_owned();
         let address = peer.to_canonical();
         if !self.trusts(peer) {
-            return Caller { address, port: 0, is_secure, authority, request_id: name() };
+            return Caller { address, ends: None, is_secure, authority, request_id: name() };
         }
         let hops = || head.all("x-forwarded-for").flat_map(|value| value.split(','));
         let skipped = hops().count().saturating_sub(HOPS_MAX);
@@ -95,7 +95,7 @@ impl Names {
         let last = |name| head.all(name).last()?.rsplit(',').next().map(str::trim);
         Caller {
             address,
-            port: 0,
+            ends: None,
             is_secure: last("x-forwarded-proto")
                 .map_or(is_secure, |proto| proto.eq_ignore_ascii_case("https")),
             authority: last("x-forwarded-host").map_or(authority, str::to_owned),

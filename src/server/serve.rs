@@ -54,7 +54,7 @@ pub fn serve(socket: &TcpStream, id: u64, peer: IpAddr, shared: &Shared) {
         Ok(tls) => tls,
         Err(error) => return log::error!("start TLS: {error}"),
     };
-    let peer = SocketAddr::new(peer, socket.peer_addr().map_or(0, |peer| peer.port()));
+    let peer = Peer { address: peer, ends: socket.peer_addr().ok().zip(socket.local_addr().ok()) };
     let surroundings = &*shared.surroundings;
     let stream = Stream::new(socket, tls, surroundings.monotonic, &surroundings.metrics.traffic);
     let mut connection = Connection::new(stream, surroundings);
@@ -77,6 +77,14 @@ pub fn serve(socket: &TcpStream, id: u64, peer: IpAddr, shared: &Shared) {
     }
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+struct Peer {
+    address: IpAddr,
+    /// As [`Caller::ends`].
+    ends: Option<(SocketAddr, SocketAddr)>,
+}
+
 /// What becomes of a connection after a request.
 enum After {
     Next,
@@ -86,12 +94,7 @@ enum After {
     Linger,
 }
 
-fn serve_request(
-    connection: &mut Connection<'_>,
-    id: u64,
-    peer: SocketAddr,
-    shared: &Shared,
-) -> After {
+fn serve_request(connection: &mut Connection<'_>, id: u64, peer: Peer, shared: &Shared) -> After {
     let start = connection.now();
     let settings = &shared.surroundings.settings;
     let seconds = |count| start + Duration::from_secs(count);
@@ -101,8 +104,8 @@ fn serve_request(
         Err(Some(refusal)) => return refuse(connection, refusal, start, shared),
     };
     let is_secure = connection.is_secure();
-    let mut caller = shared.names.caller(&head, peer.ip(), is_secure, || shared.ids.next());
-    caller.port = peer.port();
+    let mut caller = shared.names.caller(&head, peer.address, is_secure, || shared.ids.next());
+    caller.ends = peer.ends;
     let at_door = door(&mut head, &caller, start, shared);
     let mut body = Body::new(connection, &head, seconds(settings.request_seconds_max));
     let (response, route) = match at_door {

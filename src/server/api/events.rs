@@ -27,14 +27,14 @@ impl Api {
         let place = self.place(user, id, head)?;
         let answer = self.page_of(place, from, limit);
         let answer = answer.map_err(|error| Refused::Failed("Failed to read lines", error))?;
-        Ok(Response::json(200, &answer))
+        Ok(Response::json(200, &answer.ok_or_else(session_not_found)?))
     }
 
     pub(super) fn outline(&self, user: &User, id: &str, head: &Head) -> Answer {
         let place = self.place(user, id, head)?;
         let outline = self.store.outline(place);
         let outline = outline.map_err(|error| Refused::Failed("Failed to read outline", error))?;
-        Ok(Response::json(200, &outline))
+        Ok(Response::json(200, &outline.ok_or_else(session_not_found)?))
     }
 
     /// The file that a request names, or the main transcript.
@@ -47,16 +47,18 @@ impl Api {
             .ok_or_else(|| refuse(404, "File not found"))
     }
 
-    /// Some lines from a line on, read block by block.
+    /// Some lines from a line on, read block by block; `None` when they are gone.
     fn page_of(
         &self,
         place: Place,
         from: i64,
         limit: usize,
-    ) -> Result<EventsAnswer, crate::error::Error> {
+    ) -> Result<Option<EventsAnswer>, crate::error::Error> {
         let (mut events, mut n_bytes, mut line) = (Vec::new(), 0, from);
         'blocks: while line <= place.last_line {
-            let (text, next) = self.store.lines_from(place.file, line)?;
+            let Some((text, next)) = self.store.lines_from(&place.file, line)? else {
+                return Ok(None);
+            };
             let text = text.strip_suffix(b"\n").unwrap_or(&text);
             for bytes in text.split(|byte| *byte == b'\n') {
                 n_bytes += if events.is_empty() { 0 } else { bytes.len() };
@@ -69,12 +71,12 @@ impl Api {
             }
             line = line.max(next.min(place.last_line + 1));
         }
-        Ok(EventsAnswer {
+        Ok(Some(EventsAnswer {
             file: place.name,
             last_line: place.last_line.unsigned_abs(),
             next: (line <= place.last_line).then(|| line.unsigned_abs()),
             events,
-        })
+        }))
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::MetadataExt;
 
 use super::{Api, Refused};
@@ -37,7 +37,7 @@ impl Api {
         }
         let failed = |error| Refused::Failed("Failed to look the user up", error);
         let Some(user) = self.store.only_user().map_err(failed)? else { return Ok(None) };
-        Ok(is_own_account(caller.port).then_some(user))
+        Ok(caller.ends.is_some_and(is_own_account).then_some(user))
     }
 }
 
@@ -57,8 +57,8 @@ fn is_near(head: &Head, caller: &Caller) -> bool {
     is_named && !is_forwarded && caller.address.is_loopback()
 }
 
-/// True when the other end of a connection from this port belongs to our account.
-fn is_own_account(port: u16) -> bool {
+/// True when the other end of a connection belongs to our account: theirs comes first.
+fn is_own_account(ends: (SocketAddr, SocketAddr)) -> bool {
     let Ok(own) = std::fs::metadata("/proc/self").map(|entry| entry.uid()) else { return false };
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| {
         let mut table = String::new();
@@ -66,64 +66,123 @@ fn is_own_account(port: u16) -> bool {
             File::open(path).and_then(|file| file.take(TABLE_BYTES_MAX).read_to_string(&mut table));
         read.map(|_| table).unwrap_or_default()
     });
-    let mut accounts = tables.iter().flat_map(|table| accounts_of(table, port)).peekable();
-    accounts.peek().is_some() && accounts.all(|account| account == own || account == ROOT)
+    let account = account_of(tables.iter().flat_map(|table| table.lines()), ends);
+    account.is_some_and(|account| account == own || account == ROOT)
 }
 
-/// The accounts of all ends at a port of loopback, as the kernel lists them: number, own and other
-/// end as hexadecimal `ADDRESS:PORT`, state, three more, account.
-fn accounts_of(table: &str, port: u16) -> impl Iterator<Item = u32> {
-    table.lines().filter_map(move |line| {
-        let words: Vec<&str> = line.split_whitespace().take(8).collect();
-        let (address, own_port) = words.get(1)?.split_once(':')?;
-        let is_meant = u16::from_str_radix(own_port, 16).ok()? == port
-            && is_loopback(address)
-            && *words.get(3)? == ESTABLISHED;
-        words.get(7)?.parse().ok().filter(|_| is_meant)
-    })
+/// The account that has the first of two ends, as the kernel lists them: number, own and other end
+/// as hexadecimal `ADDRESS:PORT`, state, three more, account, another, number of the socket. It
+/// must be open in both directions and be held by somebody, and there must be one such row: what
+/// has been closed, if only half, nobody answers for.
+fn account_of<'a>(
+    rows: impl Iterator<Item = &'a str>,
+    (theirs, ours): (SocketAddr, SocketAddr),
+) -> Option<u32> {
+    let ends = (canonical(theirs), canonical(ours));
+    let mut found = rows.filter_map(|row| {
+        let words: Vec<&str> = row.split_whitespace().take(10).collect();
+        let row_ends = (end_of(words.get(1)?)?, end_of(words.get(2)?)?);
+        (row_ends == ends).then_some(words)
+    });
+    let words = found.next().filter(|_| found.next().is_none())?;
+    let is_held = *words.get(3)? == ESTABLISHED && *words.get(9)? != "0";
+    words.get(7)?.parse().ok().filter(|_| is_held)
 }
 
-/// Loopback as the kernel writes it: words of four bytes, each as the machine has it.
-fn is_loopback(address: &str) -> bool {
-    let last = match address.len() {
-        8 => address,
-        32 if address == "00000000000000000000000001000000" => return true,
-        32 => match address.strip_prefix("0000000000000000FFFF0000") {
-            Some(last) => last,
-            None => return false,
-        },
-        _ => return false,
+/// An end without what only IPv6 has, and with an IPv4 address written as such.
+fn canonical(end: SocketAddr) -> (IpAddr, u16) {
+    (end.ip().to_canonical(), end.port())
+}
+
+/// `ADDRESS:PORT` as the kernel writes it: words of four bytes, each as the machine has it.
+fn end_of(text: &str) -> Option<(IpAddr, u16)> {
+    let (address, port) = text.split_once(':')?;
+    let word = |at: usize| {
+        let digits = address.get(at..at + 8)?;
+        u32::from_str_radix(digits, 16).ok().map(u32::to_ne_bytes)
     };
-    // Little-endian machines alone are built for.
-    last.ends_with("7F")
+    let address = match address.len() {
+        8 => IpAddr::from(word(0)?),
+        32 => {
+            let words = [word(0)?, word(8)?, word(16)?, word(24)?];
+            let bytes: [u8; 16] = words.concat().try_into().ok()?;
+            IpAddr::from(bytes).to_canonical()
+        }
+        _ => return None,
+    };
+    Some((address, u16::from_str_radix(port, 16).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NONE: [u32; 0] = [];
+    /// A server at port 2253 of 127.0.0.1, whose account is 1000.
     const TABLE: &str = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:2253 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1
    1: 0100007F:9C40 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1000        0 2 1
-   2: 0100007F:2253 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 3 1
+   2: 0100007F:2253 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 3 1
    3: 0100007F:9C41 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1001        0 4 1
    4: 0100007F:9C42 0100007F:2253 06 00000000:00000000 00:00000000 00000000  1000        0 0 1
    5: 0A00000A:9C43 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1000        0 5 1
+   6: 0200007F:9C40 0100007F:2253 05 00000000:00000000 00:00000000 00000000  1001        0 6 1
+   7: 0100007F:9C44 0200007F:2253 01 00000000:00000000 00:00000000 00000000  1000        0 7 1
+   8: 0100007F:9C45 0100007F:2254 01 00000000:00000000 00:00000000 00000000  1000        0 8 1
+   9: 0100007F:9C46 0100007F:2253 05 00000000:00000000 00:00000000 00000000  1000        0 9 1
+  10: 0100007F:9C47 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1000        0 10 1
+  11: 0100007F:9C47 0100007F:2253 01 00000000:00000000 00:00000000 00000000  1001        0 11 1
+  12: 0100007F:9C48 0100007F:2253 01 00000000:00000000 00:00000000 00000000     0        0 0 1
 ";
+
+    fn account(table: &str, theirs: &str, ours: &str) -> Option<u32> {
+        let ends = (theirs.parse().unwrap(), ours.parse().unwrap());
+        account_of(table.lines(), ends)
+    }
 
     #[test]
     fn the_account_behind_a_connection_is_found() {
-        let accounts = |port| accounts_of(TABLE, port).collect::<Vec<_>>();
-        assert_eq!(accounts(0x9c40), [1000]);
-        assert_eq!(accounts(0x9c41), [1001]);
-        assert_eq!(accounts(0x9c42), NONE, "not open any more");
-        assert_eq!(accounts(0x9c43), NONE, "not loopback");
-        assert_eq!(accounts(0x9c44), NONE);
-        for address in ["00000000000000000000000001000000", "0000000000000000FFFF00000100007F"] {
-            let table = format!(" 0: {address}:9C40 {address}:2253 01 0:0 00:0 0 1000 0 1 1\n");
-            assert_eq!(accounts_of(&table, 0x9c40).collect::<Vec<_>>(), [1000]);
+        let server = "127.0.0.1:8787";
+        let of = |theirs: &str| account(TABLE, theirs, server);
+        assert_eq!(of("127.0.0.1:40000"), Some(1000));
+        assert_eq!(of("[::ffff:127.0.0.1]:40000"), Some(1000));
+        assert_eq!(of("127.0.0.1:40001"), Some(1001));
+        let nobody = [
+            ("127.0.0.2:40000", "half closed, and only the port is somebody's"),
+            ("127.0.0.3:40000", "another address"),
+            ("127.0.0.1:40002", "not open any more"),
+            ("127.0.0.1:40003", "the port of another address"),
+            ("127.0.0.1:40004", "with another server at this port"),
+            ("127.0.0.1:40005", "with another port"),
+            ("127.0.0.1:40006", "half closed"),
+            ("127.0.0.1:40007", "two at once"),
+            ("127.0.0.1:40008", "held by nobody"),
+            ("127.0.0.1:40009", "unknown"),
+            ("[::1]:40000", "another family"),
+        ];
+        for (theirs, why) in nobody {
+            assert_eq!(of(theirs), None, "{why}");
+        }
+    }
+
+    #[test]
+    fn the_account_behind_a_connection_of_ipv6_is_found() {
+        let one = "00000000000000000000000001000000";
+        let mapped = "0000000000000000FFFF00000100007F";
+        let row = |address: &str, state: &str| {
+            format!(" 0: {address}:9C40 {address}:2253 {state} 0:0 00:0 0 1000 0 1 1\n")
+        };
+        let (theirs, ours) = ("[::1]:40000", "[::1]:8787");
+        assert_eq!(account(&row(one, "01"), theirs, ours), Some(1000));
+        assert_eq!(account(&row(one, "05"), theirs, ours), None);
+        assert_eq!(account(&row(one, "01"), "[::2]:40000", ours), None);
+        assert_eq!(account(&row(one, "01"), theirs, "[::2]:8787"), None);
+        assert_eq!(account(&row(mapped, "01"), theirs, ours), None);
+        let (theirs, ours) = ("127.0.0.1:40000", "127.0.0.1:8787");
+        assert_eq!(account(&row(mapped, "01"), theirs, ours), Some(1000));
+        for damaged in ["", "0", "0100007F", "0100007F:", ":2253", "é100007:2253", "0100007F:1:2"]
+        {
+            assert_eq!(end_of(damaged), None, "{damaged}");
         }
     }
 
@@ -134,7 +193,7 @@ mod tests {
             let head = Head::parse(text.as_bytes(), 16 << 10).unwrap().unwrap().0;
             let caller = Caller {
                 address: address.parse().unwrap(),
-                port: 1,
+                ends: None,
                 is_secure: false,
                 authority: host.into(),
                 request_id: String::new(),

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{Answer, Api, INVALID_BODY, Refused};
 use super::{check_length, limit_of, read_body, refuse, session_not_found};
+use crate::error::Error;
 use crate::server::condensed::Condensed;
 use crate::server::connection::Body;
 use crate::server::http::{Head, Payload, Response, query_value};
@@ -99,8 +100,9 @@ impl Api {
                 headers.push(("Content-Range", format!("bytes {first}-{last}/{length}")));
                 let (line, before) = self
                     .store
-                    .line_before(download.file, first)
-                    .map_err(|error| Refused::Failed("Failed to read file", error))?;
+                    .line_before(&download.file, first)
+                    .map_err(|error| Refused::Failed("Failed to read file", error))?
+                    .ok_or_else(session_not_found)?;
                 (206, self.streamed(download, line, first - before, last - first + 1))
             }
             Wanted::Nothing => {
@@ -113,7 +115,7 @@ impl Api {
     }
 
     /// So many bytes of a file's lines, from a line on but for some bytes at its beginning; one
-    /// block in memory at a time.
+    /// block in memory at a time. It is cut off when the file is not theirs to read any more.
     fn streamed(&self, download: Download, mut line: i64, skipped: u64, length: u64) -> Payload {
         let store = Arc::clone(&self.store);
         let mut skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
@@ -123,7 +125,8 @@ impl Api {
                 if line > download.last_line {
                     return Ok(None);
                 }
-                let (mut text, next) = store.lines_from(download.file, line)?;
+                let lines = store.lines_from(&download.file, line)?;
+                let (mut text, next) = lines.ok_or_else(|| Error::new("the file is gone"))?;
                 line = next;
                 // A block may have been divided since its length was looked up.
                 let cut = skipped.min(text.len());
@@ -154,7 +157,8 @@ impl Api {
             let Some(download) = download.flatten() else { continue };
             let mut line = 1;
             while line <= download.last_line {
-                let (text, next) = self.store.lines_from(download.file, line).map_err(failed)?;
+                let lines = self.store.lines_from(&download.file, line).map_err(failed)?;
+                let (text, next) = lines.ok_or_else(session_not_found)?;
                 text.split(|byte| *byte == b'\n').for_each(|line| condensed.add(line));
                 line = next;
             }

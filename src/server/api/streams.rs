@@ -220,7 +220,9 @@ impl LineStream {
         if let Some(download) = download
             && self.line <= download.last_line
         {
-            let (lines, next) = stream.store.lines_from(download.file, self.line)?;
+            let Some((lines, next)) = stream.store.lines_from(&download.file, self.line)? else {
+                return Ok(None);
+            };
             let text = told_lines(&lines, self.line);
             self.line = next;
             return Ok(Some(text));

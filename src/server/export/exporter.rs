@@ -109,7 +109,7 @@ impl Exporter {
             }
             return Ok(None);
         }
-        let (text, next) = super::block(store, open.download, open.line)?;
+        let (text, next) = super::block(store, &open.download, open.line)?;
         let lines = text.split_inclusive(|byte| *byte == b'\n');
         for (number, line) in (open.line..).zip(lines) {
             let line = line.trim_ascii_end();

@@ -104,7 +104,7 @@ fn export_session(
         written(folder, &path, |out| {
             let mut line = 1;
             while line <= download.last_line {
-                let (text, next) = block(store, download, line)?;
+                let (text, next) = block(store, &download, line)?;
                 out.write_all(&text).context(|| "write".into())?;
                 line = next;
             }
@@ -138,8 +138,9 @@ fn opened(store: &Store, session: &Stored, file: &FileEntry) -> Result<Option<Do
 }
 
 /// The lines of a block of a file from `line` on, and the number of the line behind them.
-fn block(store: &Store, download: Download, line: i64) -> Result<(Vec<u8>, i64)> {
-    let (mut text, next) = store.lines_from(download.file, line)?;
+fn block(store: &Store, download: &Download, line: i64) -> Result<(Vec<u8>, i64)> {
+    let lines = store.lines_from(&download.file, line)?;
+    let (mut text, next) = lines.ok_or_else(|| Error::new("the session is gone"))?;
     // Lines may have come since the file was opened, in the same block.
     if next > download.last_line + 1 {
         let wanted = usize::try_from(download.last_line + 1 - line).unwrap_or(0);

@@ -20,7 +20,7 @@ use crate::wire::FilePosition;
 
 /// Nothing arrived for so long of a session that is removed.
 const QUIET_TIME: Duration = Duration::from_secs(3600);
-/// Sessions that are removed before the index is written anew without them.
+/// Sessions that are removed before others have their turn.
 const REMOVED_MAX: usize = 200;
 /// A day.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -88,8 +88,7 @@ impl Store {
             }
         }
         if n_removed > 0 {
-            self.purge_words()?;
-            self.checkpoint()?;
+            self.wake.wake();
             log::info!("{n_removed} sessions were removed for their age");
         }
         Ok(n_removed)

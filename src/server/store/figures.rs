@@ -84,8 +84,8 @@ impl Store {
         })
     }
 
-    /// Figures of a user's sessions that a filter lets through, of messages between its times, and
-    /// whether there are more sessions than were looked at. By day the last one comes first,
+    /// Figures of a user's own sessions that a filter lets through, of messages between its times,
+    /// and whether there are more sessions than were looked at. By day the last one comes first,
     /// otherwise those with the most tokens, then uses of tools.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Store {
         filter: &SessionFilter,
         cost: Cost<'_>,
     ) -> Result<(Vec<StatsRow>, bool)> {
-        let mut rows = Rows { by, rows: BTreeMap::new() };
+        let mut rows = Rows { user, by, rows: BTreeMap::new() };
         let (mut sessions, mut n_seen) = (Vec::new(), 0);
         self.read("read figures", |connection| {
             list::each(connection, user, filter.wants_models(), Cursor::START, &mut |at, facts| {
@@ -126,6 +126,8 @@ impl Store {
 
 /// Rows while they are summed up, with the sessions that each one comes from.
 struct Rows {
+    /// Whose sessions count: a list has those that others share as well.
+    user: i64,
     by: By,
     rows: BTreeMap<Option<String>, (StatsRow, HashSet<i64>)>,
 }
@@ -172,13 +174,14 @@ fn add_tokens(
         "SELECT timestamp / ?2 AS day, project, uuid, usages.model, sum(input), sum(output),
              sum(cache_read), sum(cache_creation), count(*), sessions.id
          FROM json_each(?1) AS wanted CROSS JOIN sessions ON sessions.id = wanted.value
+             AND sessions.user_id = ?5
          CROSS JOIN files ON session_id = sessions.id CROSS JOIN usages ON file_id = files.id
          WHERE NOT is_copy
              AND coalesce(timestamp, last_sync_at) >= ?3 AND coalesce(timestamp, last_sync_at) < ?4
          GROUP BY sessions.id, day, usages.model",
     )?;
     let times = filter.times;
-    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until))?;
+    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until, rows.user))?;
     while let Some(found) = found.next()? {
         let source = read_source(found, 9)?;
         let tokens = read_tokens(found)?;
@@ -206,7 +209,8 @@ fn add_tools(
         "SELECT timestamp / ?2 AS day, project, uuid_of_session, tool_uses.name, count(*),
              coalesce(sum(tool_uses.is_error), 0), count(DISTINCT messages.line), session.id
          FROM json_each(?1) AS wanted
-         CROSS JOIN (SELECT id, project, uuid AS uuid_of_session, last_sync_at FROM sessions)
+         CROSS JOIN (SELECT id, project, uuid AS uuid_of_session, last_sync_at
+                     FROM sessions WHERE user_id = ?5)
              AS session ON session.id = wanted.value
          CROSS JOIN files ON session_id = session.id
          CROSS JOIN tool_uses ON tool_uses.file_id = files.id
@@ -216,7 +220,7 @@ fn add_tools(
          GROUP BY session.id, day, tool_uses.name",
     )?;
     let times = filter.times;
-    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until))?;
+    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until, rows.user))?;
     while let Some(found) = found.next()? {
         let source = read_source(found, 7)?;
         let is_by_tool = rows.by == By::Tool;

@@ -60,11 +60,33 @@ pub enum Appended {
     TooManyLines,
 }
 
+/// A file that somebody reads in several steps. It is looked up again at each: its number alone may
+/// be another file's by then, and its session may not be theirs to read any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenFile {
+    pub(super) reader: i64,
+    pub(super) session: String,
+    pub(super) number: i64,
+}
+
+impl OpenFile {
+    /// Its number, as long as it is there and its reader may read it.
+    pub(super) fn found(&self, connection: &Connection) -> rusqlite::Result<Option<i64>> {
+        let Some(session) = sessions::readable(connection, self.reader, &self.session)? else {
+            return Ok(None);
+        };
+        connection
+            .prepare_cached("SELECT id FROM files WHERE id = ? AND session_id = ?")?
+            .query_row((self.number, session), |row| row.get(0))
+            .optional()
+    }
+}
+
 /// A file that is being read back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Download {
-    /// Number of the file.
-    pub file: i64,
+    /// The file.
+    pub file: OpenFile,
     /// Number of its last line when it was opened.
     pub last_line: i64,
     /// Bytes up to there.
@@ -127,17 +149,19 @@ impl Store {
         name: &str,
     ) -> Result<Option<Option<Download>>> {
         self.read("open a file", |connection| {
-            let Some(session) = sessions::readable(connection, reader, session)? else {
+            let Some(row) = sessions::readable(connection, reader, session)? else {
                 return Ok(None);
             };
             let file = connection
                 .prepare_cached(
                     "SELECT id, last_line, raw_bytes FROM files WHERE session_id = ? AND name = ?",
                 )?
-                .query_row((session, name), |row| {
+                .query_row((row, name), |row| {
                     let bytes: i64 = row.get(2)?;
                     let bytes = u64::try_from(bytes).unwrap_or(0);
-                    Ok(Download { file: row.get(0)?, last_line: row.get(1)?, bytes })
+                    let (number, session) = (row.get(0)?, session.to_owned());
+                    let file = OpenFile { reader, session, number };
+                    Ok(Download { file, last_line: row.get(1)?, bytes })
                 })
                 .optional()?;
             Ok(Some(file))
@@ -145,14 +169,16 @@ impl Store {
     }
 
     /// The lines of the block that holds line `line`, from there on, and the number of the line
-    /// behind them. No transaction stays open between blocks: stored lines do not change.
+    /// behind them; `None` when the file is gone, or its reader may not read it any more. No
+    /// transaction stays open between blocks: stored lines do not change.
     ///
     /// # Errors
     /// When the database fails or is damaged.
-    pub fn lines_from(&self, file: i64, line: i64) -> Result<(Vec<u8>, i64)> {
+    pub fn lines_from(&self, file: &OpenFile, line: i64) -> Result<Option<(Vec<u8>, i64)>> {
         self.read("read lines", |connection| {
-            let (block, base) = blocks::block_with(connection, file, line)?;
-            Ok((block.text_from(line, &base)?, block.last_line + 1))
+            let Some(number) = file.found(connection)? else { return Ok(None) };
+            let (block, base) = blocks::block_with(connection, number, line)?;
+            Ok(Some((block.text_from(line, &base)?, block.last_line + 1)))
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{Failure, Store, connect, lock};
+use super::{Failure, OpenFile, Store, connect, lock};
 use crate::error::{Context, Error, Result};
 use crate::files::{private_file, remove_if_present};
 
@@ -145,12 +145,14 @@ impl Store {
     }
 
     /// Where a byte of a file lies: the number of the line that its block begins with, and how many
-    /// bytes are before that line. Only the sizes of the blocks before it are read.
+    /// bytes are before that line; `None` as for [`Store::lines_from`]. Only the sizes of the blocks
+    /// before it are read.
     ///
     /// # Errors
     /// When the database fails or is damaged.
-    pub fn line_before(&self, file: i64, offset: u64) -> Result<(i64, u64)> {
+    pub fn line_before(&self, file: &OpenFile, offset: u64) -> Result<Option<(i64, u64)>> {
         self.read("find a part of a file", |connection| {
+            let Some(file) = file.found(connection)? else { return Ok(None) };
             let mut statement = connection.prepare_cached(
                 "SELECT first_line, raw_bytes FROM blocks WHERE file_id = ? ORDER BY first_line",
             )?;
@@ -159,7 +161,7 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let bytes = u64::try_from(row.get::<_, i64>(1)?)?;
                 if before + bytes > offset {
-                    return Ok((row.get(0)?, before));
+                    return Ok(Some((row.get(0)?, before)));
                 }
                 before += bytes;
             }

@@ -64,7 +64,7 @@ pub use self::arrivals::{Arrival, Arrivals, Heard, Kind as ArrivalKind};
 pub use self::devices::{Added, CODE_TIME_MAX, Device, NewDevice, Redeemed};
 pub use self::expiry::Retention;
 pub use self::figures::By;
-pub use self::files::{Append, Appended, Download};
+pub use self::files::{Append, Appended, Download, OpenFile};
 pub use self::health::{Sizes, Trouble};
 pub use self::index::{Reindexed, Step, UsageEntry};
 pub use self::list::Cursor;

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{Store, line_number, sessions};
+use super::{OpenFile, Store, line_number, sessions};
 use crate::error::Result;
 use crate::server::events::Mark;
 use crate::wire::{OutlineAnswer, TYPE_TRANSCRIPT};
@@ -13,8 +13,8 @@ const MARKS_MAX: i64 = 100_000;
 /// A file of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Number of the file.
-    pub file: i64,
+    /// The file.
+    pub file: OpenFile,
     /// Its name.
     pub name: String,
     /// Number of its last line.
@@ -34,7 +34,7 @@ impl Store {
         name: Option<&str>,
     ) -> Result<Option<Option<Place>>> {
         self.read("look a file up", |connection| {
-            let Some(session) = sessions::readable(connection, reader, session)? else {
+            let Some(row) = sessions::readable(connection, reader, session)? else {
                 return Ok(None);
             };
             let place = connection
@@ -44,27 +44,31 @@ impl Store {
                      WHERE session_id = ?1 AND (name = ?2 OR ?2 IS NULL AND type = ?3)
                      ORDER BY name <> external_id || '.jsonl', name LIMIT 1",
                 )?
-                .query_row((session, name, TYPE_TRANSCRIPT), |row| {
-                    Ok(Place { file: row.get(0)?, name: row.get(1)?, last_line: row.get(2)? })
+                .query_row((row, name, TYPE_TRANSCRIPT), |row| {
+                    let (number, session) = (row.get(0)?, session.to_owned());
+                    let file = OpenFile { reader, session, number };
+                    Ok(Place { file, name: row.get(1)?, last_line: row.get(2)? })
                 })
                 .optional()?;
             Ok(Some(place))
         })
     }
 
-    /// Where in a file something happens, as far as it is indexed.
+    /// Where in a file something happens, as far as it is indexed; `None` as for
+    /// [`Store::lines_from`].
     ///
     /// # Errors
     /// When the database fails.
-    pub fn outline(&self, place: Place) -> Result<OutlineAnswer> {
+    pub fn outline(&self, place: Place) -> Result<Option<OutlineAnswer>> {
         self.read("read an outline", |connection| {
-            Ok(OutlineAnswer {
-                prompts: marked(connection, place.file, Mark::Prompt)?,
-                errors: marked(connection, place.file, Mark::Error)?,
-                compactions: marked(connection, place.file, Mark::Compaction)?,
+            let Some(file) = place.file.found(connection)? else { return Ok(None) };
+            Ok(Some(OutlineAnswer {
+                prompts: marked(connection, file, Mark::Prompt)?,
+                errors: marked(connection, file, Mark::Error)?,
+                compactions: marked(connection, file, Mark::Compaction)?,
                 last_line: line_number(place.last_line),
                 file: place.name,
-            })
+            }))
         })
     }
 }

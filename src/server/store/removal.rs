@@ -4,7 +4,8 @@
 //! nothing, and keep nothing of it. The index of words is written anew without those of the removed
 //! one, since what FTS5 removes stays in its pages. Every connection overwrites with zeros what it
 //! deletes (`secure_delete`); what is left then are older copies in the write-ahead log, which is
-//! emptied after each removal.
+//! emptied after that. Whoever asks a server waits for neither: a thread behind the scenes does both
+//! at once, and after a crash with the next start ([`Store::purge`]).
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ const ROUNDS_MAX: usize = 100;
 const RELEASES_MAX: usize = 100_000;
 
 impl Store {
-    /// Removes a user's session with all that belongs to it; false when there is none.
+    /// Removes a user's session with all that belongs to it; false when there is none. Nobody can
+    /// read it any more then; what is still on the disk is left to [`Store::purge`].
     ///
     /// # Errors
     /// When the database fails; nothing is removed then.
@@ -31,12 +33,22 @@ impl Store {
         };
         let was_there = self.remove_released("delete a session", &find, &|_, _| Ok(()))?;
         if was_there {
-            self.purge_words()?;
             self.tell(user, session, ArrivalKind::Gone);
+            self.wake.wake();
+        }
+        Ok(was_there)
+    }
+
+    /// Takes what is left of removed sessions off the disk.
+    ///
+    /// # Errors
+    /// When the database fails; it is gone on with the next time.
+    pub(crate) fn purge(&self) -> Result<()> {
+        if self.purge_words()? {
             // A reader that keeps it from being emptied does so until the next checkpoint.
             self.checkpoint()?;
         }
-        Ok(was_there)
+        Ok(())
     }
 
     /// Removes a session by its id, whoever owns it; false when there is none.

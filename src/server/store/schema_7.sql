@@ -21,3 +21,25 @@ CREATE TABLE reports (
     error TEXT,
     error_at INTEGER
 ) STRICT;
+
+-- A row for each removal whose words may still be in pages of the index. Its number never comes
+-- again, so that who has gone through the index knows which removals came only meanwhile.
+CREATE TABLE removals (number INTEGER PRIMARY KEY AUTOINCREMENT) STRICT;
+INSERT INTO removals SELECT NULL FROM purging;
+DROP TABLE purging;
+
+-- As before, but the number of a share never comes again: for who holds a link it is what they are.
+CREATE TABLE shares_7 (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    session_id INTEGER NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    user_id INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    hash BLOB UNIQUE,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    UNIQUE (session_id, user_id),
+    CHECK ((user_id IS NULL) <> (hash IS NULL))
+) STRICT;
+INSERT INTO shares_7 SELECT id, session_id, user_id, hash, created_at, expires_at FROM shares;
+DROP TABLE shares;
+ALTER TABLE shares_7 RENAME TO shares;
+CREATE INDEX shares_of_user ON shares (user_id) WHERE user_id IS NOT NULL;

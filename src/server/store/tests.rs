@@ -73,7 +73,7 @@ fn whole(store: &Store, user: i64) -> String {
     let download = store.download(user, "s", "f").unwrap().unwrap().unwrap();
     let (mut text, mut line) = (Vec::new(), 1);
     while line <= download.last_line {
-        let (piece, next) = store.lines_from(download.file, line).unwrap();
+        let (piece, next) = store.lines_from(&download.file, line).unwrap().unwrap();
         text.extend(piece);
         line = next;
     }
@@ -130,7 +130,8 @@ fn blocks_may_be_divided_in_any_way() {
     let repeated = ["line 3", "line 4", "line 5"];
     assert_eq!(append(&store, user, 3, &repeated), Appended::Stored(5));
     execute(&store, "DELETE FROM blocks WHERE first_line = 2");
-    let error = store.lines_from(1, 2).unwrap_err();
+    let file = store.download(user, "s", "f").unwrap().unwrap().unwrap().file;
+    let error = store.lines_from(&file, 2).unwrap_err();
     assert_eq!(error.to_string(), "read lines: line 2 of file 1 is missing");
 }
 
@@ -454,4 +455,84 @@ fn keys_are_listed_and_revoked() {
     assert!(store.revoke_key("a@b", "k").unwrap());
     assert!(!store.revoke_key("a@b", "k").unwrap());
     assert_eq!(store.user_of_key(&HASH).unwrap(), None);
+}
+
+/// The number of a file that is gone is the next one's: whoever was reading does not read on there.
+#[test]
+fn nobody_reads_on_in_another_file() {
+    let (_folder, store, user) = with_session();
+    store.create_key("c@d", "k", &[9; 32], NOW).unwrap();
+    let other = store.user_by_email("c@d").unwrap().unwrap();
+    let opening = || Opening { provider: "claude-code".into(), ..Opening::default() };
+    let store_line = |user, session: &str| {
+        store.open_session(user, &opening(), session, NOW).unwrap();
+        let mut lines = Lines::default();
+        lines.push("said in confidence");
+        let append = Append {
+            session,
+            file_name: "f",
+            file_type: "transcript",
+            first_line: 1,
+            lines: &lines,
+            codex_metadata: false,
+            report: None,
+            update: SessionUpdate::default(),
+        };
+        assert_eq!(store.append(user, &append, NOW).unwrap(), Appended::Stored(1));
+        store.download(user, session, "f").unwrap().unwrap().unwrap().file
+    };
+    let file = store_line(other, "theirs");
+    let place = store.place(other, "theirs", Some("f")).unwrap().unwrap().unwrap();
+    assert!(store.lines_from(&file, 1).unwrap().is_some());
+    assert!(store.delete_session(other, "theirs").unwrap());
+    let next = store_line(user, "mine");
+    assert_eq!(next.number, file.number, "or this shows nothing");
+    assert_eq!(store.lines_from(&file, 1).unwrap(), None);
+    assert_eq!(store.line_before(&file, 0).unwrap(), None);
+    assert!(store.outline(place).unwrap().is_none());
+    // Neither is one's own next session what was opened.
+    assert!(store.delete_session(user, "mine").unwrap());
+    assert_eq!(store_line(user, "mine-too").number, next.number);
+    assert_eq!(store.lines_from(&next, 1).unwrap(), None);
+}
+
+/// What is taken back while somebody reads it is not read to its end.
+#[test]
+fn nobody_reads_on_what_was_taken_back() {
+    let (_folder, store, user) = with_session();
+    store.create_key("c@d", "k", &[9; 32], NOW).unwrap();
+    let other = store.user_by_email("c@d").unwrap().unwrap();
+    append(&store, user, 1, &["said in confidence"]);
+    let Shared::Done(share) = store.share(user, "s", With::User("c@d"), NOW).unwrap() else {
+        panic!("not shared")
+    };
+    let file = store.download(other, "s", "f").unwrap().unwrap().unwrap().file;
+    assert!(store.lines_from(&file, 1).unwrap().is_some());
+    assert!(store.unshare(user, "s", share.id).unwrap());
+    assert_eq!(store.lines_from(&file, 1).unwrap(), None);
+}
+
+/// What is left on the disk is not the business of who asks: it cannot make a removal fail.
+#[test]
+fn a_removal_is_told_at_once_and_cleaned_up_later() {
+    let (_folder, store, user) = with_session();
+    append(&store, user, 1, &["a"]);
+    let heard = store.arrivals.count();
+    // Whoever waits for the log, waits for this reader.
+    let reader = store.reader().unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM files").unwrap();
+    assert!(store.delete_session(user, "s").unwrap());
+    let Heard::News(news, _) = store.arrivals.wait(heard, Duration::ZERO, |_| true) else {
+        panic!("nothing is heard")
+    };
+    let gone = Arrival { user, session: "s".into(), kind: ArrivalKind::Gone };
+    assert_eq!(news, [gone]);
+    let left = || -> i64 {
+        let count = "SELECT count(*) FROM removals";
+        lock(&store.writer).query_row(count, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(left(), 1);
+    drop(reader);
+    store.purge().unwrap();
+    assert_eq!((left(), store.log_bytes()), (0, 0));
 }

@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Wake {
-    /// Lines were appended.
+    /// Lines were appended, or a session was removed.
     pub fn wake(&self) {
         lock(&self.state).rings += 1;
         self.changed.notify_all();

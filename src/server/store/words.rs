@@ -80,7 +80,12 @@ pub fn forget_session(transaction: &Transaction<'_>, session: i64) -> rusqlite::
     while let Some(row) = rows.next()? {
         forget(transaction, row.get(0)?, 0, row.get(1)?)?;
     }
-    transaction.execute("INSERT INTO purging VALUES (0)", [])?;
+    note_removal(transaction)
+}
+
+/// Words were removed: they are still to be taken out of the pages of the index.
+fn note_removal(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute("INSERT INTO removals DEFAULT VALUES", [])?;
     Ok(())
 }
 
@@ -101,38 +106,107 @@ impl Store {
     }
 
     /// Writes the index anew without the words of lines that were removed, in steps between which
-    /// others can write. Nothing happens when nothing was removed.
+    /// others can write. False when nothing was removed.
     ///
     /// # Errors
     /// When the database fails; it is gone on with the next time.
-    pub fn purge_words(&self) -> Result<()> {
-        let is_wanted = |connection: &Connection| -> rusqlite::Result<bool> {
-            connection.query_row("SELECT EXISTS (SELECT 1 FROM purging)", [], |row| row.get(0))
+    pub fn purge_words(&self) -> Result<bool> {
+        let is_wanted = |connection: &Connection| {
+            let wanted = "SELECT EXISTS (SELECT 1 FROM removals)";
+            Ok(connection.query_row(wanted, [], |row| row.get::<_, bool>(0))?)
         };
-        if !self.read("look whether to purge", |connection| Ok(is_wanted(connection)?))? {
-            return Ok(());
-        }
-        let mut is_first = true;
+        let (mut pass, mut has_purged) = (None, false);
         for _ in 0..PURGE_STEPS_MAX {
-            let is_over = self.write_later("purge the index", |transaction| {
-                // Somebody else may be at it, too.
-                if !is_wanted(transaction)? {
-                    return Ok(true);
-                }
-                // A negative number takes all of the index into one merge, which positive ones
-                // continue.
-                let is_done =
-                    !merge(transaction, if is_first { -PURGE_PAGES } else { PURGE_PAGES })?;
-                if is_done {
-                    transaction.execute("DELETE FROM purging", [])?;
-                }
-                Ok(is_done)
-            })?;
-            if is_over {
+            let is_over = self.wake.is_over();
+            if is_over || pass.is_none() && !self.read("look whether to purge", is_wanted)? {
                 break;
             }
-            is_first = false;
+            pass = self.purge_step(pass)?;
+            has_purged = true;
         }
-        Ok(())
+        Ok(has_purged)
+    }
+
+    /// A step of a pass through the index, which takes the words of all removals up to a number out
+    /// of it: of those that were there when it began, and of no later ones, whose words it may have
+    /// passed. `None` begins one; so does the answer when it is over.
+    fn purge_step(&self, pass: Option<i64>) -> Result<Option<i64>> {
+        self.write_later("purge the index", |transaction| {
+            let last: Option<i64> =
+                transaction.query_row("SELECT max(number) FROM removals", [], |row| row.get(0))?;
+            let Some(goal) = pass.or(last) else { return Ok(None) };
+            let is_left: bool = transaction.query_row(
+                "SELECT EXISTS (SELECT 1 FROM removals WHERE number <= ?)",
+                [goal],
+                |row| row.get(0),
+            )?;
+            // Another process may be at it, too.
+            if !is_left {
+                return Ok(None);
+            }
+            // A negative number takes all of the index into one merge, which positive ones
+            // continue.
+            let pages = if pass.is_none() { -PURGE_PAGES } else { PURGE_PAGES };
+            if merge(transaction, pages)? {
+                return Ok(Some(goal));
+            }
+            transaction.execute("DELETE FROM removals WHERE number <= ?", [goal])?;
+            Ok(None)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::with_session;
+    use super::*;
+
+    /// Whether a word is anywhere in the pages of the index.
+    fn is_there(store: &Store, word: &str) -> bool {
+        store
+            .read("look for a word", |connection| {
+                let pages = "SELECT count(*) FROM words_data WHERE instr(block, CAST(? AS BLOB))";
+                Ok(connection.query_row(pages, [word], |row| row.get::<_, i64>(0))? > 0)
+            })
+            .unwrap()
+    }
+
+    fn remove(store: &Store, file: i64) {
+        let remove = |transaction: &Transaction<'_>| {
+            forget(transaction, file, 0, 9)?;
+            Ok(note_removal(transaction)?)
+        };
+        store.write("remove words", remove).unwrap();
+    }
+
+    /// The second is removed while the words of the first are being taken out.
+    #[test]
+    fn words_that_are_removed_during_a_purge_go_too() {
+        let (_folder, store, _) = with_session();
+        let words = ["alpha", "middle", "zulu"];
+        for (file, word) in (1..).zip(words) {
+            let words = LineWords { text: word.into(), count: 1 };
+            store
+                .write("store words", |transaction| Ok(insert(transaction, file, 1, &words, None)?))
+                .unwrap();
+        }
+        assert!(!store.purge_words().unwrap() && words.iter().all(|word| is_there(&store, word)));
+        remove(&store, 1);
+        let mut pass = store.purge_step(None).unwrap();
+        assert!(pass.is_some(), "or this shows nothing");
+        remove(&store, 2);
+        while pass.is_some() {
+            pass = store.purge_step(pass).unwrap();
+        }
+        assert!(store.purge_words().unwrap());
+        assert_eq!(words.map(|word| is_there(&store, word)), [false, false, true]);
+        assert!(!store.purge_words().unwrap());
+        // Another process was faster, and then something else was removed.
+        remove(&store, 3);
+        let pass = store.purge_step(None).unwrap();
+        assert!(pass.is_some() && store.purge_words().unwrap());
+        remove(&store, 4);
+        assert_eq!(store.purge_step(pass).unwrap(), None);
+        assert!(store.purge_words().unwrap());
     }
 }

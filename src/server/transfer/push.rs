@@ -171,7 +171,7 @@ fn push_file(
 ) -> Result<(), Trouble> {
     let mut line = i64::try_from(there + 1).unwrap_or(i64::MAX);
     while line <= goal.download.last_line {
-        let (lines, next) = lines_at(store, goal.download, line)?;
+        let (lines, next) = lines_at(store, &goal.download, line)?;
         let n_lines = lines.len() as u64;
         let request = ChunkRequest {
             session_id: goal.id.to_owned(),
@@ -198,10 +198,11 @@ fn push_file(
 }
 
 /// Lines for one request from a line on, and the number of the line behind them.
-fn lines_at(store: &Store, download: Download, first: i64) -> Result<(Vec<String>, i64)> {
+fn lines_at(store: &Store, download: &Download, first: i64) -> Result<(Vec<String>, i64)> {
     let (mut lines, mut n_bytes, mut line) = (Vec::new(), 0, first);
     while line <= download.last_line && n_bytes < CHUNK_BYTES_TARGET {
-        let (text, _) = store.lines_from(download.file, line)?;
+        let text = store.lines_from(&download.file, line)?;
+        let (text, _) = text.ok_or_else(|| Error::new("the session has been deleted"))?;
         let text = String::from_utf8(text).context(|| format!("read line {line} on"))?;
         for one in text.split_terminator('\n') {
             if line > download.last_line || n_bytes >= CHUNK_BYTES_TARGET {

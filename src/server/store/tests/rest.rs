@@ -82,14 +82,14 @@ fn assert_reads_back(store: &Store, user: i64, session: &str, texts: &[String]) 
     };
     let (mut line, mut samples) = (1, Vec::new());
     while line <= last_line {
-        let (text, next) = store.lines_from(file, line).unwrap();
+        let (text, next) = store.lines_from(&file, line).unwrap().unwrap();
         assert!(text == joined(line..next).as_bytes(), "{session} line {line}");
         samples.extend([line + 1, next - 2, next - 1]);
         samples.extend((line..next).step_by(397));
         line = next;
     }
     for line in samples.into_iter().filter(|line| (1..=last_line).contains(line)) {
-        let (text, next) = store.lines_from(file, line).unwrap();
+        let (text, next) = store.lines_from(&file, line).unwrap().unwrap();
         assert!(text == joined(line..next).as_bytes(), "{session} line {line}");
     }
 }
@@ -133,7 +133,7 @@ fn every_line_has_its_row() {
     let mut texts = transcript("s", 0..1500, 3);
     texts.extend(["", "no json", "{\"type\":\"summary\"}", "{\"uuid\":\"odd\"}"].map(String::from));
     upload(&store, user, "one", &texts, 700);
-    let file = file_of(&store, user, "one").file;
+    let file = file_of(&store, user, "one").file.number;
     assert_eq!(store.rows_from(file, 1, 9).unwrap(), [], "nothing is indexed yet");
     index_all(&store);
     for (first, limit) in [(1, 10_000), (1, 1), (1500, 3), (1504, 9), (1505, 9)] {
@@ -217,7 +217,7 @@ fn blocks_come_to_rest_and_read_back() {
         upload(&store, user, session, &texts, lines_a_chunk);
         assert!(store.merge_all(now()).unwrap() > 0);
         assert_reads_back(&store, user, session, &texts);
-        let file = file_of(&store, user, session).file;
+        let file = file_of(&store, user, session).file.number;
         let blocks = format!("SELECT count(*) FROM blocks WHERE file_id = {file}");
         let fewest = n_bytes.div_ceil(merge::REST_BYTES_MAX) as i64;
         let n_blocks = number(&store, &blocks);
@@ -235,7 +235,7 @@ fn a_file_that_grows_is_merged_a_little() {
     let texts = transcript("s", 0..300, 20);
     upload(&store, user, "one", &texts, 1);
     index_all(&store);
-    let file = file_of(&store, user, "one").file;
+    let file = file_of(&store, user, "one").file.number;
     let mut n_steps = 0;
     // Nobody was quiet so long ago.
     while store.next_to_merge(now() - FAR, &HashSet::new()).unwrap() == Found::File(file) {
@@ -452,7 +452,7 @@ fn any_order_of_steps_keeps_the_lines() {
                 if !lines.is_empty() {
                     let file = file_of(store, user, sessions[which]).file;
                     let line = below(lines.len());
-                    let (text, next) = store.lines_from(file, line as i64 + 1).unwrap();
+                    let (text, next) = store.lines_from(&file, line as i64 + 1).unwrap().unwrap();
                     let expected = lines[line..next as usize - 1].join("\n") + "\n";
                     assert!(text == expected.as_bytes(), "{step}");
                 }
@@ -510,4 +510,28 @@ fn what_may_be_made_again_does_not_wait_for_the_disk_and_all_else_does() {
     };
     assert_eq!(synchronous(lock(&store.later).as_ref().unwrap()), 1);
     assert_eq!(synchronous(&lock(&store.writer)), 2);
+}
+
+/// Figures are of one's own sessions. A fork of what somebody shares is one's own, and counts once.
+#[test]
+fn what_others_share_is_not_in_the_figures() {
+    let (_folder, store, user) = with_session();
+    store.create_key("c@d", "k", &[9; 32], now()).unwrap();
+    let other = store.user_by_email("c@d").unwrap().unwrap();
+    let texts = transcript("s", 0..20, 3);
+    upload(&store, user, "shared", &texts, 9);
+    upload(&store, other, "fork", &texts, 9);
+    index_all(&store);
+    let share = store.share(user, "shared", With::User("c@d"), now()).unwrap();
+    assert!(matches!(share, Shared::Done(_)));
+    let stats = |reader, by| {
+        let (rows, _) = store.stats(reader, by, &SessionFilter::default(), &|_| None).unwrap();
+        let row = |row: crate::wire::StatsRow| (row.key.unwrap(), row.sessions, row.messages);
+        rows.into_iter().map(row).collect::<Vec<_>>()
+    };
+    for (reader, session) in [(other, "fork"), (user, "shared")] {
+        assert_eq!(stats(reader, By::Session), [(session.to_owned(), 1, 20)]);
+        assert_eq!(stats(reader, By::Model), [("m".to_owned(), 1, 20)]);
+        assert_eq!(stats(reader, By::Tool), [("Bash".to_owned(), 1, 20)]);
+    }
 }

@@ -1,5 +1,6 @@
 //! The one user of a server on loopback needs not sign in; everybody else does.
 
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use crate::server::process::{Folder, Response, Server, create_key};
@@ -143,4 +144,51 @@ fn other_accounts_of_the_machine_sign_in() {
         }
         _ => eprintln!("this account cannot become another one: not tested"),
     }
+}
+
+/// Says what a connection of its own from another address and port is answered: all of the request
+/// leaves with the end of what it has to say, so that its end is half closed when it is looked at.
+const HALF_CLOSED: &str = r#"use Socket;
+    my ($from, $own_port, $to, $port, $request) = @ARGV;
+    socket(S, PF_INET, SOCK_STREAM, 0) or die "socket: $!";
+    bind(S, sockaddr_in($own_port, inet_aton($from))) or die "bind: $!";
+    connect(S, sockaddr_in($port, inet_aton($to))) or die "connect: $!";
+    $request =~ s/\n/\r\n/g;
+    my $more = 0x8000;
+    defined send(S, $request, $more) or die "send: $!";
+    shutdown(S, 1) or die "shutdown: $!";
+    print scalar <S>;"#;
+
+/// Another account's connection with the port of one of ours is not ours.
+#[test]
+fn a_port_of_ours_on_another_address_is_a_strangers() {
+    let (_folder, server, _) = start(&[]);
+    let (host, port) = server.address.split_once(':').unwrap();
+    let request = format!("GET {LIST} HTTP/1.1\nHost: localhost\n{OWN}\n\n");
+    let ours = TcpStream::connect(&server.address).unwrap();
+    let own_port = ours.local_addr().unwrap().port().to_string();
+    let asked = |words: &[&str]| {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(["perl", "-e", HALF_CLOSED, "127.0.0.2", &own_port]);
+        let output = command.args([host, port, &request]).output().ok();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    for words in [&["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"][..], &["env"]] {
+        match asked(words) {
+            Some(answer) if !answer.is_empty() => {
+                assert!(answer.starts_with("HTTP/1.1 401"), "{words:?}: {answer}");
+            }
+            _ => eprintln!("{words:?} perl does not run here: not tested"),
+        }
+    }
+}
+
+#[test]
+fn the_only_user_is_known_on_ipv6_too() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return eprintln!("this machine has no IPv6: not tested");
+    }
+    let (_folder, server, _) = start(&["--listen", "[::1]:0"]);
+    let host = format!("Host: {}", server.address);
+    assert_eq!(send(&server, &format!("GET {LIST}"), &[&host, OWN]).status, 200);
 }
