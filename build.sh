@@ -21,6 +21,9 @@ help() {
                         --install first installs what is missing on Debian
 ./build.sh chaos [N]    N rounds (200) of programs that are killed behind a bad network
 ./build.sh fuzz SECONDS redaction, server and client against any input, other inputs every time
+./build.sh fuzz --coverage TARGET|all SECONDS
+                        the same by cargo-fuzz, which follows what an input reaches; wants nightly
+                        Rust; what it has learned and found is in target/fuzz
 ./build.sh soak [HOURS] simulated disasters, others every time, without end or for so long
 ./build.sh crash [N]    kill -9 of the server N times under load, 200 unless told otherwise
 ./build.sh instructions count what hooks and a megabyte of sync take; --record keeps the counts
@@ -123,6 +126,7 @@ step() {
 everything() {
     local start=$SECONDS
     step "format" cargo fmt --check
+    step "format of the fuzz targets" cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
     step "lints with the server" cargo clippy --locked --all-targets --features server -- -D warnings
     step "lints of the client" cargo clippy --locked --all-targets -- -D warnings
     step "lints without TLS" cargo clippy --locked --all-targets --no-default-features -- -D warnings
@@ -141,6 +145,37 @@ soak() {
     cargo test --locked --release --test simulation -- --endless "${time[@]}"
 }
 
+FUZZERS=(--test fuzz_redact --test fuzz_server --test fuzz_client)
+
+fuzz() {
+    cargo test --locked --release --features server "${FUZZERS[@]}" -- --seconds "$1"
+}
+
+# Targets, inputs to begin with and what must hold are those of the fuzzers of the package.
+fuzz_coverage() {
+    local wanted=$1 seconds=$2 all targets target found=$PWD/target/fuzz
+    cargo +nightly --version >/dev/null 2>&1 ||
+        die "nightly Rust is missing" "rustup toolchain install nightly"
+    cargo fuzz --version >/dev/null 2>&1 || die "cargo-fuzz is missing" "cargo install cargo-fuzz"
+    all=$(sed -n 's/^path = "fuzz_targets\/\(.*\)\.rs"$/\1/p' tests/fuzz/Cargo.toml)
+    targets=$wanted
+    [ "$wanted" != all ] || targets=$all
+    grep -qx -- "${targets%%$'\n'*}" <<<"$all" || die "there is no target $wanted" "one of these: ${all//$'\n'/ }"
+    cargo test --locked --features server "${FUZZERS[@]}" -- --seeds "$found/seeds"
+    export CONFAB_FUZZ_FOLDER
+    CONFAB_FUZZ_FOLDER=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
+    trap 'rm -rf "$CONFAB_FUZZ_FOLDER"' EXIT
+    for target in $targets; do
+        mkdir -p "$found/corpus/$target" "$found/found/$target"
+        say "fuzz $target"
+        cargo +nightly fuzz run --fuzz-dir tests/fuzz --target-dir "$found/build" "$target" \
+            "$found/corpus/$target" "$found/seeds/$target" -- \
+            -max_total_time="$seconds" -timeout=60 -max_len=65536 -print_final_stats=1 \
+            -artifact_prefix="$found/found/$target/" ||
+            die "the target $target failed" "the input is in $found/found/$target"
+    done
+}
+
 case "${1-}" in
     "") prepare; build ;;
     test) prepare; prepare_lints; everything ;;
@@ -152,8 +187,10 @@ case "${1-}" in
         --rounds "${2:-200}" ;;
     fuzz)
         prepare
-        cargo test --locked --release --features server --test fuzz --test fuzz_server \
-            --test fuzz_client -- --seconds "${2:?for how long}"
+        case "${2:?for how long}" in
+            --coverage) fuzz_coverage "${3:?which target}" "${4:?for how long}" ;;
+            *) fuzz "$2" ;;
+        esac
         ;;
     crash)
         prepare

@@ -35,7 +35,8 @@
 //! | `GET /stats?by=KEY[&after=TIME][&before=TIME][&q=QUERY]` | [`StatsAnswer`] |
 //! | `GET /status` | [`StatusAnswer`] |
 //!
-//! It also takes a [`SessionReport`] with a chunk, in the header [`REPORT_HEADER`].
+//! It also takes a [`SessionReport`] with a chunk, in the header [`REPORT_HEADER`], and a
+//! [`MachineReport`] by `POST /sync/standing`, where it says so with [`InitAnswer::reports`].
 //!
 //! Deliberately absent: behaviour. The client streams a [`ChunkRequest`] by hand (`chunk`), so that
 //! memory does not grow with a request; the type says what it must look like.
@@ -53,7 +54,7 @@ pub use self::finding::{
     Relation, Relative, SearchAnswer, SnippetPart, StatsAnswer, StatsRow, StatusAnswer,
     ToolFigures,
 };
-pub use self::report::{FailureKind, REPORT_HEADER, ReportedFailure, SessionReport};
+pub use self::report::{FailureKind, MachineReport, REPORT_HEADER, ReportedFailure, SessionReport};
 
 /// The only provider that this client serves.
 pub const PROVIDER: &str = "claude-code";

@@ -93,6 +93,12 @@ const DEPENDENCIES: [&str; 12] = [
 const SERVER_DEPENDENCIES: [&str; 6] =
     ["rusqlite", "httparse", "sha2", "argon2", "rustls", "flate2"];
 
+/// What cargo-fuzz builds with, in a workspace of its own: what it needs, the package, and crates
+/// of the package that the shared fuzzers name.
+const FUZZ_DEPENDENCIES: &str = "confab libfuzzer-sys fastrand flate2 memchr serde serde_json zstd";
+/// What is fuzzed at the least.
+const FUZZ_TARGETS: &str = "hook settings transcript redact config state answers http";
+
 const LINE_COLUMNS_MAX: usize = 100;
 const FILE_CODE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -154,6 +160,21 @@ fn the_documented_table_is_the_real_one() {
 #[test]
 fn dependencies_are_the_agreed_ones_with_reasons() {
     let complaints = dependencies(&read("Cargo.toml"));
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+#[test]
+fn the_fuzz_targets_are_all_there_and_no_part_of_the_package() {
+    let manifest = read("tests/fuzz/Cargo.toml");
+    let mut complaints = fuzz_package(&manifest);
+    for entry in fs::read_dir(root().join("tests/fuzz/fuzz_targets")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_built = manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\""));
+        if !is_built || !fs::read_to_string(&path).unwrap().contains(&format!("\"{name}\"")) {
+            complaints.push(format!("tests/fuzz: {name} is not built, or another target"));
+        }
+    }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
@@ -393,6 +414,20 @@ fn dependencies(manifest: &str) -> Vec<String> {
     complaints
 }
 
+/// A workspace of its own with the agreed crates and targets.
+fn fuzz_package(manifest: &str) -> Vec<String> {
+    let behind = manifest.split_once("[dependencies]\n").map_or("", |(_, rest)| rest);
+    let lines = behind.lines().take_while(|line| !line.starts_with('['));
+    let names = lines.filter_map(|line| line.split([' ', '=']).next());
+    let names = names.filter(|name| !name.is_empty() && *name != "#");
+    let strange = names.filter(|name| FUZZ_DEPENDENCIES.split(' ').all(|agreed| agreed != *name));
+    let is_missing = |name: &&str| !manifest.contains(&format!("name = \"{name}\"\n"));
+    let missing = FUZZ_TARGETS.split(' ').filter(is_missing);
+    let wanted = Some("[workspace]").filter(|line| !manifest.contains(&format!("\n{line}\n")));
+    let complaint = |name: &str| format!("tests/fuzz/Cargo.toml: {name} is missing, or not agreed");
+    strange.chain(missing).chain(wanted).map(complaint).collect()
+}
+
 /// Blanks comments and the text of strings and characters; every line keeps its length.
 fn strip(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
@@ -532,7 +567,8 @@ fn sources() -> Vec<Source> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            // What cargo-fuzz builds is not ours.
+            if path.is_dir() && !path.ends_with("tests/fuzz/target") {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 paths.push(path);
@@ -629,6 +665,19 @@ mod planted {
         ];
         for manifest in planted {
             assert!(!dependencies(&manifest).is_empty(), "{manifest}");
+        }
+    }
+
+    #[test]
+    fn planted_fuzz_packages_are_found() {
+        let manifest = read("tests/fuzz/Cargo.toml");
+        let planted = [
+            manifest.replace("[workspace]\n", ""),
+            manifest.replace("[dependencies]\n", "[dependencies]\ntokio = \"1\"\n"),
+            manifest.replace("name = \"hook\"\n", "name = \"hooks\"\n"),
+        ];
+        for manifest in planted {
+            assert_eq!(fuzz_package(&manifest).len(), 1, "{manifest}");
         }
     }
 

@@ -5,8 +5,8 @@
 //! before compression, as the backend measures it. A line that no request could hold becomes a
 //! small JSON stand-in with the same number.
 //!
-//! Of lines that are read in one piece, two threads redact and escape one half each: that is most of
-//! the work of a first sync, and the compressor takes the texts in order behind them.
+//! Of lines that are read in one piece, two threads redact and escape one half each: that is most
+//! of the work of a first sync, and the compressor takes the texts in order behind them.
 //!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
 
@@ -416,6 +416,50 @@ fn is_name(kind: &str) -> bool {
 mod tests {
     use super::*;
     use crate::redact::Settings;
+
+    /// Once branch and first message are known, lines are looked at for what is left to be known;
+    /// and wherever a request ends, the next one goes on behind it.
+    #[test]
+    fn requests_of_any_size_say_what_their_lines_say() {
+        let (redactor, _) = Redactor::new(&Settings::default());
+        let user = r#"{"type":"user","gitBranch":"main","cwd":"/w","message":{"content":"hello"}}"#;
+        let agent = r#"{"type":"user","gitBranch":"b","toolUseResult":{"agentId":"abcdef12"}}"#;
+        let summary = r#"{"type":"summary","summary":"what was done","leafUuid":"l1"}"#;
+        let filler = format!("{{\"type\":\"assistant\",\"x\":\"{}\"}}\n", "y".repeat(500));
+        let text = format!("{user}\n{}{agent}\n{summary}\n{filler}", filler.repeat(400));
+        for size in [1, 600, 5_000, 100_000, REQUEST_BYTES_TARGET] {
+            let header =
+                Header { session_id: "s", file_name: "f", file_type: "transcript", first_line: 1 };
+            let mut tail = Tail::new(text.as_bytes(), Position::default(), 1 << 20);
+            let (mut lines, mut last) = (String::new(), Contents::default());
+            loop {
+                let mut builder = Builder::new(header, &redactor, size).unwrap();
+                builder.fill(&mut tail, false).unwrap();
+                let (body, contents) = builder.finish(None).unwrap();
+                if contents.n_lines == 0 {
+                    break;
+                }
+                let body = zstd::decode_all(&body[..]).unwrap();
+                let request: wire::ChunkRequest = serde_json::from_slice(&body).unwrap();
+                assert_eq!(request.lines.len() as u64, contents.n_lines);
+                assert!(contents.n_lines == 1 || contents.bytes <= size);
+                request.lines.iter().for_each(|line| lines += &format!("{line}\n"));
+                assert_eq!(contents.end.offset, lines.len() as u64);
+                last = contents;
+                assert_eq!(tail.position(), last.end);
+                if lines.len() + filler.len() == text.len() && size < 5_000 {
+                    assert_eq!(last.links, [("l1".to_owned(), "what was done".to_owned())]);
+                }
+            }
+            assert_eq!(lines, text, "requests of {size} bytes");
+            if size == REQUEST_BYTES_TARGET {
+                assert_eq!(last.first_message.as_deref(), Some("hello"));
+                assert_eq!(last.agent_ids, ["abcdef12"]);
+                assert_eq!(last.links, [("l1".to_owned(), "what was done".to_owned())]);
+                assert_eq!(last.branch, Some(("main".to_owned(), Some("/w".to_owned()))));
+            }
+        }
+    }
 
     /// What cannot be redacted stays here, keeps its number, and stops nothing.
     #[test]

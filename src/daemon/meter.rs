@@ -2,14 +2,16 @@
 //! shakes hands once, and it can be told whether the backend still answers.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::config::Account;
 use crate::error::Result;
 use crate::remote::{Backend, Failure};
-use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest, LinkRequest};
+use crate::wire::{
+    Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitRequest, LinkRequest, MachineReport,
+};
 
 use super::Connect;
 
@@ -19,6 +21,7 @@ pub struct Meter {
     answers: AtomicU64,
     chunks: AtomicU64,
     bytes: AtomicU64,
+    takes_reports: AtomicBool,
 }
 
 /// A reading of a [`Meter`].
@@ -77,6 +80,16 @@ impl Meter {
         }
     }
 
+    /// The backend said, when it was last asked, that it takes reports.
+    pub fn takes_reports(&self) -> bool {
+        self.takes_reports.load(Ordering::Relaxed)
+    }
+
+    /// It is another backend now.
+    pub fn forget_reports(&self) {
+        self.takes_reports.store(false, Ordering::Relaxed);
+    }
+
     fn count<T>(&self, result: Result<T, Failure>) -> Result<T, Failure> {
         self.answers.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
         result
@@ -108,7 +121,9 @@ impl Metered {
 
 impl Backend for Metered {
     fn init(&mut self, request: &InitRequest, time_max: Duration) -> Result<InitAnswer, Failure> {
-        self.meter.count(self.line().init(request, time_max))
+        let answer = self.meter.count(self.line().init(request, time_max))?;
+        self.meter.takes_reports.store(answer.reports, Ordering::Relaxed);
+        Ok(answer)
     }
 
     fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure> {
@@ -125,6 +140,10 @@ impl Backend for Metered {
         self.meter.chunks.fetch_add(1, Ordering::Relaxed);
         self.meter.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         Ok(answer)
+    }
+
+    fn tell(&mut self, report: &MachineReport, time_max: Duration) -> Result<(), Failure> {
+        self.line().tell(report, time_max)
     }
 
     fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure> {

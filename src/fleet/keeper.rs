@@ -14,6 +14,7 @@ use crate::state::{self, LastError};
 use crate::sys;
 use crate::time;
 use crate::watch::Changes;
+use crate::wire::MachineReport;
 
 use super::catalogue::Catalogue;
 use super::crew::Crew;
@@ -22,6 +23,7 @@ use super::memory::{self, Memory};
 use super::pool::Pool;
 use super::scan::Key;
 use super::standing::{Phase, Standing};
+use super::telling::Telling;
 use super::troubles::Troubles;
 use super::work::{Done, Ending, Task};
 use super::{Base, Event, Watched};
@@ -95,6 +97,7 @@ pub struct Keeper<'scope, 'env, 'run> {
     standing: Standing,
     reported: (Standing, Instant),
     saved: (Standing, Instant),
+    telling: Telling,
 }
 
 impl Touch {
@@ -152,6 +155,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             stop_by: None,
             reported: (Standing::default(), now),
             saved: (Standing::default(), now),
+            telling: Telling::default(),
             standing,
         }
     }
@@ -170,6 +174,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             self.give_jobs(now)?;
             self.watch_folders(now);
             self.tell(now);
+            self.tell_backend(now)?;
             let is_over = self.stop_by.is_some_and(|by| self.crew.len() == 0 || now >= by);
             if is_over && self.pool.n_busy() == 0 {
                 return Ok(());
@@ -288,6 +293,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let Ok(account) = account else { return };
         if account != self.account {
             self.account = account;
+            self.pool.forget_reports();
+            self.telling = Telling::default();
             let known = memory::load(self.base.paths, &self.account);
             self.catalogue.settle_by(&known);
             self.begin_memory(known);
@@ -333,6 +340,11 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             Event::Done(number, done) => {
                 self.pool.finished(number);
                 self.done(*done, now);
+            }
+            Event::Told(number, has_arrived) => {
+                self.pool.finished(number);
+                self.rest_at = Some(now + REST_TIME);
+                self.telling.end(has_arrived);
             }
         }
     }
@@ -476,6 +488,34 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         }
     }
 
+    /// Has the backend told what it lacks, when it wants to know and there is a thread for it.
+    fn tell_backend(&mut self, now: Instant) -> Result<()> {
+        let report = self.machine_report();
+        if self.tell_at(&report, now).is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        self.telling.begin(report.clone(), now);
+        self.pool.tell(report)
+    }
+
+    /// When that is to be done.
+    fn tell_at(&self, report: &MachineReport, now: Instant) -> Option<Instant> {
+        let is_well = self.stop_by.is_none() && !self.troubles.is_down();
+        let can = is_well && self.pool.takes_reports() && self.pool.has_room();
+        let at = can.then(|| self.telling.due(report, now)).flatten()?;
+        Some(self.troubles.pause(now).map_or(at, |until| at.max(until)))
+    }
+
+    fn machine_report(&self) -> MachineReport {
+        let standing = &self.standing;
+        MachineReport {
+            waiting_sessions: standing.waiting,
+            waiting_bytes: standing.bytes.saturating_sub(standing.bytes_done),
+            failed_sessions: standing.failed,
+            ..MachineReport::default()
+        }
+    }
+
     /// How long nothing is to be done.
     fn wait(&self, now: Instant) -> Duration {
         let mut next = self.next_job(now).unwrap_or(now + WAIT_MAX);
@@ -489,6 +529,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             let is_other = self.saved.0.phase != self.standing.phase;
             next = next.min(self.saved.1 + if is_other { REPORT_INTERVAL } else { SAVE_INTERVAL });
         }
+        next = next.min(self.tell_at(&self.machine_report(), now).unwrap_or(next));
         next = next.min(self.rest_at.unwrap_or(next)).min(self.stop_by.unwrap_or(next));
         next.saturating_duration_since(now)
     }

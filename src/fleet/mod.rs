@@ -25,6 +25,7 @@ mod memory;
 mod pool;
 mod scan;
 mod standing;
+mod telling;
 mod troubles;
 mod turns;
 mod work;
@@ -124,6 +125,8 @@ enum Event {
     Blind,
     /// The thread of this number has done its job.
     Done(usize, Box<Done>),
+    /// The thread of this number has told the backend how all stands, if it could.
+    Told(usize, bool),
 }
 
 /// Follows all sessions until it is told to stop. Signals must be blocked. `report` is told what

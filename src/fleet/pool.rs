@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{Builder, Scope};
 
-use crate::daemon::Exchange;
+use crate::daemon::{Exchange, Meter, World};
 use crate::error::{Context, Result};
+use crate::wire::MachineReport;
 
+use super::telling::tell;
 use super::work::{Done, Ending, Job, Task, work};
 use super::{Base, Event};
 
@@ -25,13 +27,20 @@ pub struct Pool<'scope, 'env> {
     events: SyncSender<Event>,
     /// All but releases are to end early.
     pub stop: Arc<AtomicBool>,
+    meter: Arc<Meter>,
     workers: Vec<Worker>,
     n_started: u64,
 }
 
 struct Worker {
-    jobs: SyncSender<Job>,
+    orders: SyncSender<Order>,
     is_busy: bool,
+}
+
+/// What a thread is to do.
+enum Order {
+    Job(Job),
+    Tell(MachineReport),
 }
 
 impl<'scope, 'env> Pool<'scope, 'env> {
@@ -42,7 +51,18 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         events: SyncSender<Event>,
     ) -> Pool<'scope, 'env> {
         let stop = Arc::new(AtomicBool::new(false));
-        Pool { scope, base, events, stop, workers: Vec::new(), n_started: 0 }
+        let meter = Arc::default();
+        Pool { scope, base, events, stop, meter, workers: Vec::new(), n_started: 0 }
+    }
+
+    /// The backend takes reports.
+    pub fn takes_reports(&self) -> bool {
+        self.meter.takes_reports()
+    }
+
+    /// The backend is another one now, which has to say so itself.
+    pub fn forget_reports(&self) {
+        self.meter.forget_reports();
     }
 
     /// True when another job can be given.
@@ -60,6 +80,18 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     /// # Errors
     /// When no thread can be started; the job is lost.
     pub fn give(&mut self, job: Job) -> Result<()> {
+        self.order(Order::Job(job))
+    }
+
+    /// Has the backend told how all stands; there is room for it.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn tell(&mut self, report: MachineReport) -> Result<()> {
+        self.order(Order::Tell(report))
+    }
+
+    fn order(&mut self, order: Order) -> Result<()> {
         let idle = self.workers.iter().position(|worker| !worker.is_busy);
         let at = match idle {
             Some(at) => at,
@@ -67,7 +99,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         };
         self.workers[at].is_busy = true;
         // A thread ends only when this end of its channel is dropped.
-        let _ = self.workers[at].jobs.send(job);
+        let _ = self.workers[at].orders.send(order);
         Ok(())
     }
 
@@ -89,7 +121,8 @@ impl<'scope, 'env> Pool<'scope, 'env> {
     }
 
     fn start(&mut self) -> Result<usize> {
-        let (jobs, receiver) = mpsc::sync_channel::<Job>(1);
+        let (orders, receiver) = mpsc::sync_channel::<Order>(1);
+        let meter = Arc::clone(&self.meter);
         let (base, events) = (self.base, self.events.clone());
         let (stop, number) = (Arc::clone(&self.stop), self.workers.len());
         self.n_started += 1;
@@ -99,26 +132,36 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             .stack_size(STACK_BYTES)
             .spawn_scoped(self.scope, move || {
                 let open = |account: &_| (base.connect)(account);
-                let exchange = Exchange::new(&open, Arc::default());
+                let exchange = Exchange::new(&open, meter);
                 let connect = |account: &_| exchange.connect(account);
                 let world = base.world(seed, &connect);
-                while let Ok(job) = receiver.recv() {
-                    let (key, task) = (job.key, job.task);
-                    let heeds_stop = task != Task::Release;
-                    let mut interrupted = || heeds_stop && stop.load(Ordering::SeqCst);
-                    let done =
-                        catch_unwind(AssertUnwindSafe(|| work(job, &world, &mut interrupted)));
-                    let done = done.unwrap_or_else(|_| {
-                        let ending = Ending::refused(&"internal failure");
-                        Done { key, task, hand: None, ending, looks: 0 }
-                    });
-                    if events.send(Event::Done(number, Box::new(done))).is_err() {
+                while let Ok(order) = receiver.recv() {
+                    let event = match order {
+                        Order::Job(job) => Event::Done(number, Box::new(run(job, &world, &stop))),
+                        Order::Tell(report) => {
+                            let told = catch_unwind(AssertUnwindSafe(|| tell(report, &world)));
+                            Event::Told(number, told.unwrap_or(false))
+                        }
+                    };
+                    if events.send(event).is_err() {
                         return;
                     }
                 }
             })
             .context(|| "start a thread for sessions".into())?;
-        self.workers.push(Worker { jobs, is_busy: false });
+        self.workers.push(Worker { orders, is_busy: false });
         Ok(self.workers.len() - 1)
     }
+}
+
+/// Does a job; a panic costs this one alone.
+fn run(job: Job, world: &World<'_>, stop: &AtomicBool) -> Done {
+    let (key, task) = (job.key, job.task);
+    let heeds_stop = task != Task::Release;
+    let mut interrupted = || heeds_stop && stop.load(Ordering::SeqCst);
+    let done = catch_unwind(AssertUnwindSafe(|| work(job, world, &mut interrupted)));
+    done.unwrap_or_else(|_| {
+        let ending = Ending::refused(&"internal failure");
+        Done { key, task, hand: None, ending, looks: 0 }
+    })
 }

@@ -22,8 +22,11 @@ use crate::sys::{machine::Processes, process::Process};
 
 /// Bytes of one hook input: the largest seen carried a 12 MB prompt.
 const INPUT_BYTES_MAX: usize = 64 << 20;
-/// Bytes read at once.
-const READ_BYTES: usize = 64 << 10;
+/// Bytes read at once: few at first, since memory that is not touched costs nothing, and more of an
+/// input that proves to be large.
+const READ_BYTES_MIN: usize = 4 << 10;
+const READ_BYTES_MAX: usize = 64 << 10;
+
 /// The hooks that this program answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -81,9 +84,6 @@ pub struct Surroundings<'a> {
 /// # Errors
 /// As `read`; `FileTooLarge` behind 64 MiB.
 pub fn read_input(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<Vec<u8>> {
-    // Asked for as zeros, which the system has at hand: filling it would cost a hook more than all
-    // else that it does.
-    let mut piece = vec![0; READ_BYTES];
     let mut bytes = Vec::new();
     let mut scanner = ObjectEnd::default();
     loop {
@@ -91,12 +91,16 @@ pub fn read_input(mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::R
         if start >= INPUT_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let n_bytes = match read(&mut piece) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Ok(0) => return Ok(bytes),
+        bytes.resize(start + start.clamp(READ_BYTES_MIN, READ_BYTES_MAX), 0);
+        let n_bytes = match read(&mut bytes[start..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Ok(0) => {
+                bytes.truncate(start);
+                return Ok(bytes);
+            }
             result => result?,
         };
-        bytes.extend_from_slice(&piece[..n_bytes]);
+        bytes.truncate(start + n_bytes);
         if let Some(end) = scanner.feed(&bytes[start..]) {
             bytes.truncate(start + end);
             return Ok(bytes);
@@ -147,15 +151,16 @@ fn reach_daemon(
     let kind = event.note_kind();
     state::append(paths, id, &Note::new(kind, input, parent, surroundings.now)).context(what)?;
     match state::try_lock(paths, id).context(what)? {
-        Attempt::Busy => {
+        Attempt::Busy if event == Event::SessionEnd => {
             let daemon = state::named_holder(paths, id)
                 .filter(|daemon| surroundings.processes.is_alive(*daemon));
-            if let (Event::SessionEnd, Some(daemon)) = (event, daemon) {
+            if let Some(daemon) = daemon {
                 // A daemon that ends in this moment has read the note or left it for the next.
                 surroundings.processes.wake(daemon);
             }
             Ok(())
         }
+        Attempt::Busy => Ok(()),
         // The holder has read the note, delivered everything and ended: nothing is left to do.
         Attempt::Taken(lock) if event == Event::SessionEnd && !state::has_notes(paths, id) => {
             lock.remove().context(what)

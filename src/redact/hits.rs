@@ -27,7 +27,8 @@ const LANE_BYTES_MAX: usize = 1 << 10;
 pub struct Automaton {
     /// Bytes that no word tells apart have one class.
     classes: [u8; 256],
-    /// By state and class, of which there are [`CLASSES_MAX`]: the next state, times two, and [`ENDS`].
+    /// By state and class, of which there are [`CLASSES_MAX`]: the next state, times two, and
+    /// [`ENDS`].
     steps: Vec<u16>,
     /// The words that end at each state, the longest first.
     ends: Vec<Vec<u32>>,
@@ -201,7 +202,8 @@ impl<'a> Hits<'a> {
         let lanes = [lane(0), lane(1), lane(2), lane(3)];
         let [mut first, mut second, mut third, mut fourth] =
             [self.step, before(1), before(2), before(3)];
-        for index in 0..length {
+        let mut index = 0;
+        while index < length {
             // Written out: it is the innermost loop of all, and shall be fast however small the
             // rest is made.
             first = automaton.step(first, lanes[0][index]);
@@ -215,6 +217,7 @@ impl<'a> Hits<'a> {
                     }
                 }
             }
+            index += 1;
         }
         self.step = fourth;
         self.at += LANES * length;

@@ -15,7 +15,7 @@ use crate::remote::{Backend, Failure, Network, Verdict};
 use crate::time::{self, Clock};
 use crate::wire::{
     Capabilities, ChunkAnswer, EventAnswer, EventRequest, InitAnswer, InitRequest, LinkEntry,
-    LinkRequest, REPORT_HEADER, SummaryRequest,
+    LinkRequest, MachineReport, REPORT_HEADER, SummaryRequest,
 };
 
 /// Bytes of an answer.
@@ -194,6 +194,13 @@ impl Backend for Client {
     ) -> Result<ChunkAnswer, Failure> {
         let path = "/api/v1/sync/chunk";
         decode(path, &self.exchange_with(Method::POST, path, body, (true, report), time_max)?)
+    }
+
+    fn tell(&mut self, report: &MachineReport, time_max: Duration) -> Result<(), Failure> {
+        let path = "/api/v1/sync/standing";
+        let body = serde_json::to_vec(report)
+            .map_err(|error| Failure::retry(Error::new("write standing").caused_by(error)))?;
+        self.exchange(Method::POST, path, &body, false, time_max).map(|_| ())
     }
 
     fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure> {

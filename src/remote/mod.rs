@@ -36,6 +36,15 @@ pub trait Backend: Send {
         let _ = report;
         self.append(body, time_max)
     }
+    /// Tells how all sessions of this machine stand, to a backend that takes it.
+    fn tell(
+        &mut self,
+        report: &crate::wire::MachineReport,
+        time_max: Duration,
+    ) -> Result<(), Failure> {
+        let _ = (report, time_max);
+        Ok(())
+    }
     /// Reports an event.
     fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure>;
     /// Asks what the backend can store; none of it when it does not know the question.

@@ -83,7 +83,7 @@ pub use self::password::{PASSWORD_BYTES_MAX, PASSWORD_BYTES_MIN, PasswordHash};
 pub use self::prices::Prices;
 use self::serve::RequestIds;
 use self::settings::Settings;
-pub use self::store::{KeyEntry, Reindexed, Report, Store, UsageEntry, UserEntry};
+pub use self::store::{KeyEntry, Reindexed, Report, Store, UserEntry};
 use self::tls::Tls;
 pub use self::transfer::{Moved, Peer, Pull, pull, push};
 use self::watcher::{Plan, Watcher};

@@ -28,6 +28,11 @@ pub struct Surroundings {
     pub is_live: bool,
 }
 
+/// The name of this machine as it is told; `None` when there is none.
+pub fn machine_name(name: &str, redactor: &Redactor) -> Option<String> {
+    Some(field(name, wire::HOST_BYTES_MAX, redactor)).filter(|name| !name.is_empty())
+}
+
 impl Surroundings {
     /// All that an init says, on every init: a backend overwrites with nothing what is left out.
     pub fn init_metadata(&self, redactor: &Redactor) -> InitMetadata {
@@ -37,7 +42,7 @@ impl Surroundings {
         InitMetadata {
             cwd: field(&self.cwd, wire::PATH_BYTES_MAX),
             git_info: self.git_info(redactor),
-            hostname: field(self.hostname.as_deref().unwrap_or_default(), wire::HOST_BYTES_MAX),
+            hostname: machine_name(self.hostname.as_deref().unwrap_or_default(), redactor),
             username: field(self.username.as_deref().unwrap_or_default(), wire::HOST_BYTES_MAX),
         }
     }

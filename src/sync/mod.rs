@@ -34,7 +34,7 @@ use crate::tail::{self, Tail};
 use crate::time::Clock;
 use crate::wire::{EVENT_SESSION_END, EventRequest, InitRequest, PROVIDER, TYPE_TRANSCRIPT};
 
-pub use metadata::Surroundings;
+pub use metadata::{Surroundings, machine_name};
 use prepare::{Preparing, Sending};
 use progress::Progress;
 use standing::Standing;
@@ -518,6 +518,7 @@ impl Engine {
             }
             let progress = self.files.entry(source.name.clone()).or_default();
             progress.acknowledge(&chunk.contents);
+            self.standing.was_heard();
             report.n_lines += chunk.contents.n_lines;
             self.request_bytes = (self.request_bytes * 2).min(chunk::REQUEST_BYTES_TARGET);
             self.request_time_max = REQUEST_TIME_MAX;

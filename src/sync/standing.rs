@@ -54,6 +54,11 @@ impl Standing {
         self.is_wanted.then(|| serde_json::to_string(&report).ok()).flatten()
     }
 
+    /// A chunk has arrived: what failed before it is known by now.
+    pub fn was_heard(&mut self) {
+        self.failure = None;
+    }
+
     /// What came of a pass is told with the next chunk.
     pub fn end(&mut self, report: &Report, now: SystemTime) {
         self.ahead.clear();

@@ -25,13 +25,14 @@ pub trait Processes {
     fn start(&self, arguments: &[OsString], lock: File) -> io::Result<()>;
 }
 
+/// What a daemon is made of: this program, and its whole environment.
+pub type Launching = (PathBuf, Vec<(OsString, OsString)>);
+
 /// The machine that we run on.
 #[derive(Debug)]
 pub struct Machine {
-    /// This program.
-    pub executable: PathBuf,
-    /// The whole environment of a daemon.
-    pub environment: Vec<(OsString, OsString)>,
+    /// Tells what a daemon is made of. Asked when one is started, which most hooks do not.
+    pub launching: fn() -> io::Result<Launching>,
 }
 
 impl Processes for Machine {
@@ -52,6 +53,7 @@ impl Processes for Machine {
     }
 
     fn start(&self, arguments: &[OsString], lock: File) -> io::Result<()> {
-        daemon::spawn(&self.executable, arguments, &self.environment, lock).map(drop)
+        let (executable, environment) = (self.launching)()?;
+        daemon::spawn(&executable, arguments, &environment, lock).map(drop)
     }
 }

@@ -273,6 +273,12 @@ pub struct MachineEntry {
     pub withheld_lines: u64,
     /// What it said last of what went wrong; null when it never did.
     pub last_failure: Option<ReportedFailure>,
+    /// Sessions that `confab watch` there has not brought in whole, as of its last word.
+    pub waiting_sessions: u64,
+    /// Bytes of those of them that it is bringing in.
+    pub waiting_bytes: u64,
+    /// Those of them that failed, and are tried again.
+    pub failed_sessions: u64,
     /// Lines of all of them.
     pub lines: u64,
 }

@@ -20,6 +20,21 @@ pub struct SessionReport {
     pub failure: Option<ReportedFailure>,
 }
 
+/// How the sessions of a machine stand that one process follows all of: the body of
+/// `POST /sync/standing`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MachineReport {
+    /// Name of the machine; at most [`super::HOST_BYTES_MAX`].
+    pub hostname: String,
+    /// Sessions that the backend may not have whole.
+    pub waiting_sessions: u64,
+    /// Bytes of those of them that are being brought in.
+    pub waiting_bytes: u64,
+    /// Those of them that failed, and are tried again.
+    pub failed_sessions: u64,
+}
+
 /// Something that went wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

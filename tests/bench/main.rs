@@ -29,12 +29,9 @@ fn main() {
     }
     let names: Vec<String> = std::env::args().skip(1).filter(|n| !n.starts_with('-')).collect();
     let client = names.iter().find_map(|name| name.strip_prefix("client="));
-    if let Some(client) = client {
-        world::measure(Path::new(client));
-    }
+    world::measure(client.map(Path::new));
     let is_all = names.iter().all(|name| name.starts_with("client="));
     let wanted = |name: &str| is_all || names.iter().any(|wanted| wanted == name);
-    println!("the client: {}", world::confab().display());
     if wanted("hook") {
         hook::run();
     }
@@ -66,6 +63,7 @@ fn main() {
     if wanted("server") {
         server::run(&sync::recorded_lines());
     }
+    world::clean_up();
 }
 
 /// How long nothing happens.

@@ -1,5 +1,34 @@
 //! A first sync of 100 MB and of 1 GB, with and without redaction, an idle daemon, and what
 //! following costs in reading.
+//!
+//! # Where the time goes
+//!
+//! Instructions for each byte of a first sync of 5 MB (`save`, callgrind), setting up included,
+//! before and after the largest costs were worked on in November 2026:
+//!
+//! | | before | after |
+//! |---|---|---|
+//! | keywords of all rules (1) | 17.4 | 15.1 |
+//! | rest of redaction (2) | 14.8 | 11.1 |
+//! | what lines say (3) | 12.7 | 2.8 |
+//! | escaping (4) | 10.9 | 10.7 |
+//! | the line's strings | 9.9 | 10.1 |
+//! | names of keys | 7.6 | 7.6 |
+//! | compression | 7.3 | 6.9 |
+//! | base64 | 4.2 | 4.3 |
+//! | memory, copies, others | 6.7 | 5.9 |
+//!
+//! 1. The largest by time, 46 % of redaction: a step of the automaton waits for the last one. Four
+//!    parts of a text are read side by side now, which takes half the time, and the automaton is
+//!    made in a fifth.
+//! 2. The strings of a line stay in one place; whether one opens a private key is mostly ruled out
+//!    by one byte.
+//! 3. Lines that can tell nothing new are not read a third time.
+//! 4. Short pieces cost no call of `memcpy` each: half the time of the static client.
+//!
+//! Processor time of 100 MB: 0.75 s before and 0.46 s after, and 1.05 s and 0.60 s of the static
+//! client, whose libc copies short pieces slowly. Behind that, redaction and escaping of what is
+//! read in one piece are halved between two threads.
 
 use std::fs::{self, OpenOptions};
 use std::hint::black_box;

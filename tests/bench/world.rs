@@ -6,19 +6,32 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// The client that is measured, once it was said that it is another one.
+/// The client that is measured, once that was said.
 static CLIENT: OnceLock<PathBuf> = OnceLock::new();
 /// How long anything is waited for.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// The client: as built for this run, unless [`measure`] has named another one.
+/// The client that is measured.
 pub fn confab() -> &'static Path {
-    CLIENT.get().map_or(Path::new(env!("CARGO_BIN_EXE_confab")), PathBuf::as_path)
+    CLIENT.get().expect("it was said which client is measured")
 }
 
-/// This client is measured, such as a static one.
-pub fn measure(client: &Path) {
-    CLIENT.set(client.canonicalize().expect("the client exists")).expect("said once");
+/// This client is measured, such as a static one; else the one that was built for this run. A copy
+/// of it is, as an installed one is a copy: what the linker has written piece by piece lies in the
+/// page cache in small pieces, and starts a third slower.
+pub fn measure(client: Option<&Path>) {
+    let client = client.unwrap_or(Path::new(env!("CARGO_BIN_EXE_confab")));
+    println!("the client: {}", client.display());
+    let folder = std::env::temp_dir().join(format!("confab-bench-client-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let copy = folder.join("confab");
+    fs::copy(client, &copy).expect("the client exists");
+    CLIENT.set(copy).expect("said once");
+}
+
+/// Takes the copy away.
+pub fn clean_up() {
+    let _ = confab().parent().map(fs::remove_dir_all);
 }
 
 pub struct World {

@@ -31,8 +31,10 @@ const MOMENT_MAX: Duration = Duration::from_millis(60);
 const DELIVERY_MAX: Duration = Duration::from_secs(60);
 /// Lines that are looked for one by one after a kill; in the end it is all of them.
 const LOOKED_FOR: usize = 12;
-/// A word that all lines have.
-const COMMON: &str = "everywhere";
+/// Lines of a file that have a word in common: an answer has the newest few hundred of a file.
+const BLOCK_LINES: usize = 150;
+/// Numbers of such words, behind those of lines.
+const BLOCKS_FROM: usize = 500_000;
 /// Tokens of a message, which two lines tell.
 const MESSAGE_TOKENS: u64 = 3;
 
@@ -49,6 +51,8 @@ struct Source {
 
 /// What the server has: lines of a file, by session and file.
 type Stored = BTreeMap<(String, String), usize>;
+/// Session, file and line.
+type Place = (String, String, usize);
 
 struct Watched {
     sandbox: Sandbox,
@@ -182,8 +186,11 @@ impl Watched {
         for (place, n_lines) in &self.seen {
             assert!(stored.get(place) >= Some(n_lines), "{place:?}: {n_lines} were there before");
         }
-        assert_eq!(self.found(&server, COMMON), every_line(&stored), "the index");
         let mut lines = every_line(&stored);
+        let found = self.all_found(&server);
+        let is_missing = |line: &&Place| found.binary_search(line).is_err();
+        let missing: Vec<&Place> = lines.iter().filter(is_missing).take(9).collect();
+        assert!(found.len() == lines.len() && missing.is_empty(), "not found: {missing:?}");
         random.shuffle(&mut lines);
         for (session, name, number) in lines.into_iter().take(looked_for) {
             let mut sources = self.sources.iter();
@@ -243,8 +250,18 @@ impl Watched {
         n_lines
     }
 
-    /// Session, file and line of all that the search finds, in order.
-    fn found(&self, server: &Server, query: &str) -> Vec<(String, String, usize)> {
+    /// What the search finds of all lines that were ever written, in order.
+    fn all_found(&self, server: &Server) -> Vec<Place> {
+        let blocks = self.sources.iter().flat_map(|source| {
+            (0..=source.n_lines / BLOCK_LINES).map(|block| block_word(source.number, block))
+        });
+        let mut found: Vec<Place> = blocks.flat_map(|word| self.found(server, &word)).collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// What the search finds, in order.
+    fn found(&self, server: &Server, query: &str) -> Vec<Place> {
         let (mut found, mut cursor) = (Vec::new(), String::new());
         loop {
             let answer = self.ask(server, &format!("/search?limit=100&q={query}{cursor}"));
@@ -267,7 +284,7 @@ fn place(source: &Source) -> (String, String) {
     (source.session.clone(), source.name.clone())
 }
 
-fn every_line(stored: &Stored) -> Vec<(String, String, usize)> {
+fn every_line(stored: &Stored) -> Vec<Place> {
     let lines = stored.iter().flat_map(|((session, name), n_lines)| {
         (1..=*n_lines).map(|number| (session.clone(), name.clone(), number))
     });
@@ -288,10 +305,16 @@ fn line(source: &Source, number: usize) -> Value {
             "role": "assistant",
             "model": "claude-test",
             "content": [{"type": "text", "text":
-                format!("{COMMON} {}", word(source.number, number))}],
+                format!("{} {}", block_word(source.number, number / BLOCK_LINES),
+                    word(source.number, number))}],
             "usage": {"input_tokens": MESSAGE_TOKENS - 1, "output_tokens": 1},
         },
     })
+}
+
+/// A word that a block of lines has.
+fn block_word(source: usize, block: usize) -> String {
+    word(source, BLOCKS_FROM + block)
 }
 
 /// A word that one line alone has, of letters only.

@@ -106,6 +106,8 @@ dist_cargo() {
     local upper=${1^^} cargo=cargo home=${CARGO_HOME:-$HOME/.cargo}
     cflags="${!cflags} -ffile-prefix-map=$home=/cargo -ffile-prefix-map=$PWD=/confab $2"
     flags="-Ctarget-feature=+crt-static -Crelocation-model=static -Clink-arg=-Wl,--build-id=none"
+    # Two mappings instead of four: a hook takes 40 of 310 microseconds less.
+    flags+=" -Clink-arg=-Wl,-z,noseparate-code"
     flags+=" --remap-path-prefix=$home=/cargo --remap-path-prefix=$PWD=/confab"
     shift 2
     # Made small where that costs hardly any speed: 0.7 MB of the client.

@@ -15,9 +15,9 @@ use confab::session::Session;
 use confab::sync::{Engine, Surroundings, Tools};
 use confab::wire::{EventRequest, InitRequest, LinkRequest};
 
-use crate::Target;
-use crate::corpus::{Corpus, JSON};
-use crate::world::{Home, StandingClock};
+use super::Target;
+use super::corpus::{Corpus, JSON};
+use super::world::{Home, StandingClock};
 
 /// Time for a question.
 const TIME_MAX: Duration = Duration::from_secs(5);

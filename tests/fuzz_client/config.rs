@@ -6,9 +6,9 @@ use std::path::Path;
 use confab::config::keys::Key;
 use confab::config::{self, Config, Overrides};
 
-use crate::Target;
-use crate::corpus::{Corpus, JSON};
-use crate::world::Home;
+use super::Target;
+use super::corpus::{Corpus, JSON};
+use super::world::Home;
 
 const SAMPLES: [&str; 4] = [
     r#"{"backend_url":"https://confab.example:8443/x","api_key":"cfb_0123456789012345678901234567890123456789","sync_interval":"live"}"#,

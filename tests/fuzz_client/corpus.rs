@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::shared::fixtures;
+
 /// Bytes of a fixture that is taken; longer ones only take time.
 const FILE_BYTES_MAX: usize = 8 << 10;
 /// Lines of a transcript that are taken together.
@@ -62,7 +64,7 @@ pub struct Corpus {
 impl Corpus {
     /// Finds the fixtures.
     pub fn read() -> Corpus {
-        Corpus { fixtures: Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures") }
+        Corpus { fixtures: fixtures() }
     }
 
     /// All files in a folder and below whose names end so, none of them large.
@@ -92,20 +94,6 @@ impl Corpus {
                 .concat()
         };
         paths.iter().map(text).collect()
-    }
-
-    /// Inputs that a target did not stand once, by name.
-    pub fn found(&self, target: &str) -> Vec<(String, Vec<u8>)> {
-        let folder = self.fixtures.join("fuzz").join(target);
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut found: Vec<(String, Vec<u8>)> = entries
-            .map(|entry| {
-                let name = format!("{target}/{}", entry.file_name().to_string_lossy());
-                (name, fs::read(entry.path()).unwrap())
-            })
-            .collect();
-        found.sort();
-        found
     }
 }
 

@@ -8,9 +8,9 @@ use confab::hook::{self, Event, Surroundings};
 use confab::state::{self, Record};
 use confab::time::Clock;
 
-use crate::Target;
-use crate::corpus::{Corpus, JSON};
-use crate::world::{Home, ID, Machine, StandingClock};
+use super::Target;
+use super::corpus::{Corpus, JSON};
+use super::world::{Home, ID, Machine, StandingClock};
 
 const EVENTS: [Event; 5] = [
     Event::SessionStart,

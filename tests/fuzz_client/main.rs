@@ -9,67 +9,29 @@
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
 
-mod answers;
-mod config;
-mod corpus;
-mod hook;
-#[path = "../fuzz_server/mutate.rs"]
-mod mutate;
-#[path = "../fuzz/options.rs"]
-mod options;
-mod settings;
-mod stored;
-#[path = "../fuzz/targets.rs"]
-mod targets;
-mod transcript;
-mod world;
+#[path = "mod.rs"]
+mod client;
+#[path = "../fuzz_shared/mod.rs"]
+mod shared;
 
 use fastrand::Rng;
 
-use corpus::Corpus;
-use options::Options;
-use targets::Check;
-
-/// What is mutated, and what must hold of it.
-struct Target {
-    name: &'static str,
-    /// What is mutated.
-    samples: Vec<Vec<u8>>,
-    /// What is put in between.
-    tricky: &'static [&'static [u8]],
-    check: Check,
-    /// What the counted things are called.
-    counted: &'static str,
-    /// Inputs of the short run.
-    rounds: u64,
-}
-
-/// Makes a target.
-type Make = fn(&Corpus) -> Target;
-
-const TARGETS: [(&str, Make); 8] = [
-    ("hook", hook::target),
-    ("settings", settings::target),
-    ("config", config::target),
-    ("transcript", transcript::target),
-    ("state", stored::state),
-    ("inbox", stored::inbox),
-    ("sent", stored::sent),
-    ("answers", answers::target),
-];
+use client::{Corpus, Make, TARGETS, Target, mutate};
+use shared::options::Options;
+use shared::targets;
 
 fn main() {
     let Some(options) = Options::read("fuzz_client") else { return };
     let corpus = &Corpus::read();
     let named = |(name, make): (&'static str, Make)| -> targets::Named<'_> {
-        (name, Box::new(move || mutated(make(corpus), corpus)))
+        (name, Box::new(move || mutated(make(corpus))))
     };
     let targets = TARGETS.into_iter().map(named).collect();
     targets::run_all(&options, targets, "cargo test --test fuzz_client")
 }
 
 /// Inputs are samples, changed in a few places; now and then as they are.
-fn mutated(target: Target, corpus: &Corpus) -> targets::Target<'static> {
+fn mutated(target: Target) -> targets::Target<'static> {
     let Target { name, samples, tricky, check, counted, rounds } = target;
     let input = Box::new(move |random: &mut Rng| {
         let mut input = mutate::pick(&samples, random).clone();
@@ -78,5 +40,5 @@ fn mutated(target: Target, corpus: &Corpus) -> targets::Target<'static> {
         }
         input
     });
-    targets::Target { name, found: corpus.found(name), input, check, counted, rounds }
+    targets::Target { name, input, check, counted, rounds }
 }

@@ -9,9 +9,9 @@ use confab::settings::{
 };
 use serde_json::Value;
 
-use crate::Target;
-use crate::corpus::{Corpus, JSON};
-use crate::world::Home;
+use super::Target;
+use super::corpus::{Corpus, JSON};
+use super::world::Home;
 
 pub fn target(corpus: &Corpus) -> Target {
     let home = Home::new("settings");

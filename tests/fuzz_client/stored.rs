@@ -16,9 +16,9 @@ use confab::wire::{
     LinkRequest,
 };
 
-use crate::Target;
-use crate::corpus::{Corpus, JSON};
-use crate::world::{Home, ID, StandingClock};
+use super::Target;
+use super::corpus::{Corpus, JSON};
+use super::world::{Home, ID, StandingClock};
 
 /// Passes behind which nothing moves any more: a refused line is tried a few times.
 const PASSES_MAX: usize = 12;

@@ -7,8 +7,8 @@ use confab::tail::{self, Line, Position, Tail};
 use confab::transcript;
 use fastrand::Rng;
 
-use crate::Target;
-use crate::corpus::{Corpus, JSON};
+use super::Target;
+use super::corpus::{Corpus, JSON};
 
 pub fn target(corpus: &Corpus) -> Target {
     Target {

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +12,8 @@ use confab::files::{Paths, Roots, SessionId};
 use confab::sys::machine::Processes;
 use confab::sys::process::Process;
 use confab::time::Clock;
+
+use crate::shared::place;
 
 /// The session of all inputs.
 pub const ID: &str = "11111111-1111-4111-8111-111111111111";
@@ -24,9 +26,7 @@ pub struct Home {
 
 impl Home {
     pub fn new(name: &str) -> Home {
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let folder = place.join(format!("confab-fuzz-{}-{name}", std::process::id()));
+        let folder = place().join(format!("confab-fuzz-{}-{name}", std::process::id()));
         let paths = Paths::new(Roots { home: folder.clone(), ..Roots::default() });
         let home = Home { folder, paths };
         home.clear();

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use confab::server::settings::{Rate, Settings};
@@ -14,10 +14,11 @@ use fastrand::Rng;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
-use crate::Target;
-use crate::corpus::Corpus;
-use crate::mutate::{change, pick};
-use crate::process::Response;
+use super::Target;
+use super::corpus::Corpus;
+use super::mutate::{change, pick};
+use super::response::Response;
+use crate::shared::place;
 
 const CHANGES_MAX: usize = 5;
 const LINES_MAX: usize = 6;
@@ -127,9 +128,7 @@ impl Drop for Handler {
 impl Handler {
     fn start() -> Handler {
         // Nothing here has to survive a power cut.
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let folder = place.join(format!("confab-fuzz-{}", std::process::id()));
+        let folder = place().join(format!("confab-fuzz-{}", std::process::id()));
         let store = Store::open(&folder).unwrap();
         store.create_key("u@x", "fuzz", &hash(KEY), SystemTime::now()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::shared::fixtures;
+
 /// Bytes of a recorded line; longer ones only take time.
 const LINE_BYTES_MAX: usize = 2 << 10;
 /// Lines that are taken.
@@ -23,7 +25,7 @@ pub struct Corpus {
 impl Corpus {
     /// Reads the fixtures.
     pub fn read() -> Corpus {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let fixtures = fixtures();
         let mut corpus = Corpus { requests: Vec::new(), chunks: Vec::new(), lines: Vec::new() };
         for line in fs::read_to_string(fixtures.join("wire/vectors.jsonl")).unwrap().lines() {
             let vector: Value = serde_json::from_str(line).unwrap();

@@ -13,10 +13,10 @@ use confab::server::settings::Settings;
 use confab::server::stream::Stream;
 use fastrand::Rng;
 
-use crate::Target;
-use crate::corpus::Corpus;
-use crate::mutate::{change, pick};
-use crate::readers::{Manner, Seen, manners};
+use super::Target;
+use super::corpus::Corpus;
+use super::mutate::{change, pick};
+use super::readers::{Manner, Seen, manners};
 
 /// Requests behind one another.
 const REQUESTS_MAX: usize = 4;

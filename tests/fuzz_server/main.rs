@@ -8,42 +8,19 @@
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
 
-mod chunk;
-mod corpus;
-mod http;
-mod mutate;
-#[path = "../fuzz/options.rs"]
-mod options;
-#[path = "../it/server/process.rs"]
-#[allow(unused)]
-mod process;
-mod readers;
-#[path = "../fuzz/targets.rs"]
-mod targets;
+#[path = "mod.rs"]
+mod server;
+#[path = "../fuzz_shared/mod.rs"]
+mod shared;
 
 use fastrand::Rng;
 
-use corpus::Corpus;
-use options::Options;
-use targets::Check;
+use server::{Corpus, Make, TARGETS, Target};
+use shared::options::Options;
+use shared::targets;
 
 /// Inputs of the short run, of each target.
 const ROUNDS: u64 = 1000;
-
-/// Something that is given inputs.
-struct Target {
-    name: &'static str,
-    /// Makes an input.
-    input: fn(&Corpus, &mut Rng) -> Vec<u8>,
-    check: Check,
-    /// What the counted things are called.
-    counted: &'static str,
-}
-
-/// Makes a target.
-type Make = fn() -> Target;
-
-const TARGETS: [(&str, Make); 2] = [("http", http::target), ("chunk", chunk::target)];
 
 fn main() {
     let Some(options) = Options::read("fuzz_server") else { return };
@@ -52,7 +29,7 @@ fn main() {
         let target = move || {
             let Target { name, input, check, counted } = make();
             let input = Box::new(move |random: &mut Rng| input(corpus, random));
-            targets::Target { name, found: Vec::new(), input, check, counted, rounds: ROUNDS }
+            targets::Target { name, input, check, counted, rounds: ROUNDS }
         };
         (name, Box::new(target))
     };

@@ -16,6 +16,7 @@ mod files;
 mod filter;
 mod fleet;
 mod hook;
+mod kills;
 mod links;
 mod live;
 mod network;

@@ -69,7 +69,7 @@ fn try_hook(event: Event) -> Result<Option<String>> {
     let input = hook::read_input(read).context(|| "read hook input".into())?;
     let surroundings = hook::Surroundings {
         paths: &paths()?,
-        processes: &machine()?,
+        processes: &machine(),
         claude_pid: text("CLAUDE_PID").and_then(|pid| pid.parse().ok()),
         links_off: text("CONFAB_DISABLE_LINK_FROM_GITHUB")
             .is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false")),

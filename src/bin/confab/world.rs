@@ -44,8 +44,8 @@ pub fn absolute(folders: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
 }
 
 /// The processes of this machine; a daemon gets a part of our environment.
-pub fn machine() -> Result<Machine> {
-    Ok(Machine { executable: this_program()?, environment: Launch::environment(env::vars_os()) })
+pub fn machine() -> Machine {
+    Machine { launching: || Ok((env::current_exe()?, Launch::environment(env::vars_os()))) }
 }
 
 pub fn this_program() -> Result<PathBuf> {
@@ -156,7 +156,7 @@ pub fn with_base<T>(
             let events = SystemEvents::start(Arc::clone(&clock), Arc::clone(&redactors))?;
             Ok(Box::new(events))
         },
-        processes: &machine()?,
+        processes: &machine(),
         process: Process::current(),
     })
 }

@@ -6,6 +6,7 @@
 //! Who asks shows a key, or is a browser that is signed in; a browser changes something only from
 //! our own pages. Sessions of others answer as those that do not exist.
 
+mod access;
 mod device;
 mod events;
 mod links;
@@ -175,6 +176,7 @@ impl Api {
             Route::Init => self.init(&user, head, body),
             Route::Chunk => self.chunk(&user, head, body),
             Route::Event => self.event(&user, head, body),
+            Route::Standing => self.standing(&user, head, body),
             Route::Sessions => self.sessions(&user, head),
             Route::Session(id) if head.method == "DELETE" => self.delete_session(&user, id),
             Route::Session(id) => self.session(&user, id, head),

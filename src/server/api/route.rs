@@ -15,6 +15,7 @@ pub(super) enum Route {
     Init,
     Chunk,
     Event,
+    Standing,
     Sessions,
     Session(String),
     Files(String),
@@ -58,6 +59,7 @@ impl Route {
             Route::Init => "/api/v1/sync/init",
             Route::Chunk => "/api/v1/sync/chunk",
             Route::Event => "/api/v1/sync/event",
+            Route::Standing => "/api/v1/sync/standing",
             Route::Sessions => "/api/v1/sessions",
             Route::Session(_) => "/api/v1/sessions/{id}",
             Route::Files(_) => "/api/v1/sessions/{id}/files",
@@ -98,7 +100,7 @@ impl Route {
     /// What a user's requests of this route count as, next to any request of an address.
     pub(super) fn kind(&self) -> Option<Kind> {
         match self {
-            Route::Init | Route::Chunk | Route::Event => Some(Kind::Sync),
+            Route::Init | Route::Chunk | Route::Event | Route::Standing => Some(Kind::Sync),
             Route::Files(_) | Route::Download(_) | Route::Condensed(_) => Some(Kind::Read),
             // A session's figures, a filtered list and sizes take as much as lines do.
             Route::Sessions | Route::Session(_) | Route::Status => Some(Kind::Read),
@@ -132,7 +134,8 @@ impl Route {
 
     pub(super) fn methods(&self) -> &'static [&'static str] {
         match self {
-            Route::Init | Route::Chunk | Route::Event | Route::WatchSync => &["POST"],
+            Route::Init | Route::Chunk | Route::Event | Route::Standing => &["POST"],
+            Route::WatchSync => &["POST"],
             Route::WatchSettings => &["GET", "PUT"],
             Route::DeviceCode | Route::DeviceToken | Route::SignOut => &["POST"],
             Route::Archive(_) => &["POST"],
@@ -175,6 +178,7 @@ pub(super) fn route(path: &str) -> Option<Route> {
         ["sync", "init"] => Some(Route::Init),
         ["sync", "chunk"] => Some(Route::Chunk),
         ["sync", "event"] => Some(Route::Event),
+        ["sync", "standing"] => Some(Route::Standing),
         ["sessions"] => Some(Route::Sessions),
         ["sessions", "by-external-id", id] if !id.is_empty() => {
             Some(Route::ByExternalId(id.into()))
@@ -230,7 +234,8 @@ mod tests {
             Route::Validate => Some(Route::Init),
             Route::Init => Some(Route::Chunk),
             Route::Chunk => Some(Route::Event),
-            Route::Event => Some(Route::Sessions),
+            Route::Event => Some(Route::Standing),
+            Route::Standing => Some(Route::Sessions),
             Route::Sessions => Some(Route::Session("x".into())),
             Route::Session(_) => Some(Route::Files("x".into())),
             Route::Files(_) => Some(Route::Links("x".into())),

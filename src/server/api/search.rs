@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use super::{Answer, Api, Refused, limit_of, refuse};
 use crate::server::http::{Head, Response, query_value};
-use crate::server::search::{Query, SessionFilter};
+use crate::server::search::{Property, Query, SessionFilter};
 use crate::server::store::{Asked, SearchCursor, User};
 use crate::wire::SearchAnswer;
 
@@ -15,10 +15,20 @@ const HITS_MAX: usize = 100;
 
 impl Api {
     /// Which sessions the query of a request lets through.
-    pub(super) fn session_filter(&self, head: &Head) -> Result<SessionFilter, Refused> {
+    pub(super) fn session_filter(
+        &self,
+        reader: &User,
+        head: &Head,
+    ) -> Result<SessionFilter, Refused> {
         let text = query_value(&head.query, "q").unwrap_or_default();
         let query = Query::parse(&text, (self.world.now)());
-        query.and_then(Query::into_session_filter).map_err(|why| refuse(400, why))
+        let filter = query.and_then(Query::into_session_filter).map_err(|why| refuse(400, why))?;
+        // Part by part they would find out whose session it is.
+        let asks_whose = filter.wanted.iter().any(|(property, ..)| *property == Property::User);
+        match reader.is_guest() && asks_whose {
+            true => Err(refuse(400, "a link does not say whose session it leads to")),
+            false => Ok(filter),
+        }
     }
 
     /// Lines that match, the newest and best first.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::access::Access;
 use super::{Answer, Api, INVALID_BODY, Refused};
 use super::{check_length, limit_of, read_body, refuse, session_not_found};
 use crate::error::Error;
@@ -28,7 +29,7 @@ const LIST_MAX: usize = 1000;
 impl Api {
     pub(super) fn sessions(&self, user: &User, head: &Head) -> Answer {
         let limit = limit_of(head, LIST_DEFAULT, LIST_MAX)?;
-        let filter = self.session_filter(head)?;
+        let filter = self.session_filter(user, head)?;
         let after = match query_value(&head.query, "cursor") {
             None => None,
             Some(text) => {
@@ -94,8 +95,9 @@ impl Api {
             ("Accept-Ranges", "bytes".into()),
         ];
         let length = download.bytes;
+        let access = self.access(user, head)?;
         let (status, payload) = match wanted(head, length) {
-            Wanted::Whole => (200, self.streamed(download, 1, 0, length)),
+            Wanted::Whole => (200, self.streamed(access, download, (1, 0), length)),
             Wanted::Part(first, last) => {
                 headers.push(("Content-Range", format!("bytes {first}-{last}/{length}")));
                 let (line, before) = self
@@ -103,7 +105,7 @@ impl Api {
                     .line_before(&download.file, first)
                     .map_err(|error| Refused::Failed("Failed to read file", error))?
                     .ok_or_else(session_not_found)?;
-                (206, self.streamed(download, line, first - before, last - first + 1))
+                (206, self.streamed(access, download, (line, first - before), last - first + 1))
             }
             Wanted::Nothing => {
                 let response = Response::text(416, "416 the file has no such part\n");
@@ -116,7 +118,13 @@ impl Api {
 
     /// So many bytes of a file's lines, from a line on but for some bytes at its beginning; one
     /// block in memory at a time. It is cut off when the file is not theirs to read any more.
-    fn streamed(&self, download: Download, mut line: i64, skipped: u64, length: u64) -> Payload {
+    fn streamed(
+        &self,
+        access: Access,
+        download: Download,
+        (mut line, skipped): (i64, u64),
+        length: u64,
+    ) -> Payload {
         let store = Arc::clone(&self.store);
         let mut skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         Payload::Stream(
@@ -125,6 +133,7 @@ impl Api {
                 if line > download.last_line {
                     return Ok(None);
                 }
+                access.check()?;
                 let lines = store.lines_from(&download.file, line)?;
                 let (mut text, next) = lines.ok_or_else(|| Error::new("the file is gone"))?;
                 line = next;

@@ -21,6 +21,8 @@ use crate::wire::SMALL_BODY_BYTES_MAX;
 const LINK_DAYS_DEFAULT: u64 = 7;
 /// Days that a link can be read.
 const LINK_DAYS_MAX: u64 = 365;
+/// How a reader calls the share that they have.
+const OWN_SHARE: &str = "mine";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// With whom to share: a user, or whoever gets a link that can be read for some days.
@@ -101,16 +103,21 @@ impl Api {
             Shared::NoSession => Err(session_not_found()),
             Shared::NoUser => Err(refuse(400, "There is no other user of this name")),
             Shared::TooMany => Err(refuse(400, "The session is shared too often")),
+            Shared::ReaderFull => Err(refuse(400, "Too much is shared with this user")),
         }
     }
 
+    /// Takes a share back, or gives back one's own.
     pub(super) fn unshare(&self, user: &User, id: &str, share: &str) -> Answer {
         let not_found = || refuse(404, "Share not found");
-        let share = share.parse().map_err(|_| not_found())?;
-        let was_there = self
-            .store
-            .unshare(user.id, id, share)
-            .map_err(|error| Refused::Failed("Failed to take the share back", error))?;
+        let failed = |error| Refused::Failed("Failed to take the share back", error);
+        let was_there = match share {
+            OWN_SHARE => self.store.leave(user.id, id).map_err(failed)?,
+            number => {
+                let number = number.parse().map_err(|_| not_found())?;
+                self.store.unshare(user.id, id, number).map_err(failed)?
+            }
+        };
         if was_there { Ok(Response::empty(204)) } else { Err(not_found()) }
     }
 
@@ -148,7 +155,7 @@ impl Api {
             }
             _ => return Err(refuse(400, "format must be jsonl, markdown or html")),
         };
-        let store = Arc::clone(&self.store);
+        let (store, access) = (Arc::clone(&self.store), self.access(user, head)?);
         let mut exporter = Exporter::new(user.id, detail, format);
         let headers = vec![
             ("Content-Type", kind.into()),
@@ -157,7 +164,10 @@ impl Api {
             ("Content-Security-Policy", "sandbox; default-src 'none'".into()),
             ("X-Content-Type-Options", "nosniff".into()),
         ];
-        let payload = Payload::Endless(Box::new(move || exporter.next(&store)));
+        let payload = Payload::Endless(Box::new(move || {
+            access.check()?;
+            exporter.next(&store)
+        }));
         Ok(Response { status: 200, headers, payload })
     }
 }

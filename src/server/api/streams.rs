@@ -2,7 +2,8 @@
 //!
 //! Each stream can be taken up where it broke off by the id of its last event alone: a line's
 //! number, or when the newest session was synced. So a stream may be ended at any time, and is,
-//! when it has missed something, and now and then so that its reader shows their key again.
+//! when it has missed something, when what its reader has shown does not hold any more, and now and
+//! then so that they show it again.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
+use super::access::Access;
 use super::events::raw;
 use super::sessions::transcript_of;
 use super::{Answer, Api, Refused, error_response, refuse, session_not_found};
@@ -49,6 +51,7 @@ struct Stream {
     now: fn() -> SystemTime,
     monotonic: fn() -> Instant,
     user: i64,
+    access: Access,
     ends_at: Instant,
     /// Arrivals that were heard.
     heard: u64,
@@ -85,7 +88,7 @@ impl Api {
                     .ok_or_else(|| refuse(400, "since must be a time (RFC 3339)"))?,
             ),
         };
-        let mut stream = self.open(user)?;
+        let mut stream = self.open(user, head)?;
         // Told first: what comes between here and there is told twice rather than never.
         let mut due = match since {
             Some(since) => self
@@ -114,7 +117,7 @@ impl Api {
         };
         let line = line.filter(|line| (1..=LINE_NUMBER_MAX as i64 + 1).contains(line));
         let line = line.ok_or_else(not_a_line)?;
-        let stream = self.open(user)?;
+        let stream = self.open(user, head)?;
         let detail = self
             .store
             .session(user.id, id)
@@ -135,7 +138,7 @@ impl Api {
         })))
     }
 
-    fn open(&self, user: &User) -> std::result::Result<Stream, Refused> {
+    fn open(&self, user: &User, head: &Head) -> std::result::Result<Stream, Refused> {
         let surroundings = Arc::clone(&self.surroundings);
         if !surroundings.streams.take(user.id) {
             let response = error_response(503, "Too many streams");
@@ -147,6 +150,7 @@ impl Api {
             now: self.world.now,
             monotonic: self.world.monotonic,
             user: user.id,
+            access: self.access(user, head)?,
             ends_at: (self.world.monotonic)() + STREAM_TIME_MAX,
             heard: self.store.arrivals.count(),
             place,
@@ -179,7 +183,7 @@ impl Stream {
         let user = self.user;
         let mut news = match self.wait(|arrival| arrival.user == user) {
             Waited::Over => return Ok(None),
-            Waited::Nothing => return Ok(Some(heartbeat())),
+            Waited::Nothing => Vec::new(),
             Waited::News(news) => news,
         };
         self.store.wake.pause(SESSIONS_INTERVAL);
@@ -191,6 +195,12 @@ impl Stream {
         }
         let surroundings = Arc::clone(&self.place.0);
         let _reading = Stream::reading(&surroundings)?;
+        if !self.access.holds()? {
+            return Ok(None);
+        }
+        if news.is_empty() {
+            return Ok(Some(heartbeat()));
+        }
         let mut told = Vec::new();
         let mut text = String::new();
         for Arrival { session, kind, .. } in news.into_iter().rev() {
@@ -213,6 +223,9 @@ impl LineStream {
         let LineStream { stream, session, file_name, .. } = self;
         let surroundings = Arc::clone(&stream.place.0);
         let reading = Stream::reading(&surroundings)?;
+        if !stream.access.holds()? {
+            return Ok(None);
+        }
         let Some(download) = stream.store.download(stream.user, session, file_name)? else {
             // It is deleted, or not theirs any more.
             return Ok(None);
@@ -246,6 +259,9 @@ impl LineStream {
             .any(|arrival| matches!(&arrival.kind, ArrivalKind::Lines(of) if of != file_name));
         if has_others {
             let _reading = Stream::reading(&surroundings)?;
+            if !stream.access.holds()? {
+                return Ok(None);
+            }
             let files = stream.store.files(stream.user, session)?.unwrap_or_default();
             for file in files.iter().filter(|file| file.file_name != *file_name) {
                 if is_of_news(&file.file_name) {

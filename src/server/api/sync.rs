@@ -15,7 +15,7 @@ use crate::server::lines::Lines;
 use crate::server::store::{Append, Appended, Changed, Opening, SessionUpdate, User};
 use crate::time::parse_rfc3339;
 use crate::wire::{self, ChunkAnswer, ChunkMetadata, EventAnswer, EventRequest, GitInfo};
-use crate::wire::{InitAnswer, InitRequest};
+use crate::wire::{InitAnswer, InitRequest, MachineReport};
 
 /// A `latest_message_at` further ahead is a wrong clock's.
 const FUTURE_MAX: Duration = Duration::from_secs(48 * 3600);
@@ -117,6 +117,20 @@ impl Api {
             Changed::Done => Ok(Response::json(200, &EventAnswer { success: true })),
             Changed::NoSession => Err(session_not_found()),
         }
+    }
+}
+
+impl Api {
+    /// How all sessions of a machine stand.
+    pub(super) fn standing(&self, user: &User, head: &Head, body: &mut Body<'_, '_>) -> Answer {
+        let (body, _reservation) = decoded_body(head, body, wire::SMALL_BODY_BYTES_MAX)?;
+        let report: MachineReport =
+            json::small(body).map_err(|json::Malformed| refuse(400, INVALID_BODY))?;
+        check_length("hostname", &report.hostname, wire::HOST_BYTES_MAX)?;
+        self.store
+            .note_machine(user.id, &report, (self.world.now)())
+            .map_err(|error| Refused::Failed("Failed to store the standing", error))?;
+        Ok(Response::json(200, &report))
     }
 }
 

@@ -20,7 +20,7 @@ mod snippet;
 mod tokens;
 mod words;
 
-pub use self::filter::{SessionFacts, SessionFilter};
+pub use self::filter::{Property, SessionFacts, SessionFilter};
 pub use self::query::{Query, Role};
 pub use self::snippet::snippet;
 pub use self::words::{LineWords, Words, role_word, tool_word, user_word};

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::rows::{self, Owner};
-use super::{Failure, Store, blocks, sessions, words};
+use super::{Failure, Store, blocks, words};
 use crate::error::Result;
 use crate::server::events::{Event, event};
 use crate::server::search::{LineWords, Words};
@@ -22,8 +22,6 @@ const STEP_LINES_MAX: usize = 2048;
 const STEP_FILES_MAX: usize = 64;
 /// Bytes of a step's lines that are read before it ends.
 const STEP_BYTES_MAX: usize = 4 << 20;
-/// Rows that are handed out at once.
-const ROWS_MAX: usize = 10_000;
 
 /// What a whole index has cost.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -34,25 +32,6 @@ pub struct Reindexed {
     pub lines: u64,
     /// Files that could not be read.
     pub damaged: u64,
-}
-
-/// Tokens of a day and model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageEntry {
-    /// Days since 1970; `None` for messages without a time.
-    pub day: Option<i64>,
-    /// The model.
-    pub model: Option<String>,
-    /// Messages of the model.
-    pub messages: i64,
-    /// Tokens that were sent, without those of the cache.
-    pub input: i64,
-    /// Tokens that were answered.
-    pub output: i64,
-    /// Tokens that the cache had.
-    pub cache_read: i64,
-    /// Tokens that were put into the cache.
-    pub cache_creation: i64,
 }
 
 /// How much a step of the index had to do.
@@ -221,59 +200,6 @@ impl Store {
             }
         }
         Ok(u64::try_from(last_line).unwrap_or(0))
-    }
-
-    /// What the lines of a file tell, from a line on, at most `limit` and 10 000 of them, as far
-    /// as they are indexed. Tokens are not among it.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn rows_from(&self, file: i64, line: i64, limit: usize) -> Result<Vec<(i64, Event)>> {
-        self.read("read rows", |connection| {
-            let mut rows = Vec::new();
-            rows::each(connection, file, line, limit.min(ROWS_MAX), &mut |line, event, _| {
-                rows.push((line, event));
-                Ok(())
-            })?;
-            Ok(rows)
-        })
-    }
-
-    /// The tokens of a user by day and model, or those of one session. A message that forks repeat
-    /// counts once, in the session that had it first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn usage(&self, user: i64, session: Option<&str>) -> Result<Vec<UsageEntry>> {
-        self.read("count tokens", |connection| {
-            let session = match session {
-                None => None,
-                Some(id) => match sessions::owned(connection, user, id)? {
-                    None => return Ok(Vec::new()),
-                    Some((session, _)) => Some(session),
-                },
-            };
-            let mut statement = connection.prepare_cached(
-                "SELECT timestamp / 86400000000 AS day, usages.model, count(*), sum(input),
-                     sum(output), sum(cache_read), sum(cache_creation)
-                 FROM sessions JOIN files ON session_id = sessions.id
-                 JOIN usages ON file_id = files.id
-                 WHERE sessions.user_id = ?1 AND (?2 IS NULL OR sessions.id = ?2) AND NOT is_copy
-                 GROUP BY day, usages.model ORDER BY day, usages.model",
-            )?;
-            let entries = statement.query_map((user, session), |row| {
-                Ok(UsageEntry {
-                    day: row.get(0)?,
-                    model: row.get(1)?,
-                    messages: row.get(2)?,
-                    input: row.get(3)?,
-                    output: row.get(4)?,
-                    cache_read: row.get(5)?,
-                    cache_creation: row.get(6)?,
-                })
-            })?;
-            Ok(entries.collect::<rusqlite::Result<_>>()?)
-        })
     }
 }
 

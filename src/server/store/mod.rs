@@ -66,7 +66,7 @@ pub use self::expiry::Retention;
 pub use self::figures::By;
 pub use self::files::{Append, Appended, Download, OpenFile};
 pub use self::health::{Sizes, Trouble};
-pub use self::index::{Reindexed, Step, UsageEntry};
+pub use self::index::{Reindexed, Step};
 pub use self::list::Cursor;
 pub use self::merge::{Found, QUIET_TIME};
 pub use self::outline::Place;
@@ -129,6 +129,13 @@ pub struct User {
     pub name: String,
     /// They may not come in any more.
     pub is_disabled: bool,
+}
+
+impl User {
+    /// Whoever holds a link, and is no user.
+    pub fn is_guest(&self) -> bool {
+        self.id < 0
+    }
 }
 
 impl Store {

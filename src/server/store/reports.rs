@@ -8,10 +8,13 @@ use super::list::live_since;
 use super::{Appended, Failure, Store, line_number, micros, text_time};
 use crate::error::Result;
 use crate::time::parse_rfc3339;
-use crate::wire::{FailureKind, MachineEntry, ReportedFailure, SessionReport};
+use crate::wire::{FailureKind, MachineEntry, MachineReport, ReportedFailure, SessionReport};
 
 /// More than any machine has: the sum over all sessions is a number, too.
 const NUMBER_MAX: i64 = 1 << 40;
+
+/// Machines of a user of which it is known how they stand, the last ones to say so.
+const MACHINES_MAX: i64 = 1000;
 
 impl Store {
     /// The machines that a user's sessions come from, the last one first.
@@ -21,13 +24,17 @@ impl Store {
     pub fn machines(&self, user: i64, now: SystemTime) -> Result<Vec<MachineEntry>> {
         self.read("list machines", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT hostname, max(last_sync_at), count(*), sum(last_sync_at >= ?2),
+                "SELECT sessions.hostname, max(last_sync_at), count(*), sum(last_sync_at >= ?2),
                      sum((SELECT coalesce(sum(last_line), 0) FROM files
                           WHERE session_id = sessions.id)),
                      coalesce(sum(pending_bytes > 0), 0), coalesce(sum(pending_bytes), 0),
-                     coalesce(sum(withheld_lines), 0)
-                 FROM sessions LEFT JOIN reports ON session_id = sessions.id WHERE user_id = ?1
-                 GROUP BY hostname ORDER BY max(last_sync_at) DESC",
+                     coalesce(sum(withheld_lines), 0), coalesce(max(waiting_sessions), 0),
+                     coalesce(max(waiting_bytes), 0), coalesce(max(failed_sessions), 0)
+                 FROM sessions LEFT JOIN reports ON session_id = sessions.id
+                 LEFT JOIN machines ON machines.user_id = sessions.user_id
+                     AND machines.hostname = sessions.hostname
+                 WHERE sessions.user_id = ?1
+                 GROUP BY sessions.hostname ORDER BY max(last_sync_at) DESC",
             )?;
             let machines = statement.query_map((user, live_since(now)), |row| {
                 Ok(MachineEntry {
@@ -40,6 +47,9 @@ impl Store {
                     pending_bytes: line_number(row.get(6)?),
                     withheld_lines: line_number(row.get(7)?),
                     last_failure: None,
+                    waiting_sessions: line_number(row.get(8)?),
+                    waiting_bytes: line_number(row.get(9)?),
+                    failed_sessions: line_number(row.get(10)?),
                 })
             })?;
             let mut machines: Vec<MachineEntry> = machines.collect::<rusqlite::Result<_>>()?;
@@ -49,6 +59,38 @@ impl Store {
             Ok(machines)
         })
     }
+
+    /// Notes how all sessions of a user's machine stand.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn note_machine(&self, user: i64, report: &MachineReport, now: SystemTime) -> Result<()> {
+        self.write("note how a machine stands", |transaction| {
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO machines VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute((
+                    user,
+                    &report.hostname,
+                    micros(now),
+                    number(report.waiting_sessions),
+                    number(report.waiting_bytes),
+                    number(report.failed_sessions),
+                ))?;
+            // Names may be made up.
+            transaction
+                .prepare_cached(
+                    "DELETE FROM machines WHERE user_id = ?1 AND hostname IN (
+                         SELECT hostname FROM machines WHERE user_id = ?1
+                         ORDER BY reported_at DESC LIMIT -1 OFFSET ?2)",
+                )?
+                .execute((user, MACHINES_MAX))?;
+            Ok(())
+        })
+    }
+}
+
+fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(NUMBER_MAX).min(NUMBER_MAX)
 }
 
 fn last_failure(
@@ -76,7 +118,6 @@ pub(super) fn note(
     (report, appended): (&SessionReport, Appended),
     now: SystemTime,
 ) -> Result<(), Failure> {
-    let number = |number: u64| i64::try_from(number).unwrap_or(NUMBER_MAX).min(NUMBER_MAX);
     let told = report.failure.as_ref().map(|failure| {
         // A clock that is ahead says nothing of what is to come.
         (failure.kind, parse_rfc3339(&failure.at).map_or(now, |at| at.min(now)))

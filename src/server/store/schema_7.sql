@@ -11,6 +11,18 @@ CREATE TABLE expired (
     PRIMARY KEY (user_id, external_id, provider)
 ) STRICT, WITHOUT ROWID;
 
+-- What `confab watch` on a machine has said of all its sessions: those that it has not brought in
+-- whole, and those that fail.
+CREATE TABLE machines (
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    hostname TEXT NOT NULL,
+    reported_at INTEGER NOT NULL,
+    waiting_sessions INTEGER NOT NULL,
+    waiting_bytes INTEGER NOT NULL,
+    failed_sessions INTEGER NOT NULL,
+    PRIMARY KEY (user_id, hostname)
+) STRICT, WITHOUT ROWID;
+
 -- What the machine of a session has said of it with what it last sent: bytes that are still only
 -- there, lines that were left out, and what failed since.
 CREATE TABLE reports (

@@ -14,7 +14,8 @@ use crate::server::auth::{KeyHash, is_same};
 
 /// Shares of a session.
 const SESSION_SHARES_MAX: i64 = 100;
-/// Shared sessions that a reader sees.
+/// Sessions that others share with a user: more than anybody looks through, and no more than a
+/// search looks into.
 const SHARED_MAX: i64 = 10_000;
 
 /// Who may read a session, as its owner sees it.
@@ -50,6 +51,8 @@ pub enum Shared {
     NoUser,
     /// The session has too many shares.
     TooMany,
+    /// Too much is shared with the user.
+    ReaderFull,
 }
 
 impl Store {
@@ -80,20 +83,25 @@ impl Store {
                 }
                 With::Link(hash, expires_at) => (None, Some(hash), Some(micros(expires_at))),
             };
-            let n_shares: i64 = transaction
-                .prepare_cached("SELECT count(*) FROM shares WHERE session_id = ?")?
-                .query_row([id], |row| row.get(0))?;
-            if n_shares >= SESSION_SHARES_MAX {
-                return Ok(Shared::TooMany);
-            }
-            let share: i64 = transaction
-                .prepare_cached(
-                    "INSERT INTO shares (session_id, user_id, hash, created_at, expires_at)
-                     VALUES (?, ?, ?, ?, ?)
-                     ON CONFLICT (session_id, user_id) DO UPDATE SET user_id = user_id
-                     RETURNING id",
-                )?
-                .query_row((id, reader, hash, micros(now), expires_at), |row| row.get(0))?;
+            let known: Option<i64> = transaction
+                .prepare_cached("SELECT id FROM shares WHERE session_id = ? AND user_id = ?")?
+                .query_row((id, reader), |row| row.get(0))
+                .optional()?;
+            let share = match known {
+                Some(share) => share,
+                None if is_full(transaction, "session_id", Some(id), SESSION_SHARES_MAX)? => {
+                    return Ok(Shared::TooMany);
+                }
+                None if is_full(transaction, "user_id", reader, SHARED_MAX)? => {
+                    return Ok(Shared::ReaderFull);
+                }
+                None => transaction
+                    .prepare_cached(
+                        "INSERT INTO shares (session_id, user_id, hash, created_at, expires_at)
+                         VALUES (?, ?, ?, ?, ?) RETURNING id",
+                    )?
+                    .query_row((id, reader, hash, micros(now), expires_at), |row| row.get(0))?,
+            };
             let share = transaction
                 .prepare_cached(&format!("{SHARES} WHERE shares.id = ?"))?
                 .query_row([share], read_share)?;
@@ -160,18 +168,19 @@ impl Store {
         })
     }
 
-    /// Ids of the sessions of others that a reader may read.
+    /// Gives back what was shared with a user; false when the session is not.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn shared_with(&self, reader: i64) -> Result<Vec<String>> {
-        self.read("list shares", |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT uuid FROM sessions WHERE id IN (
-                     SELECT session_id FROM shares WHERE user_id = ?1 OR id = -?1 LIMIT ?2)",
-            )?;
-            let ids = statement.query_map((reader, SHARED_MAX), |row| row.get(0))?;
-            Ok(ids.collect::<rusqlite::Result<_>>()?)
+    pub fn leave(&self, reader: i64, session: &str) -> Result<bool> {
+        self.write("give a share back", |transaction| {
+            let n_gone = transaction
+                .prepare_cached(
+                    "DELETE FROM shares WHERE user_id = ?1
+                         AND session_id = (SELECT id FROM sessions WHERE uuid = ?2)",
+                )?
+                .execute((reader, session))?;
+            Ok(n_gone > 0)
         })
     }
 
@@ -209,6 +218,17 @@ impl Store {
 const SHARES: &str = "SELECT shares.id, users.email, shares.created_at, shares.expires_at
      FROM shares LEFT JOIN users ON users.id = shares.user_id";
 
+/// True when there are so many shares of a session or for a user.
+fn is_full(
+    connection: &Connection,
+    column: &str,
+    value: Option<i64>,
+    max: i64,
+) -> rusqlite::Result<bool> {
+    let count = format!("SELECT count(*) >= ? FROM shares WHERE {column} = ?");
+    connection.prepare_cached(&count)?.query_row((max, value), |row| row.get(0))
+}
+
 /// True when a reader may read a session of somebody else.
 pub(super) fn is_shared(
     connection: &Connection,
@@ -243,8 +263,9 @@ fn read_share(row: &Row<'_>) -> rusqlite::Result<Share> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::tests::{NOW, with_session};
+    use super::super::tests::{NOW, execute, with_session};
     use super::*;
+    use crate::server::search::SessionFilter;
 
     const SESSION: &str = "s";
 
@@ -262,7 +283,11 @@ mod tests {
         let reader = |token: u8, now| store.guest(&[token; 32], now).unwrap().map(|user| user.id);
         let (one, two) = (link(1), link(2));
         let reads = |reader| store.session(reader, SESSION).unwrap().is_some();
-        let known = |reader: i64| store.shared_with(reader).unwrap();
+        let known = |reader: i64| {
+            let filter = SessionFilter::default();
+            let (entries, _) = store.sessions(reader, &filter, None, 9, NOW).unwrap();
+            entries.into_iter().map(|entry| entry.id).collect::<Vec<_>>()
+        };
         assert_eq!((reader(1, NOW), reader(1, end), reader(3, NOW)), (Some(-one), None, None));
         assert!(reads(-one) && reads(-two) && !reads(-9) && !reads(user + 1));
         assert_eq!(known(-one), [SESSION]);
@@ -296,5 +321,44 @@ mod tests {
         // It goes with the user that it is for.
         store.remove_user("c@d").unwrap();
         assert_eq!(store.shares(user, SESSION, NOW).unwrap().unwrap(), []);
+    }
+    #[test]
+    fn there_is_an_end_to_what_is_shared_and_whoever_has_it_may_give_it_back() {
+        let (_folder, store, user) = with_session();
+        store.create_key("c@d", "k", &[9; 32], NOW).unwrap();
+        let other = store.user_by_email("c@d").unwrap().unwrap();
+        let end = NOW + Duration::from_secs(60);
+        let with_other = || store.share(user, SESSION, With::User("c@d"), NOW).unwrap();
+        let link = |number: i64| {
+            let mut hash = [0; 32];
+            hash[..8].copy_from_slice(&number.to_le_bytes());
+            store.share(user, SESSION, With::Link(&hash, end), NOW).unwrap()
+        };
+        let first = with_other();
+        (2..=SESSION_SHARES_MAX)
+            .for_each(|number| assert!(matches!(link(number), Shared::Done(_))));
+        assert_eq!(link(0), Shared::TooMany);
+        assert_eq!(with_other(), first, "who has it may go on");
+        assert!(store.leave(other, SESSION).unwrap());
+        assert!(!store.leave(other, SESSION).unwrap() && !store.leave(user, SESSION).unwrap());
+        assert!(store.session(other, SESSION).unwrap().is_none());
+        // The reader's end.
+        execute(
+            &store,
+            &format!(
+                "DELETE FROM shares;
+                 WITH RECURSIVE numbers (n) AS (
+                     SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {SHARED_MAX})
+                 INSERT INTO sessions (uuid, user_id, provider, external_id, transcript_path, cwd,
+                     hostname, username, first_seen, last_sync_at)
+                 SELECT 'n' || n, {user}, 'claude-code', 'n' || n, '', '', '', '', 0, 0 FROM numbers;
+                 INSERT INTO shares (session_id, user_id, created_at)
+                 SELECT id, {other}, 0 FROM sessions WHERE uuid <> '{SESSION}'"
+            ),
+        );
+        assert_eq!(with_other(), Shared::ReaderFull);
+        assert!(matches!(link(1), Shared::Done(_)), "a link is nobody's");
+        assert!(store.leave(other, "n1").unwrap());
+        assert!(matches!(with_other(), Shared::Done(_)));
     }
 }

@@ -117,7 +117,7 @@ function machineParts(list) {
       el("td", { class: "number" }, count(machine.lines)),
       el("td", { class: "number" }, ...pendingParts(machine)),
       el("td", { class: "number" }, count(machine.withheld_lines)),
-      el("td", {}, ...failureParts(machine.last_failure)),
+      el("td", {}, ...failureParts(machine)),
     ),
   );
   const head = el(
@@ -142,9 +142,12 @@ function machineParts(list) {
 
 /// What has not been sent of sessions that have begun to be.
 function pendingParts(machine) {
-  if (!machine.pending_bytes) return ["0"];
-  const sessions = machine.behind_sessions === 1 ? "1 session" : `${machine.behind_sessions} sessions`;
-  return [el("span", { class: "failed" }, `${bytes(machine.pending_bytes)} of ${sessions}`)];
+  const said = (size, sessions) =>
+    el("span", { class: "failed" }, `${bytes(size)} of ${count(sessions)} sessions`);
+  // Where one program follows all sessions, it knows of those that nobody here has heard of.
+  if (machine.waiting_sessions) return [said(machine.waiting_bytes, machine.waiting_sessions)];
+  if (machine.pending_bytes) return [said(machine.pending_bytes, machine.behind_sessions)];
+  return ["0"];
 }
 
 const FAILURES = {
@@ -156,11 +159,12 @@ const FAILURES = {
   file: "a file could not be read or sent",
 };
 
-function failureParts(failure) {
-  if (!failure) return ["none"];
+function failureParts({ last_failure: failure, failed_sessions: failing }) {
+  const now = failing ? [el("span", { class: "failed" }, `${count(failing)} sessions fail; `)] : [];
+  if (!failure) return failing ? [...now, "why, its log knows"] : ["none"];
   const what = FAILURES[failure.kind] ?? "something went wrong";
   const at = el("time", { datetime: failure.at, title: moment(failure.at) }, ago(failure.at));
-  return [`${what}, `, at];
+  return [...now, `${what}, `, at];
 }
 
 /// What costs go by, and where that comes from.

@@ -4,8 +4,10 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::{Value, json};
+
 use super::{LONG_AGO, Watch, age, holds_all, id, project};
-use crate::support::backend::{Backend, Endpoint, Fault, Manner};
+use crate::support::backend::{Backend, Endpoint, Fault, Manner, STANDING};
 use crate::support::eventually::eventually;
 use crate::support::processes;
 use crate::support::sandbox::{ID, Sandbox, append, line, lines};
@@ -97,6 +99,47 @@ fn what_is_brought_in_waits_for_a_backend_that_is_away() {
     arrive(&watch, || backend.transcript(&id(50)) == line(&id(50), 1));
     watch.stop();
     assert!(sandbox.log().matches("WARN").count() < 200);
+}
+
+/// A backend that takes reports hears what it lacks, and in the end that it lacks nothing; one that
+/// does not is not asked to.
+#[test]
+fn a_backend_that_wants_to_know_is_told_what_it_lacks() {
+    for takes_reports in [true, false] {
+        let backend = Backend::start();
+        let name = if takes_reports { "fleet-told" } else { "fleet-untold" };
+        let sandbox = Sandbox::with_backend(name, &backend);
+        if takes_reports {
+            backend.take_reports();
+        }
+        let expected = history(&sandbox);
+        let watch = Watch::following(&sandbox, &[]);
+        holds_all(&backend, &expected);
+        let told = || -> Vec<Value> {
+            let arrived = backend.arrived();
+            let told = arrived.into_iter().filter(|one| one.request.path == STANDING);
+            told.map(|one| one.body).collect()
+        };
+        if takes_reports {
+            let host = String::from_utf8(fs::read("/proc/sys/kernel/hostname").unwrap()).unwrap();
+            let nothing = json!({"hostname": host.trim_end(), "waiting_sessions": 0,
+                "waiting_bytes": 0, "failed_sessions": 0});
+            eventually("the last word is that nothing is missing", || {
+                told().last() == Some(&nothing)
+            });
+            assert!(told()[0]["waiting_sessions"].as_u64() <= Some(SESSIONS as u64));
+            // What is written as it is followed is no news.
+            let n_told = told().len();
+            append(&sandbox.transcript(ID), line(ID, 1));
+            backend.eventually_holds(ID, &line(ID, 1));
+            watch.stop();
+            assert_eq!(told().len(), n_told);
+        } else {
+            watch.stop();
+            assert_eq!(told().len(), 0);
+        }
+        assert_eq!(backend.refused(), Vec::<String>::new());
+    }
 }
 
 /// A backend that asks for patience is not asked more often because files grow.

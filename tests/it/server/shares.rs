@@ -76,6 +76,13 @@ fn a_session_is_shared_with_a_user_to_read_and_taken_back() {
     assert_eq!(scene.ask("DELETE", owner, &format!("/shares/{share}")).status, 404);
     assert_eq!(scene.ask("GET", friend, "").status, 404);
     assert_eq!(scene.list("/api/v1/sessions", friend), [""; 0]);
+    // And given back.
+    assert_eq!(scene.share(&json!({"email": "friend@x"})).status, 201);
+    assert_eq!(scene.ask("DELETE", owner, "/shares/mine").status, 404);
+    assert_eq!(scene.ask("DELETE", friend, "/shares/mine").status, 204);
+    assert_eq!(scene.ask("DELETE", friend, "/shares/mine").status, 404);
+    assert_eq!(scene.ask("GET", friend, "").status, 404);
+    assert_eq!(scene.ask("GET", owner, "/shares").json(), json!({"shares": []}));
 }
 
 #[test]
@@ -99,6 +106,11 @@ fn whoever_has_the_link_reads_one_session_and_nothing_else() {
     let list = ask("GET", "/sessions").json();
     assert_eq!(list["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(list["sessions"][0]["id"], json!(session));
+    // Not part by part either they are told whose it is.
+    for query in ["user:me", "-user:me", "user:x", "shared%20user:m"] {
+        assert_eq!(ask("GET", &format!("/sessions?q={query}")).status, 400, "{query}");
+    }
+    assert_eq!(ask("GET", "/sessions?q=machine:x").status, 200);
     for path in ["/files", "/export?format=html", "/files/download?file_name=t.jsonl"] {
         assert_eq!(ask("GET", &format!("/sessions/{session}{path}")).status, 200, "{path}");
     }

@@ -96,6 +96,48 @@ fn each_machine_has_what_is_only_there_what_was_left_out_and_what_failed_last() 
 }
 
 #[test]
+fn a_watch_tells_of_sessions_that_have_not_come() {
+    let scene = scene();
+    let session = scene.session("one", "laptop");
+    scene.send(&session, 1, &json!({"pending_bytes": 5}));
+    scene.session("two", "desktop");
+    let stranger = create_key(&scene._folder.0, "stranger@x");
+    let tell =
+        |key: &str, report: &Value| scene.server.post("/api/v1/sync/standing", key, report).status;
+    let report = |machine: &str, waiting: u64, bytes: u64, failed: u64| {
+        json!({"hostname": machine, "waiting_sessions": waiting, "waiting_bytes": bytes,
+            "failed_sessions": failed})
+    };
+    let told = |key: &str| -> Vec<[Value; 4]> {
+        let status = scene.server.get("/api/v1/status", key).json();
+        let mut machines = status["machines"].as_array().unwrap().clone();
+        machines.sort_by_key(|machine| machine["machine"].to_string());
+        let names = ["machine", "waiting_sessions", "waiting_bytes", "failed_sessions"];
+        machines.iter().map(|machine| names.map(|name| machine[name].clone())).collect()
+    };
+    let row = |name: &str, numbers: [u64; 3]| {
+        let [waiting, bytes, failed] = numbers.map(|number| json!(number));
+        [json!(name), waiting, bytes, failed]
+    };
+    assert_eq!(tell(&scene.key, &report("laptop", 8000, 1 << 30, 2)), 200);
+    // Somebody else's machine of this name, and one that nothing has come from.
+    assert_eq!(tell(&stranger, &report("desktop", 1, 1, 1)), 200);
+    assert_eq!(tell(&scene.key, &report("elsewhere", 1, 1, 1)), 200);
+    let expected = [row("desktop", [0; 3]), row("laptop", [8000, 1 << 30, 2])];
+    assert_eq!(told(&scene.key), expected);
+    assert_eq!(told(&stranger).len(), 0);
+    assert_eq!(tell(&scene.key, &report("laptop", 0, 0, 0)), 200);
+    assert_eq!(told(&scene.key)[1], row("laptop", [0; 3]));
+    // Nothing is too large, and what is no report is refused.
+    assert_eq!(tell(&scene.key, &report("laptop", u64::MAX, u64::MAX, u64::MAX)), 200);
+    assert_eq!(told(&scene.key)[1], row("laptop", [1 << 40; 3]));
+    for bad in [report(&"x".repeat(256), 0, 0, 0), json!([]), json!({"waiting_sessions": -1})] {
+        assert_eq!(tell(&scene.key, &bad), 400, "{bad}");
+    }
+    assert_eq!(tell("", &report("laptop", 0, 0, 0)), 401);
+}
+
+#[test]
 fn a_report_that_is_none_costs_no_line_and_a_refused_chunk_moves_nothing() {
     let scene = scene();
     let session = scene.session("one", "laptop");

@@ -251,3 +251,47 @@ fn streams_have_an_end_a_number_and_questions_that_they_understand() {
     let log = std::fs::read_to_string(log_of(&folder.0)).unwrap();
     assert!(!log.contains("requests were cut off"), "{log}");
 }
+
+/// What a reader has shown may stop to hold while they listen.
+#[test]
+fn nobody_listens_on_with_what_does_not_hold_any_more() {
+    let folder = Folder::new();
+    let mut key = create_key(&folder.0, "me@x");
+    let server = Server::start(&folder.0);
+    let session = server.session(&key, "e");
+    let share = |key: &str| {
+        let path = format!("/api/v1/sessions/{session}/shares");
+        let share = server.post(&path, key, &json!({})).json();
+        let token = share["url"].as_str().unwrap().strip_prefix("/s/").unwrap().to_owned();
+        (share["id"].clone(), format!("/api/v1/sessions/{session}/stream?share={token}"))
+    };
+    let execute = |sql: &str| {
+        let connection = rusqlite::Connection::open(folder.0.join("confab.db")).unwrap();
+        connection.execute_batch(sql).unwrap();
+    };
+    for (number, case) in (1..).zip(["key", "list", "taken back", "ended"]) {
+        let (id, of_link) = share(&key);
+        let mut listener = match case {
+            "key" => {
+                let path = format!("/api/v1/sessions/{session}/stream?from={number}");
+                Listener::new(&server, &key, &path, "")
+            }
+            "list" => Listener::new(&server, &key, "/api/v1/stream", ""),
+            _ => Listener::new(&server, "", &format!("{of_link}&from={number}"), ""),
+        };
+        match case {
+            "key" | "list" => key = create_key(&folder.0, "me@x"),
+            "taken back" => {
+                let bearer = format!("Bearer {key}");
+                let path = format!("/api/v1/sessions/{session}/shares/{id}");
+                let headers = [("Authorization", bearer.as_str())];
+                assert_eq!(server.request("DELETE", &path, &headers, b"").status, 204);
+                // The next one is another one.
+                assert_ne!(share(&key).0, id);
+            }
+            _ => execute("UPDATE shares SET expires_at = 1"),
+        }
+        assert_eq!(server.append(&key, &session, number, &["{}"]).status, 200);
+        assert_eq!(listener.next(), None, "{case}");
+    }
+}

@@ -33,6 +33,9 @@ pub enum Endpoint {
     Other,
 }
 
+/// Where a machine tells how it stands, if the backend takes that.
+pub const STANDING: &str = "/api/v1/sync/standing";
+
 /// What goes wrong with one request.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -497,6 +500,7 @@ impl State {
                     Some(capabilities) => Ok(capabilities.clone()),
                     None => refusal(404, "Not found"),
                 },
+                Endpoint::Other if self.takes_reports && request.path == STANDING => Ok(body),
                 Endpoint::Other => refusal(404, "Not found"),
             }
         });
@@ -548,9 +552,7 @@ impl State {
         let files: BTreeMap<_, _> =
             session.files.iter().map(|(name, file)| (name.clone(), position(file))).collect();
         let mut answer = json!({ "session_id": id, "provider": "claude-code", "files": files });
-        if self.takes_reports {
-            answer["reports"] = json!(true);
-        }
+        self.takes_reports.then(|| answer["reports"] = json!(true));
         Ok(answer)
     }
 

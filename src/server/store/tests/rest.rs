@@ -134,10 +134,22 @@ fn every_line_has_its_row() {
     texts.extend(["", "no json", "{\"type\":\"summary\"}", "{\"uuid\":\"odd\"}"].map(String::from));
     upload(&store, user, "one", &texts, 700);
     let file = file_of(&store, user, "one").file.number;
-    assert_eq!(store.rows_from(file, 1, 9).unwrap(), [], "nothing is indexed yet");
+    let rows_from = |first, limit| {
+        let mut rows = Vec::new();
+        store
+            .read("read rows", |connection| {
+                rows::each(connection, file, first, limit, &mut |line, event, _| {
+                    rows.push((line, event));
+                    Ok(())
+                })
+            })
+            .unwrap();
+        rows
+    };
+    assert_eq!(rows_from(1, 9), [], "nothing is indexed yet");
     index_all(&store);
     for (first, limit) in [(1, 10_000), (1, 1), (1500, 3), (1504, 9), (1505, 9)] {
-        let rows = store.rows_from(file, first, limit).unwrap();
+        let rows = rows_from(first, limit);
         let expected: Vec<_> = (1..)
             .zip(&texts)
             .skip(first as usize - 1)
@@ -147,12 +159,12 @@ fn every_line_has_its_row() {
         assert_eq!(rows, expected);
     }
     assert_eq!(number(&store, "SELECT count(*) FROM messages WHERE type IS NULL"), 3);
-    let usage = store.usage(user, None).unwrap();
-    assert_eq!((usage.len(), usage[0].messages, usage[0].input), (1, 1500, 4500));
-    assert_eq!(usage[0].output, (0..1500).sum::<i64>());
-    assert_eq!(store.usage(user, Some("one")).unwrap(), usage);
-    assert_eq!(store.usage(user, Some("s")).unwrap(), []);
-    assert_eq!(store.usage(user + 1, Some("one")).unwrap(), []);
+    let figures = |user, session| store.figures(user, session, &|_| None).unwrap();
+    let tokens = figures(user, "one").unwrap().tokens;
+    assert_eq!((tokens.len(), tokens[0].input), (1, 4500));
+    assert_eq!(tokens[0].output, (0..1500).sum::<u64>());
+    assert_eq!(figures(user, "s").unwrap().tokens, []);
+    assert!(figures(user + 1, "one").is_none());
     assert_clean(&store);
 }
 

@@ -5,7 +5,7 @@ use confab::config::Config;
 use confab::redact::Redactor;
 use confab::transcript;
 
-use crate::plant::Planted;
+use super::plant::Planted;
 
 /// Checks an input line by line.
 pub fn check(redactor: &Redactor, input: &[u8], planted: Option<&Planted>) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! What all fuzzers share: their command line, and making a failing input small.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long to run, and from where.
@@ -12,12 +13,15 @@ pub struct Options {
     pub only: Option<String>,
     /// On after a failure.
     pub all: bool,
+    /// Where inputs for cargo-fuzz are to be written, instead of trying any.
+    pub seeds: Option<PathBuf>,
 }
 
 impl Options {
     /// Reads the command line of a test program; `None` when other tests were asked for.
     pub fn read(program: &str) -> Option<Options> {
-        let mut options = Options { seed: 1, rounds: None, time: None, only: None, all: false };
+        let mut options =
+            Options { seed: 1, rounds: None, time: None, only: None, all: false, seeds: None };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             let mut value = || words.next().expect("a value");
@@ -26,6 +30,7 @@ impl Options {
                 "--seed" => options.seed = number(value()),
                 "--rounds" => options.rounds = Some(number(value())),
                 "--only" => options.only = Some(value()),
+                "--seeds" => options.seeds = Some(value().into()),
                 "--all" => options.all = true,
                 "--seconds" => {
                     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();

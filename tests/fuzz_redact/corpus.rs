@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use confab::redact::rules;
 
+use crate::shared::fixtures;
+
 /// Bytes of a recorded line; longer ones only take time.
 const LINE_BYTES_MAX: usize = 8 << 10;
 /// Lines of one recorded file.
@@ -71,7 +73,7 @@ pub struct Corpus {
 impl Corpus {
     /// Reads the fixtures.
     pub fn read() -> Corpus {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+        let fixtures = fixtures();
         let mut lines = Vec::new();
         for path in files(&fixtures.join("transcripts")) {
             if path.extension().is_some_and(|ending| ending == "jsonl") {

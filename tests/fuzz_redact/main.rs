@@ -1,5 +1,5 @@
-//! Redaction against any input whatsoever: `cargo test --test fuzz` is a short run that is always
-//! the same, `./build.sh fuzz SECONDS` a long one that is not.
+//! Redaction against any input whatsoever: `cargo test --test fuzz_redact` is a short run
+//! that is always the same, `./build.sh fuzz SECONDS` a long one that is not.
 //!
 //! Inputs are the recorded transcripts, mutated; every other one has a secret planted in it. What
 //! must hold is in `properties`. A failure is made small and printed so that it can be pasted into
@@ -8,20 +8,20 @@
 // Everything here is test code; clippy takes only functions with `#[test]` for that.
 #![allow(clippy::unwrap_used)]
 
-mod corpus;
-mod mutate;
-mod options;
-mod plant;
-mod properties;
+#[path = "mod.rs"]
+mod redact;
+#[path = "../fuzz_shared/mod.rs"]
+mod shared;
 
 use std::time::Instant;
 
 use confab::redact::{Redactor, Settings};
 use fastrand::Rng;
 
-use corpus::Corpus;
-use options::{Options, shrink};
-use plant::Planted;
+use redact::corpus::Corpus;
+use redact::plant::Planted;
+use redact::{mutate, plant, properties};
+use shared::options::{Options, shrink};
 
 /// Inputs of the short run.
 const ROUNDS: u64 = 2000;
@@ -31,10 +31,20 @@ const FILTER_ROUNDS: usize = 500;
 const SHRINK_ROUNDS_MAX: usize = 20_000;
 
 fn main() {
-    let Some(options) = Options::read("fuzz") else { return };
+    let Some(options) = Options::read("fuzz_redact") else { return };
+    if options.only.as_deref().is_some_and(|only| only != "redact") {
+        return;
+    }
     let corpus = Corpus::read();
     let (redactor, problems) = Redactor::new(&Settings::default());
     assert!(problems.is_empty());
+    if let Some(folder) = options.seeds {
+        let made = |random: &mut Rng| input(&corpus, &redactor, random).0;
+        return shared::write_seeds(&folder.join("redact"), made);
+    }
+    for (name, input) in shared::found("redact") {
+        redact::check()(&input, 0).unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
     let (started, mut round, mut n_bytes, mut n_planted) = (Instant::now(), 0, 0, 0);
     let mut n_failed = 0;
     let mut batch = Vec::new();
@@ -86,5 +96,5 @@ fn tell(redactor: &Redactor, input: &[u8], planted: Option<&Planted>, seed: u64)
     }
     println!("  input:   b\"{}\"", small.escape_ascii());
     println!("  output:  b\"{}\"", redactor.line(&small).unwrap_or_default().escape_ascii());
-    println!("  again:   cargo test --test fuzz -- --rounds 1 --seed {seed}");
+    println!("  again:   cargo test --test fuzz_redact -- --rounds 1 --seed {seed}");
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
-use crate::options::{Options, shrink};
+use super::options::{Options, shrink};
+use super::{CHOICES, found, write_seeds};
 
 /// Attempts at making a failing input smaller.
 const SHRINK_ROUNDS_MAX: usize = 3000;
@@ -26,8 +27,6 @@ pub type Input<'a> = Box<dyn Fn(&mut Rng) -> Vec<u8> + 'a>;
 /// Something that is given inputs.
 pub struct Target<'a> {
     pub name: &'static str,
-    /// Inputs that are tried first, with their names.
-    pub found: Vec<(String, Vec<u8>)>,
     pub input: Input<'a>,
     pub check: Check,
     /// What the counted things are called.
@@ -59,10 +58,16 @@ pub fn run_all(options: &Options, targets: Vec<Named<'_>>, again: &str) -> ! {
 
 /// Gives inputs to a target until the end or the first failure; the number of failures.
 fn run(target: &mut Target<'_>, options: &Options, again: &str) -> u64 {
-    for (name, input) in std::mem::take(&mut target.found) {
-        if let Err(why) = checked(target, &input, 0) {
-            println!("fuzz {}: {name} failed: {why}", target.name);
-            return 1;
+    if let Some(folder) = &options.seeds {
+        write_seeds(&folder.join(target.name), &target.input);
+        return 0;
+    }
+    for (name, input) in found(target.name) {
+        for seed in 0..CHOICES {
+            if let Err(why) = checked(target, &input, seed) {
+                println!("fuzz {}: {name} failed: {why}", target.name);
+                return 1;
+            }
         }
     }
     let (started, mut round, mut n_bytes, mut n_counted) = (Instant::now(), 0, 0, 0);

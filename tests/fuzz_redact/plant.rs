@@ -7,8 +7,8 @@ use fastrand::Rng;
 use memchr::memmem;
 use serde_json::Value;
 
-use crate::corpus::Corpus;
-use crate::mutate::{change, escaped, pick, quoted};
+use super::corpus::Corpus;
+use super::mutate::{change, escaped, pick, quoted};
 
 /// How deep JSON in strings is read.
 const NESTING_MAX: usize = 3;

@@ -3,7 +3,7 @@
 use confab::redact::rules::samples::expand;
 use fastrand::Rng;
 
-use crate::corpus::{Corpus, TRICKY};
+use super::corpus::{Corpus, TRICKY};
 
 /// Changes made to one input.
 const CHANGES_MAX: usize = 8;
