@@ -87,7 +87,7 @@ pub const REMOTE_NAME_BYTES_MAX: usize = 256;
 pub const REMOTE_URL_BYTES_MAX: usize = 2048;
 /// Chunks that a backend keeps of one file.
 pub const FILE_CHUNKS_MAX: u64 = 30_000;
-/// A session of which something arrived within so many seconds is live.
+/// A session of which something arrived within so many seconds is live, unless it is history.
 pub const LIVE_SECONDS: u64 = 120;
 /// The highest line number.
 pub const LINE_NUMBER_MAX: u64 = 99_999_999;
@@ -518,11 +518,14 @@ pub struct FileEntry {
 /// Answer of `GET /sessions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionsAnswer {
-    /// The caller's sessions, the most recently synced first.
+    /// The caller's sessions, the most recently active first.
     pub sessions: Vec<SessionEntry>,
     /// For `cursor` of the request for the next ones; absent when these were the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+    /// For `since` of the stream: what changes from this answer on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_position: Option<String>,
 }
 
 /// One session in a list. Times are RFC 3339.
@@ -575,7 +578,10 @@ pub struct SessionEntry {
     pub lines: u64,
     /// Bytes of all files.
     pub bytes: u64,
-    /// Something arrived within [`LIVE_SECONDS`].
+    /// When something was said last in any of its files or, where no line tells, when lines arrived
+    /// last; never ahead of the server's clock. What the list is ordered by.
+    pub last_activity_at: String,
+    /// Something arrived within [`LIVE_SECONDS`], and it was said a short time ago.
     pub live: bool,
     /// Tokens of all kinds. Each message of the API counts once, in the session that had it first.
     pub tokens: u64,

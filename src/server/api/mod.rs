@@ -23,7 +23,7 @@ mod watch;
 mod web;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -62,6 +62,8 @@ pub struct Api {
     passwords: Passwords,
     prices: Mutex<Arc<Prices>>,
     web: Web,
+    /// Tells this run of the server from others: what arrived is remembered for one run.
+    run: u64,
     /// Other machines cannot reach it.
     is_local: bool,
     /// The watch on this machine, where there is one.
@@ -90,7 +92,9 @@ impl Api {
         let (health, passwords) = (Mutex::default(), Passwords::default());
         let prices = Mutex::new(Arc::new(prices));
         let (web, watcher) = (Web::new(), OnceLock::new());
-        Api { store, world, surroundings, health, passwords, prices, web, is_local, watcher }
+        let since = (world.now)().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let run = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        Api { store, world, surroundings, health, passwords, prices, web, run, is_local, watcher }
     }
 
     /// What tokens cost from now on.

@@ -37,12 +37,14 @@ impl Api {
                 Some(cursor.ok_or_else(|| refuse(400, "cursor is not one of this server"))?)
             }
         };
+        // Noted before the list is read: what comes between them is told twice rather than never.
+        let stream_position = (user.id > 0).then(|| self.position(self.store.arrivals.count()));
         let (sessions, next) = self
             .store
             .sessions(user.id, &filter, after, limit, (self.world.now)())
             .map_err(|error| Refused::Failed("Failed to list sessions", error))?;
         let next_cursor = next.map(|cursor| cursor.to_string());
-        Ok(Response::json(200, &SessionsAnswer { sessions, next_cursor }))
+        Ok(Response::json(200, &SessionsAnswer { sessions, next_cursor, stream_position }))
     }
 
     pub(super) fn session(&self, user: &User, id: &str, head: &Head) -> Answer {

@@ -1,10 +1,13 @@
 //! What arrives, told while it arrives: server-sent events.
 //!
 //! Each stream can be taken up where it broke off by the id of its last event alone: a line's
-//! number, or when the newest session was synced. So a stream may be ended at any time, and is,
-//! when it has missed something, when what its reader has shown does not hold any more, and now and
-//! then so that they show it again.
+//! number, or how many changes the server has heard of in this run. Those come in the order in which
+//! they were stored, whatever clocks say, and an id stands behind all that it covers. So a stream may
+//! be ended at any time, and is, when it has missed something, when what its reader has shown does not
+//! hold any more, and now and then so that they show it again. Whose id is of another run, or too old,
+//! is told to look at the list.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -68,6 +71,24 @@ enum Waited {
     Over,
 }
 
+/// From where on a reader wants to hear of sessions.
+enum Since {
+    /// What was heard of behind so many changes.
+    Position(u64),
+    /// What was synced after this time.
+    Time(SystemTime),
+    /// An id that says nothing here.
+    Unknown,
+}
+
+/// A reader's sessions as they change.
+struct SessionStream {
+    stream: Stream,
+    run: u64,
+    /// Ids of the sessions of others that they may read.
+    shared: HashSet<String>,
+}
+
 /// A session's lines as they arrive.
 struct LineStream {
     stream: Stream,
@@ -78,32 +99,62 @@ struct LineStream {
 }
 
 impl Api {
-    /// A user's sessions as they change: those that were synced after the last event that the
-    /// browser has heard, or after `since`, and all that change from now on.
+    /// The sessions that a user may read as they change: what has changed since the last event that
+    /// the browser has heard, or since `since`, and what changes from now on.
     pub(super) fn stream(&self, user: &User, head: &Head) -> Answer {
-        let since = match last_event(head, "since") {
-            None => None,
-            Some(text) => Some(
-                parse_rfc3339(&text)
-                    .ok_or_else(|| refuse(400, "since must be a time (RFC 3339)"))?,
-            ),
-        };
-        let mut stream = self.open(user, head)?;
-        // Told first: what comes between here and there is told twice rather than never.
-        let mut due = match since {
-            Some(since) => self
-                .store
-                .sessions_since(user.id, since, SESSIONS_MAX, (self.world.now)())
-                .map_err(|error| Refused::Failed("Failed to list sessions", error))?,
-            None => Vec::new(),
-        };
-        let mut is_new = true;
-        Ok(events(Box::new(move || {
-            if std::mem::take(&mut is_new) {
-                return Ok(Some(opening(&std::mem::take(&mut due))));
+        let since = match (head.header("last-event-id"), query_value(&head.query, "since")) {
+            (Some(id), _) => Some(self.since(id).unwrap_or(Since::Unknown)),
+            (None, Some(text)) => {
+                let what = "since must be a time (RFC 3339) or the id of an event";
+                Some(self.since(&text).ok_or_else(|| refuse(400, what))?)
             }
-            stream.next_sessions()
+            (None, None) => None,
+        };
+        let failed = |error| Refused::Failed("Failed to list sessions", error);
+        let mut stream = self.open(user, head)?;
+        let mut text = opening();
+        let knows_all = match since {
+            None => true,
+            Some(Since::Position(heard)) if self.store.arrivals.remembers(heard) => {
+                stream.heard = heard;
+                true
+            }
+            Some(Since::Time(time)) => {
+                let now = (self.world.now)();
+                let due = self.store.sessions_since(user.id, time, SESSIONS_MAX, now);
+                let due = due.map_err(failed)?;
+                due.iter().for_each(|entry| add_session(&mut text, entry));
+                due.len() < SESSIONS_MAX as usize
+            }
+            Some(Since::Position(_) | Since::Unknown) => false,
+        };
+        if !knows_all {
+            add_event(&mut text, "reset", None, "{}");
+        }
+        add_position(&mut text, &self.position(stream.heard));
+        let shared = self.store.shared_with(user.id).map_err(failed)?;
+        let mut sessions =
+            SessionStream { stream, run: self.run, shared: shared.into_iter().collect() };
+        let mut first = Some(text.into_bytes());
+        Ok(events(Box::new(move || match first.take() {
+            Some(first) => Ok(Some(first)),
+            None => sessions.next(),
         })))
+    }
+
+    /// The id of what so many changes lead to.
+    pub(super) fn position(&self, heard: u64) -> String {
+        position(self.run, heard)
+    }
+
+    /// Reads an id, or a time; `None` for everything else.
+    fn since(&self, text: &str) -> Option<Since> {
+        if let Some(time) = parse_rfc3339(text) {
+            return Some(Since::Time(time));
+        }
+        let (run, heard) = text.split_once('-')?;
+        let (run, heard) = (u64::from_str_radix(run, 16).ok()?, heard.parse().ok()?);
+        Some(if run == self.run { Since::Position(heard) } else { Since::Unknown })
     }
 
     /// The lines of a file of a session, `file` or the main transcript, from line `from` or behind
@@ -129,12 +180,10 @@ impl Api {
             None => format!("{}.jsonl", detail.external_id),
         });
         let mut lines = LineStream { stream, session: id.to_owned(), file_name, line };
-        let mut is_new = true;
-        Ok(events(Box::new(move || {
-            if std::mem::take(&mut is_new) {
-                return Ok(Some(opening(&[])));
-            }
-            lines.next()
+        let mut first = Some(opening().into_bytes());
+        Ok(events(Box::new(move || match first.take() {
+            Some(first) => Ok(Some(first)),
+            None => lines.next(),
         })))
     }
 
@@ -177,45 +226,60 @@ impl Stream {
         let pass = surroundings.stream_readers.enter(READ_TIME_MAX);
         pass.ok_or_else(|| Error::new("read what is new: others read all the time"))
     }
+}
 
-    /// The sessions that have changed meanwhile, each once.
-    fn next_sessions(&mut self) -> Result<Option<Vec<u8>>> {
-        let user = self.user;
-        let mut news = match self.wait(|arrival| arrival.user == user) {
+impl SessionStream {
+    /// The sessions that have changed meanwhile, each once, in the order of their last changes.
+    fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        let SessionStream { stream, run, shared } = self;
+        let (user, before) = (stream.user, stream.heard);
+        let wants = |arrival: &Arrival| arrival.user == user || shared.contains(&arrival.session);
+        let mut text = String::new();
+        let mut news = match stream.wait(wants) {
             Waited::Over => return Ok(None),
-            Waited::Nothing => Vec::new(),
+            Waited::Nothing if !stream.access.holds()? => return Ok(None),
+            Waited::Nothing if stream.heard == before => return Ok(Some(heartbeat())),
+            Waited::Nothing => {
+                // What others have changed is behind this reader, too.
+                add_position(&mut text, &position(*run, stream.heard));
+                return Ok(Some(text.into_bytes()));
+            }
             Waited::News(news) => news,
         };
-        self.store.wake.pause(SESSIONS_INTERVAL);
+        stream.store.wake.pause(SESSIONS_INTERVAL);
         if let Heard::News(more, heard) =
-            self.store.arrivals.wait(self.heard, Duration::ZERO, |arrival| arrival.user == user)
+            stream.store.arrivals.wait(stream.heard, Duration::ZERO, wants)
         {
             news.extend(more);
-            self.heard = heard;
+            stream.heard = heard;
         }
-        let surroundings = Arc::clone(&self.place.0);
+        let surroundings = Arc::clone(&stream.place.0);
         let _reading = Stream::reading(&surroundings)?;
-        if !self.access.holds()? {
+        if !stream.access.holds()? {
             return Ok(None);
         }
-        if news.is_empty() {
-            return Ok(Some(heartbeat()));
-        }
-        let mut told = Vec::new();
-        let mut text = String::new();
-        for Arrival { session, kind, .. } in news.into_iter().rev() {
-            if told.contains(&session) {
-                continue;
-            }
-            match self.store.session_entry(self.user, &session, (self.now)())? {
+        // Shares come and go like this, too.
+        let shares = stream.store.shared_with(user)?;
+        for Arrival { session, kind, .. } in last_of_each(news) {
+            match stream.store.session_entry(user, &session, (stream.now)())? {
                 Some(entry) => add_session(&mut text, &entry),
                 None if kind == ArrivalKind::Gone => add_gone(&mut text, &session),
                 None => {}
             }
-            told.push(session);
         }
+        add_position(&mut text, &position(*run, stream.heard));
+        *shared = shares.into_iter().collect();
         Ok(Some(text.into_bytes()))
     }
+}
+
+/// The last change of each session, in their order.
+fn last_of_each(news: Vec<Arrival>) -> Vec<Arrival> {
+    let mut known = HashSet::new();
+    let mut last: Vec<Arrival> =
+        news.into_iter().rev().filter(|arrival| known.insert(arrival.session.clone())).collect();
+    last.reverse();
+    last
 }
 
 impl LineStream {
@@ -247,7 +311,10 @@ impl LineStream {
             Waited::News(news) => news,
         };
         let mut text = String::new();
-        if news.iter().any(|arrival| arrival.kind == ArrivalKind::Gone) {
+        // Somebody else may have lost it alone.
+        if news.iter().any(|arrival| arrival.kind == ArrivalKind::Gone)
+            && stream.store.download(stream.user, session, file_name)?.is_none()
+        {
             add_gone(&mut text, session);
             return Ok(Some(text.into_bytes()));
         }
@@ -273,12 +340,6 @@ impl LineStream {
     }
 }
 
-/// The id of the last event that a browser has heard, or else a parameter of the query.
-fn last_event(head: &Head, parameter: &str) -> Option<String> {
-    let heard = head.header("last-event-id").map(str::to_owned);
-    heard.or_else(|| query_value(&head.query, parameter))
-}
-
 /// An answer of events.
 fn events(pieces: Pieces) -> Response {
     Response {
@@ -294,10 +355,13 @@ fn events(pieces: Pieces) -> Response {
 }
 
 /// What a stream begins with.
-fn opening(sessions: &[SessionEntry]) -> Vec<u8> {
-    let mut text = format!("retry: {RETRY_MS}\n\n");
-    sessions.iter().for_each(|entry| add_session(&mut text, entry));
-    text.into_bytes()
+fn opening() -> String {
+    format!("retry: {RETRY_MS}\n\n")
+}
+
+/// The id of what so many changes of a run of the server lead to.
+fn position(run: u64, heard: u64) -> String {
+    format!("{run:x}-{heard}")
 }
 
 fn heartbeat() -> Vec<u8> {
@@ -305,7 +369,12 @@ fn heartbeat() -> Vec<u8> {
 }
 
 fn add_session(text: &mut String, entry: &SessionEntry) {
-    add_event(text, "session", Some(&entry.last_sync_at), &json_text(entry));
+    add_event(text, "session", None, &json_text(entry));
+}
+
+/// Everything until here was told.
+fn add_position(text: &mut String, position: &str) {
+    add_event(text, "position", Some(position), "{}");
 }
 
 fn add_gone(text: &mut String, session: &str) {

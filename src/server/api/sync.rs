@@ -55,7 +55,10 @@ impl Api {
         let codex_metadata = metadata.codex_rollout.is_some();
         let update = match chunk.file_type == wire::TYPE_TRANSCRIPT {
             true => session_update(metadata, &chunk.lines, now)?,
-            false => SessionUpdate::default(),
+            false => SessionUpdate {
+                said_at: chunk.lines.newest_timestamp(),
+                ..SessionUpdate::default()
+            },
         };
         let append = Append {
             session: &chunk.session_id,
@@ -310,6 +313,7 @@ fn session_update(
         model: metadata.model.filter(filled),
         first_seen,
         last_message_at: told.max(lines.newest_timestamp()),
+        said_at: None,
     })
 }
 

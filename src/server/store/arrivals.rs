@@ -30,7 +30,7 @@ struct State {
 /// One change of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Number of the session's owner.
+    /// Number of the session's owner, or of the reader whom alone it concerns.
     pub user: i64,
     /// Id of the session on the wire.
     pub session: String,
@@ -45,7 +45,7 @@ pub enum Kind {
     Lines(String),
     /// Something else of it is new.
     Other,
-    /// It was deleted.
+    /// It was deleted, or whoever is named as its user may not read it any more.
     Gone,
 }
 
@@ -64,6 +64,12 @@ impl Arrivals {
     /// How many there were ever: the place to listen on from.
     pub fn count(&self) -> u64 {
         lock(&self.state).count
+    }
+
+    /// True when everything behind the first `seen` is still remembered.
+    pub fn remembers(&self, seen: u64) -> bool {
+        let state = lock(&self.state);
+        seen <= state.count && state.news(seen).is_some()
     }
 
     /// Something has changed.
@@ -139,6 +145,8 @@ mod tests {
         }
         let count = 2 + REMEMBERED_MAX as u64;
         assert_eq!(wait(1), Heard::Missed(count));
+        let remembers = |seen| arrivals.remembers(seen);
+        assert_eq!([0, 1, 2, count, count + 1].map(remembers), [false, false, true, true, false]);
         assert_eq!(wait(2), Heard::News(Vec::new(), count));
         arrivals.stop();
         assert_eq!(wait(count), Heard::Over);

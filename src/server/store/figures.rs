@@ -97,12 +97,17 @@ impl Store {
         filter: &SessionFilter,
         cost: Cost<'_>,
     ) -> Result<(Vec<StatsRow>, bool)> {
-        let mut rows = Rows { user, by, rows: BTreeMap::new() };
+        let mut rows = Rows { by, rows: BTreeMap::new() };
         let (mut sessions, mut n_seen) = (Vec::new(), 0);
         self.read("read figures", |connection| {
+            // The list has what others share as well: that is in their figures.
+            let mut is_own = connection.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = ?)",
+            )?;
             list::each(connection, user, filter.wants_models(), Cursor::START, &mut |at, facts| {
                 n_seen += 1;
-                if n_seen <= SESSIONS_MAX && filter.matches(facts) {
+                let mut own = || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
+                if n_seen <= SESSIONS_MAX && filter.matches(facts) && own()? {
                     sessions.push(at.row());
                 }
                 Ok(n_seen <= SESSIONS_MAX)
@@ -126,8 +131,6 @@ impl Store {
 
 /// Rows while they are summed up, with the sessions that each one comes from.
 struct Rows {
-    /// Whose sessions count: a list has those that others share as well.
-    user: i64,
     by: By,
     rows: BTreeMap<Option<String>, (StatsRow, HashSet<i64>)>,
 }
@@ -174,14 +177,13 @@ fn add_tokens(
         "SELECT timestamp / ?2 AS day, project, uuid, usages.model, sum(input), sum(output),
              sum(cache_read), sum(cache_creation), count(*), sessions.id
          FROM json_each(?1) AS wanted CROSS JOIN sessions ON sessions.id = wanted.value
-             AND sessions.user_id = ?5
          CROSS JOIN files ON session_id = sessions.id CROSS JOIN usages ON file_id = files.id
          WHERE NOT is_copy
              AND coalesce(timestamp, last_sync_at) >= ?3 AND coalesce(timestamp, last_sync_at) < ?4
          GROUP BY sessions.id, day, usages.model",
     )?;
     let times = filter.times;
-    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until, rows.user))?;
+    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until))?;
     while let Some(found) = found.next()? {
         let source = read_source(found, 9)?;
         let tokens = read_tokens(found)?;
@@ -209,8 +211,7 @@ fn add_tools(
         "SELECT timestamp / ?2 AS day, project, uuid_of_session, tool_uses.name, count(*),
              coalesce(sum(tool_uses.is_error), 0), count(DISTINCT messages.line), session.id
          FROM json_each(?1) AS wanted
-         CROSS JOIN (SELECT id, project, uuid AS uuid_of_session, last_sync_at
-                     FROM sessions WHERE user_id = ?5)
+         CROSS JOIN (SELECT id, project, uuid AS uuid_of_session, last_sync_at FROM sessions)
              AS session ON session.id = wanted.value
          CROSS JOIN files ON session_id = session.id
          CROSS JOIN tool_uses ON tool_uses.file_id = files.id
@@ -220,7 +221,7 @@ fn add_tools(
          GROUP BY session.id, day, tool_uses.name",
     )?;
     let times = filter.times;
-    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until, rows.user))?;
+    let mut found = statement.query((sessions, DAY_MICROS, times.from, times.until))?;
     while let Some(found) = found.next()? {
         let source = read_source(found, 7)?;
         let is_by_tool = rows.by == By::Tool;

@@ -24,7 +24,8 @@ impl Store {
     pub fn machines(&self, user: i64, now: SystemTime) -> Result<Vec<MachineEntry>> {
         self.read("list machines", |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT sessions.hostname, max(last_sync_at), count(*), sum(last_sync_at >= ?2),
+                "SELECT sessions.hostname, max(last_sync_at), count(*),
+                     sum(last_sync_at >= ?2 AND active_at >= ?3),
                      sum((SELECT coalesce(sum(last_line), 0) FROM files
                           WHERE session_id = sessions.id)),
                      coalesce(sum(pending_bytes > 0), 0), coalesce(sum(pending_bytes), 0),
@@ -36,7 +37,8 @@ impl Store {
                  WHERE sessions.user_id = ?1
                  GROUP BY sessions.hostname ORDER BY max(last_sync_at) DESC",
             )?;
-            let machines = statement.query_map((user, live_since(now)), |row| {
+            let (arrived_since, said_since) = live_since(now);
+            let machines = statement.query_map((user, arrived_since, said_since), |row| {
                 Ok(MachineEntry {
                     machine: row.get(0)?,
                     last_contact: text_time(row.get(1)?),

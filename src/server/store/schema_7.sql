@@ -55,3 +55,9 @@ INSERT INTO shares_7 SELECT id, session_id, user_id, hash, created_at, expires_a
 DROP TABLE shares;
 ALTER TABLE shares_7 RENAME TO shares;
 CREATE INDEX shares_of_user ON shares (user_id) WHERE user_id IS NOT NULL;
+
+-- What lists go by: when something was said last in a session, which may be long before it arrived.
+-- Where no line tells, when lines arrived last. Never ahead of the clock of then.
+ALTER TABLE sessions ADD COLUMN active_at INTEGER NOT NULL DEFAULT 0;
+UPDATE sessions SET active_at = min(coalesce(last_message_at, last_sync_at), last_sync_at);
+CREATE INDEX sessions_active ON sessions (user_id, active_at, id);

@@ -53,6 +53,8 @@ pub struct SessionUpdate {
     pub first_seen: Option<SystemTime>,
     /// Counts when newer than what is stored.
     pub last_message_at: Option<SystemTime>,
+    /// When something was said last in these lines, of whatever file: what a list goes by.
+    pub said_at: Option<SystemTime>,
 }
 
 /// What became of a change to a session that the caller named.
@@ -119,8 +121,8 @@ impl Store {
             let (id, session_id) = transaction
                 .prepare_cached(
                     "INSERT INTO sessions (uuid, user_id, provider, external_id, transcript_path,
-                         cwd, hostname, username, git_info, first_seen, last_sync_at)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+                         cwd, hostname, username, git_info, first_seen, last_sync_at, active_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?10)
                      ON CONFLICT (user_id, external_id, provider) DO UPDATE SET
                          transcript_path = excluded.transcript_path,
                          cwd = excluded.cwd,
@@ -334,7 +336,8 @@ pub(super) fn readable(
     Ok(may_read.then_some(id))
 }
 
-/// Applies what a chunk says.
+/// Applies what a chunk says. What was said in it may have been said long ago; where no line tells,
+/// it was when it arrived, and nothing is said in the future.
 pub(super) fn update(
     transaction: &Transaction<'_>,
     session: i64,
@@ -345,6 +348,11 @@ pub(super) fn update(
         .prepare_cached(
             "UPDATE sessions SET
                  last_sync_at = ?2,
+                 active_at = CASE
+                     WHEN ?9 IS NULL AND last_message_at IS NULL THEN ?2
+                     WHEN ?9 IS NULL THEN active_at
+                     WHEN last_message_at IS NULL THEN min(?9, ?2)
+                     ELSE max(active_at, min(?9, ?2)) END,
                  summary = coalesce(?3, summary),
                  first_user_message = coalesce(first_user_message, ?4),
                  git_info = coalesce(?5, git_info),
@@ -362,6 +370,7 @@ pub(super) fn update(
             &update.model,
             update.last_message_at.map(micros),
             update.first_seen.map(micros),
+            update.said_at.max(update.last_message_at).map(micros),
         ))?;
     Ok(())
 }

@@ -67,7 +67,8 @@ impl Store {
         with: With<'_>,
         now: SystemTime,
     ) -> Result<Shared> {
-        self.write("share a session", |transaction| {
+        let mut told = None;
+        let shared = self.write("share a session", |transaction| {
             transaction.execute("DELETE FROM shares WHERE expires_at <= ?", [micros(now)])?;
             let Some((id, _)) = sessions::owned(transaction, user, session)? else {
                 return Ok(Shared::NoSession);
@@ -79,6 +80,7 @@ impl Store {
                         .query_row((email, user), |row| row.get(0))
                         .optional()?;
                     let Some(reader) = reader else { return Ok(Shared::NoUser) };
+                    told = Some(reader);
                     (Some(reader), None, None)
                 }
                 With::Link(hash, expires_at) => (None, Some(hash), Some(micros(expires_at))),
@@ -106,7 +108,11 @@ impl Store {
                 .prepare_cached(&format!("{SHARES} WHERE shares.id = ?"))?
                 .query_row([share], read_share)?;
             Ok(Shared::Done(share))
-        })
+        })?;
+        if let (Shared::Done(_), Some(reader)) = (&shared, told) {
+            self.tell(reader, session, ArrivalKind::Other);
+        }
+        Ok(shared)
     }
 
     /// Who may read a user's session; `None` when there is no such session.
@@ -132,15 +138,22 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn unshare(&self, user: i64, session: &str, share: i64) -> Result<bool> {
-        self.write("take a share back", |transaction| {
+        let reader: Option<i64> = self.write("take a share back", |transaction| {
             let Some((id, _)) = sessions::owned(transaction, user, session)? else {
-                return Ok(false);
+                return Ok(None);
             };
-            let n_gone = transaction
-                .prepare_cached("DELETE FROM shares WHERE id = ? AND session_id = ?")?
-                .execute((share, id))?;
-            Ok(n_gone > 0)
-        })
+            let reader = transaction
+                .prepare_cached(
+                    "DELETE FROM shares WHERE id = ? AND session_id = ?
+                     RETURNING coalesce(user_id, -id)",
+                )?
+                .query_row((share, id), |row| row.get(0));
+            Ok(reader.optional()?)
+        })?;
+        if let Some(reader) = reader {
+            self.tell(reader, session, ArrivalKind::Gone);
+        }
+        Ok(reader.is_some())
     }
 
     /// Who holds the link with this token: a reader and no user.
@@ -181,6 +194,21 @@ impl Store {
                 )?
                 .execute((reader, session))?;
             Ok(n_gone > 0)
+        })
+    }
+
+    /// The sessions that others share with a reader.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn shared_with(&self, reader: i64) -> Result<Vec<String>> {
+        self.read("list shares", |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT uuid FROM sessions WHERE id IN (
+                     SELECT session_id FROM shares WHERE user_id = ?1 OR id = -?1 LIMIT ?2)",
+            )?;
+            let ids = statement.query_map((reader, SHARED_MAX), |row| row.get(0))?;
+            Ok(ids.collect::<rusqlite::Result<_>>()?)
         })
     }
 

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::process::{Folder, Server, create_key, log_of};
 use crate::support::eventually::eventually;
 
+const STREAM: &str = "/api/v1/stream";
+
 /// A stream that is being listened to.
 struct Listener {
     socket: TcpStream,
@@ -15,6 +17,8 @@ struct Listener {
     buffer: Vec<u8>,
     text: String,
     head: String,
+    /// What a browser would show when it comes back.
+    last_id: String,
 }
 
 /// An event.
@@ -32,8 +36,8 @@ impl Listener {
             "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n{headers}\r\n"
         );
         socket.write_all(head.as_bytes()).unwrap();
-        let mut listener =
-            Listener { socket, buffer: Vec::new(), text: String::new(), head: String::new() };
+        let (text, head, last_id) = Default::default();
+        let mut listener = Listener { socket, buffer: Vec::new(), text, head, last_id };
         let end = listener.until(|bytes| find(bytes, b"\r\n\r\n").map(|at| at + 4)).unwrap();
         let head: Vec<u8> = listener.buffer.drain(..end).collect();
         listener.head = String::from_utf8(head).unwrap().to_lowercase();
@@ -78,6 +82,9 @@ impl Listener {
                     let found = block.lines().find_map(|line| line.strip_prefix(name));
                     found.map(|value| value.trim_start().to_owned())
                 };
+                if let Some(id) = field("id:") {
+                    self.last_id = id;
+                }
                 if let Some(data) = field("data:") {
                     return Some(Event {
                         id: field("id:").unwrap_or_default(),
@@ -90,6 +97,32 @@ impl Listener {
                 return None;
             }
         }
+    }
+
+    /// The next event but for positions: its kind, and what it is about.
+    fn told(&mut self) -> (String, Value) {
+        loop {
+            let event = self.next().unwrap();
+            if event.kind != "position" {
+                assert_eq!(event.id, "", "an id stands behind what it covers");
+                return (event.kind, event.data);
+            }
+        }
+    }
+
+    /// Kinds and sessions of what is told until one is told that `is_last` means, and the position.
+    fn until_told(&mut self, is_last: impl Fn(&str, &Value) -> bool) -> Vec<(String, String)> {
+        let mut told = Vec::new();
+        loop {
+            let (kind, data) = self.told();
+            let is_last = is_last(&kind, &data);
+            told.push((kind, data["id"].as_str().unwrap_or_default().to_owned()));
+            if is_last {
+                break;
+            }
+        }
+        while self.next().unwrap().kind != "position" {}
+        told
     }
 
     fn lines(&mut self, count: usize) -> Vec<(String, Value)> {
@@ -174,33 +207,95 @@ fn a_user_hears_of_their_sessions_and_of_no_others() {
     let key = create_key(&folder.0, "me@x");
     let stranger = create_key(&folder.0, "stranger@x");
     let server = Server::start(&folder.0);
-    let mut all = Listener::new(&server, &key, "/api/v1/stream", "");
+    let mut all = Listener::new(&server, &key, STREAM, "");
     let foreign = server.session(&stranger, "foreign");
     assert_eq!(server.append(&stranger, &foreign, 1, &["{}"]).status, 200);
     let session = server.session(&key, "mine");
     assert_eq!(server.append(&key, &session, 1, &["{}", "{}"]).status, 200);
     // What happens in quick succession may be told at once, but the end of it is told.
-    let last = loop {
-        let event = all.next().unwrap();
-        assert_eq!((&*event.kind, &event.data["external_id"]), ("session", &json!("mine")));
-        if event.data["total_lines"] == 2 {
-            break event;
-        }
-    };
-    assert_eq!(last.id, last.data["last_sync_at"]);
-    // Who was away hears what they have missed, and nothing else.
-    let second = server.session(&key, "second");
-    let again = format!("Last-Event-ID: {}\r\n", last.id);
-    let mut back = Listener::new(&server, &key, "/api/v1/stream", &again);
-    let event = back.next().unwrap();
-    assert_eq!((&*event.kind, &event.data["id"]), ("session", &json!(second)));
-    assert_eq!(event.data["external_id"], "second");
+    let told = all.until_told(|_, data| data["total_lines"] == 2);
+    assert!(told.iter().all(|told| *told == ("session".into(), session.clone())), "{told:?}");
     let title = json!({"summary": "a title"});
     let bearer = format!("Bearer {key}");
     let headers = [("Authorization", &*bearer), ("Content-Type", "application/json")];
-    let path = "/api/v1/sessions/second/summary";
+    let path = "/api/v1/sessions/mine/summary";
     assert_eq!(server.request("PATCH", path, &headers, title.to_string().as_bytes()).status, 200);
-    assert_eq!(back.next().unwrap().data["summary"], "a title");
+    all.until_told(|_, data| data["summary"] == "a title");
+}
+
+#[test]
+fn who_was_away_hears_all_that_changed_in_its_order_or_that_too_much_did() {
+    let folder = Folder::new();
+    let key = create_key(&folder.0, "me@x");
+    let server = Server::start(&folder.0);
+    let mine = server.session(&key, "mine");
+    let kept = server.session(&key, "kept");
+    let list = server.get("/api/v1/sessions", &key).json();
+    let position = list["stream_position"].as_str().unwrap().to_owned();
+    // Nothing was told, and yet there is a place to go on from.
+    let mut early = Listener::new(&server, &key, STREAM, "");
+    assert_eq!(early.next().unwrap().kind, "position");
+    assert_eq!(early.last_id, position);
+    drop(early);
+    // New ones, one that is put away, which is no news for a clock, and one that goes.
+    let second = server.session(&key, "second");
+    let third = server.session(&key, "third");
+    let archive = json!({"archived": true});
+    let path = format!("/api/v1/sessions/{kept}/archive");
+    assert_eq!(server.post(&path, &key, &archive).status, 200);
+    let bearer = format!("Bearer {key}");
+    let path = format!("/api/v1/sessions/{mine}");
+    let response = server.request("DELETE", &path, &[("Authorization", &bearer)], b"");
+    assert_eq!(response.status, 204);
+    let expected = [("session", &second), ("session", &third), ("session", &kept), ("gone", &mine)];
+    let expected = expected.map(|(kind, id)| (kind.to_owned(), id.clone()));
+    let again = format!("Last-Event-ID: {position}\r\n");
+    let asked = [(STREAM.to_owned(), &*again), (format!("{STREAM}?since={position}"), "")];
+    for (path, headers) in asked {
+        let mut back = Listener::new(&server, &key, &path, headers);
+        assert_eq!(back.until_told(|kind, _| kind == "gone"), expected);
+        assert_ne!(back.last_id, position);
+    }
+    // A number that is not of this run, or of none.
+    let unknown = ["1-1", "2026-01-01", "x", &format!("{position}0")].map(str::to_owned);
+    for id in unknown {
+        let headers = format!("Last-Event-ID: {id}\r\n");
+        let mut back = Listener::new(&server, &key, STREAM, &headers);
+        assert_eq!(back.told().0, "reset", "{id}");
+        assert_eq!(back.next().unwrap().kind, "position");
+    }
+    // A time is as good as its clock, for programs.
+    let mut back =
+        Listener::new(&server, &key, &format!("{STREAM}?since=2026-01-01T00:00:00Z"), "");
+    let ids = [&kept, &second, &third];
+    assert_eq!(ids.map(|_| back.told().1["id"].clone()), ids.map(|id| json!(id)));
+}
+
+#[test]
+fn what_others_share_is_told_as_long_as_they_do() {
+    let folder = Folder::new();
+    let key = create_key(&folder.0, "me@x");
+    let reader = create_key(&folder.0, "reader@x");
+    let server = Server::start(&folder.0);
+    let session = server.session(&key, "mine");
+    let mut stream = Listener::new(&server, &reader, STREAM, "");
+    let shares = format!("/api/v1/sessions/{session}/shares");
+    let share = server.post(&shares, &key, &json!({"email": "reader@x"})).json();
+    let (kind, data) = stream.told();
+    assert_eq!(
+        (&*kind, &data["id"], &data["shared_by"]),
+        ("session", &json!(session), &json!("me@x"))
+    );
+    assert_eq!(server.append(&key, &session, 1, &["{}", "{}"]).status, 200);
+    stream.until_told(|_, data| data["total_lines"] == 2);
+    let path = format!("{shares}/{}", share["id"]);
+    let bearer = format!("Bearer {key}");
+    let response = server.request("DELETE", &path, &[("Authorization", &bearer)], b"");
+    assert_eq!(response.status, 204);
+    assert_eq!(stream.told(), ("gone".into(), json!({"id": session})));
+    assert_eq!(server.append(&key, &session, 3, &["{}"]).status, 200);
+    let own = server.session(&reader, "own");
+    assert_eq!(stream.told().1["id"], own);
 }
 
 #[test]
