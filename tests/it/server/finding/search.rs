@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{World, escaped, said};
 use crate::server::process::create_key;
 use crate::server::upkeep::run;
+use crate::support::eventually::eventually;
 
 fn used(time: &str, id: &str, tool: &str, input: &str) -> Value {
     json!({"type": "assistant", "timestamp": time, "message": {"role": "assistant", "content":
@@ -256,8 +257,8 @@ fn words_of_a_deleted_session_are_nowhere_any_more() {
         let path = format!("/api/v1/sessions/{session}");
         let headers = [("Authorization", bearer.as_str())];
         assert_eq!(world.server.request("DELETE", &path, &headers, b"").status, 204);
-        assert_eq!(holding(needle), 0);
         assert_eq!(world.hits(needle, 20), [""; 0]);
+        eventually("its words are not on the disk", || holding(needle) == 0);
         let (said, status) = run(&["check"], &world.folder);
         assert!(status == 0 && said.ends_with(" 0 problems\n"), "{said}");
     }
