@@ -160,9 +160,7 @@ impl Api {
             route if route.is_page() => return self.page(route, head, body, caller),
             _ => {}
         }
-        if !matches!(head.method.as_str(), "GET" | "DELETE") {
-            check_content_type(head)?;
-        }
+        check_content_type(head)?;
         if matches!(route, Route::Validate) {
             self.take(Kind::Validate, Who::at(caller.address))?;
         }
@@ -204,7 +202,9 @@ impl Api {
             Route::Stats => self.stats(&user, head),
             Route::Status => self.status(&user),
             Route::WatchSync => self.watch_sync(&user),
-            Route::WatchSettings if head.method == "PUT" => self.set_watch_settings(&user, body),
+            Route::WatchSettings if head.method == "PUT" => {
+                self.set_watch(&user, head, body, caller)
+            }
             Route::WatchSettings => self.watch_settings(&user),
             _ => unreachable!("public routes are answered above"),
         };
@@ -337,7 +337,11 @@ fn validated(user: User) -> Response {
     Response::json(200, &Identity { valid: true, user_id: id, email, name: Some(name) })
 }
 
+/// Refuses a body that is no JSON, of requests that have one.
 fn check_content_type(head: &Head) -> Result<(), Refused> {
+    if matches!(head.method.as_str(), "GET" | "DELETE") {
+        return Ok(());
+    }
     let sent = head.header("content-type").unwrap_or("");
     let text = match sent.split(';').next().unwrap_or("").trim() {
         kind if kind.eq_ignore_ascii_case("application/json") => return Ok(()),

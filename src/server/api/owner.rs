@@ -41,6 +41,16 @@ impl Api {
     }
 }
 
+impl Api {
+    /// True for whoever runs the server: its own account, on its own machine. Who they are as a
+    /// user, they have to show all the same.
+    pub(super) fn is_operator(&self, head: &Head, caller: &Caller) -> bool {
+        let is_near = caller.address.is_loopback() && !is_forwarded(head);
+        let is_own = || caller.ends.is_some_and(is_own_account);
+        is_direct(&self.surroundings.settings) && is_near && is_own()
+    }
+}
+
 /// True when nothing is said of other names and machines.
 fn is_direct(settings: &Settings) -> bool {
     let Settings { public_url, hosts, trusted_proxies, .. } = settings;
@@ -53,8 +63,11 @@ fn is_near(head: &Head, caller: &Caller) -> bool {
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let is_named = name.eq_ignore_ascii_case("localhost")
         || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let is_forwarded = FORWARDING.iter().any(|name| head.header(name).is_some());
-    is_named && !is_forwarded && caller.address.is_loopback()
+    is_named && !is_forwarded(head) && caller.address.is_loopback()
+}
+
+fn is_forwarded(head: &Head) -> bool {
+    FORWARDING.iter().any(|name| head.header(name).is_some())
 }
 
 /// True when the other end of a connection belongs to our account: theirs comes first.

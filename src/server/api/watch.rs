@@ -4,8 +4,9 @@
 use serde_json::{Map, Value};
 
 use super::{Answer, Api, Refused, read_body, refuse};
+use crate::server::caller::Caller;
 use crate::server::connection::Body;
-use crate::server::http::Response;
+use crate::server::http::{Head, Response};
 use crate::server::store::User;
 use crate::server::watcher::{SETTINGS_BYTES_MAX, WatchSettings, Watcher};
 
@@ -32,7 +33,15 @@ impl Api {
         Ok(Response::json(200, &watcher.settings()))
     }
 
-    pub(super) fn set_watch_settings(&self, user: &User, body: &mut Body<'_, '_>) -> Answer {
+    /// Sets them. The watch may read more than its user, who may be far away: further folders are
+    /// named only from the account and machine that it runs on.
+    pub(super) fn set_watch(
+        &self,
+        user: &User,
+        head: &Head,
+        body: &mut Body<'_, '_>,
+        caller: &Caller,
+    ) -> Answer {
         let watcher = self.watcher_of(user).ok_or_else(no_watch)?;
         let (body, _reservation) = read_body(body, SETTINGS_BYTES_MAX)?;
         // serde would take a list for an object whose keys are left out.
@@ -40,6 +49,9 @@ impl Api {
             .and_then(|object| serde_json::from_value(Value::Object(object)))
             .map_err(|_| refuse(400, super::INVALID_BODY))?;
         settings.check().map_err(|error| refuse(400, error.to_string()))?;
+        if !watcher.has_folders(&settings.folders) && !self.is_operator(head, caller) {
+            return Err(refuse(403, FOREIGN_FOLDER));
+        }
         watcher
             .set(settings)
             .map_err(|error| Refused::Failed("Failed to keep the settings", error))?;
@@ -51,6 +63,9 @@ impl Api {
         self.watcher.get().filter(|watcher| watcher.user() == user.id)
     }
 }
+
+const FOREIGN_FOLDER: &str = "further folders can be set only on the server's own machine and by its \
+                              own account, or with --claude-dir";
 
 fn no_watch() -> Refused {
     refuse(404, "There is no watch here")

@@ -105,6 +105,9 @@ impl Store {
                 "SELECT EXISTS (SELECT 1 FROM sessions WHERE id = ? AND user_id = ?)",
             )?;
             list::each(connection, user, filter.wants_models(), Cursor::START, &mut |at, facts| {
+                if !is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0))? {
+                    return Ok(true);
+                }
                 n_seen += 1;
                 let mut own = || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
                 if n_seen <= SESSIONS_MAX && filter.matches(facts) && own()? {

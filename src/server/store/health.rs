@@ -144,9 +144,9 @@ impl Store {
         set().context(|| "limit the database".into())
     }
 
-    /// Where a byte of a file lies: the number of the line that its block begins with, and how many
-    /// bytes are before that line; `None` as for [`Store::lines_from`]. Only the sizes of the blocks
-    /// before it are read.
+    /// Where a byte of a file lies: the number of the line that its block begins with, and how
+    /// many bytes are before that line; `None` as for [`Store::lines_from`]. Only the sizes of the
+    /// blocks before it are read.
     ///
     /// # Errors
     /// When the database fails or is damaged.

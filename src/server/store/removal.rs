@@ -4,8 +4,8 @@
 //! nothing, and keep nothing of it. The index of words is written anew without those of the removed
 //! one, since what FTS5 removes stays in its pages. Every connection overwrites with zeros what it
 //! deletes (`secure_delete`); what is left then are older copies in the write-ahead log, which is
-//! emptied after that. Whoever asks a server waits for neither: a thread behind the scenes does both
-//! at once, and after a crash with the next start ([`Store::purge`]).
+//! emptied after that. Whoever asks a server waits for neither: a thread behind the scenes does
+//! both at once, and after a crash with the next start ([`Store::purge`]).
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ mod settings;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -43,9 +43,10 @@ const RESTART_WAIT_MIN: Duration = Duration::from_secs(1);
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(300);
 /// A child that has run for so long was well.
 const WELL_TIME: Duration = Duration::from_secs(60);
-/// How often a child that was told to end is looked at.
+/// How often the child is looked at where the system does not tell of its end.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
-/// Time for the child to end: a little more than it takes itself.
+/// Time for the child to end, be it for good or for new settings: a little more than it takes
+/// itself.
 const STOP_TIME_MAX: Duration = Duration::from_secs(35);
 
 /// What is needed to start the child; `main` fills it in.
@@ -96,7 +97,10 @@ struct State {
     last_line: Option<String>,
     /// It is to be started again at once.
     is_stale: bool,
-    stopped_at: Option<Instant>,
+    /// When the child was told to end.
+    told_at: Option<Instant>,
+    has_ended: bool,
+    is_stopped: bool,
 }
 
 impl Watcher {
@@ -163,24 +167,34 @@ impl Watcher {
         Retention { user: self.user, days: self.shared.state().settings.retention_days }
     }
 
+    /// Whether these folders may be set by somebody who is not the operator: those that are set,
+    /// and what lies in those that the operator has named. The child may read more than its user.
+    pub fn has_folders(&self, folders: &[PathBuf]) -> bool {
+        let state = self.shared.state();
+        let is_plain =
+            |folder: &Path| !folder.components().any(|part| part == Component::ParentDir);
+        folders.iter().all(|folder| {
+            let named = &self.shared.plan.folders;
+            let is_named = named.iter().any(|named| folder.starts_with(named));
+            state.settings.folders.contains(folder) || is_named && is_plain(folder)
+        })
+    }
+
     /// Sets it, for good, and starts the child anew when that is its business.
     ///
     /// # Errors
     /// When it cannot be kept; then nothing has changed.
     pub fn set(&self, settings: WatchSettings) -> Result<()> {
-        settings.save(&settings_path(&self.shared.plan))?;
         let mut state = self.shared.state();
+        // Nobody else sets anything meanwhile: what is kept is what is used.
+        settings.save(&settings_path(&self.shared.plan))?;
         let retention_days = settings.retention_days;
         let before = std::mem::replace(&mut state.settings, settings);
         if (WatchSettings { retention_days, ..before }) == state.settings {
             return Ok(());
         }
         state.is_stale = true;
-        if let Some(pid) = state.child {
-            // It may have ended just now; then it is started again in any case.
-            let _ = signals::stop(pid);
-        }
-        self.shared.changed.notify_all();
+        self.shared.end_child(&mut state);
         Ok(())
     }
 
@@ -188,11 +202,8 @@ impl Watcher {
     pub fn stop(&self) {
         {
             let mut state = self.shared.state();
-            state.stopped_at = Some((self.shared.monotonic)());
-            if let Some(pid) = state.child {
-                let _ = signals::stop(pid);
-            }
-            self.shared.changed.notify_all();
+            state.is_stopped = true;
+            self.shared.end_child(&mut state);
         }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         // A panic was told when it happened.
@@ -204,6 +215,16 @@ impl Shared {
     /// Nothing is left half done by a panic while it is held.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the child to end, and whoever waits that this is so.
+    fn end_child(&self, state: &mut State) {
+        if let Some(pid) = state.child {
+            state.told_at.get_or_insert_with(self.monotonic);
+            // It may have ended just now; then nobody has to be told.
+            let _ = signals::stop(pid);
+        }
+        self.changed.notify_all();
     }
 
     /// Starts the child again and again.
@@ -219,14 +240,14 @@ impl Shared {
                 wait = RESTART_WAIT_MIN;
             }
             let mut state = self.state();
-            if state.stopped_at.is_none() && !state.is_stale {
+            if !state.is_stopped && !state.is_stale {
                 log::warn!("confab watch has ended; it is started again in {wait:?}");
-                let is_idle = |state: &mut State| state.stopped_at.is_none() && !state.is_stale;
+                let is_idle = |state: &mut State| !state.is_stopped && !state.is_stale;
                 let waited = self.changed.wait_timeout_while(state, wait, is_idle);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
                 wait = (wait * 2).min(RESTART_WAIT_MAX);
             }
-            if state.stopped_at.is_some() {
+            if state.is_stopped {
                 return;
             }
             if std::mem::take(&mut state.is_stale) {
@@ -240,10 +261,10 @@ impl Shared {
         let what = || format!("start {}", self.plan.program.display());
         let mut child = {
             let mut state = self.state();
-            if state.stopped_at.is_some() {
+            if state.is_stopped {
                 return Ok(());
             }
-            state.is_stale = false;
+            (state.is_stale, state.has_ended, state.told_at) = (false, false, None);
             let settings = state.settings.clone();
             let config = write_config(&self.plan, &self.url, &self.key, &settings.exclude)?;
             let child = self.spawn(&settings, &config).context(what)?;
@@ -252,9 +273,12 @@ impl Shared {
         };
         log::info!("confab watch runs, process {}", child.id());
         let talk = child.stderr.take();
+        // Its number is its own until it was waited for, so that nobody else gets its signals.
+        let process = Process::find(child.id());
         std::thread::scope(|scope| {
             // A child that nobody listens to would wait for a reader.
             let listening = talk.map(|talk| scope.spawn(|| self.listen(talk)));
+            let _ = scope.spawn(|| self.see_end(process));
             self.wait(&mut child);
             let _ = listening.map(std::thread::ScopedJoinHandle::join);
         });
@@ -281,18 +305,36 @@ impl Shared {
             .spawn()
     }
 
+    /// Says when the child has ended.
+    fn see_end(&self, process: Option<Process>) {
+        while !process.is_none_or(|process| process.wait_for_end(LOOK_INTERVAL)) {}
+        self.state().has_ended = true;
+        self.changed.notify_all();
+    }
+
     /// Waits for the end of the child, and ends it when it takes too long after it was told to.
     fn wait(&self, child: &mut Child) {
-        let process = Process::find(child.id());
-        // Its number is its own until it was waited for, so that nobody else gets its signals.
-        while !process.is_none_or(|process| process.wait_for_end(LOOK_INTERVAL)) {
-            let stopped_at = self.state().stopped_at;
-            let is_late = |at| (self.monotonic)().saturating_duration_since(at) >= STOP_TIME_MAX;
-            if stopped_at.is_some_and(is_late) {
-                let _ = child.kill();
-            }
+        let mut state = self.state();
+        while !state.has_ended {
+            let since = |at| (self.monotonic)().saturating_duration_since(at);
+            let left = state.told_at.map(|at| STOP_TIME_MAX.saturating_sub(since(at)));
+            state = match left {
+                Some(left) if !left.is_zero() => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ => {
+                    if left.is_some() {
+                        log::warn!("confab watch does not end and is killed");
+                        let _ = child.kill();
+                        state.told_at = None;
+                    }
+                    self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+                }
+            };
         }
-        self.state().child = None;
+        state.child = None;
+        drop(state);
         match child.wait() {
             Ok(status) => log::info!("confab watch has ended: {status}"),
             Err(error) => log::warn!("wait for confab watch: {error}"),
@@ -366,4 +408,119 @@ fn write_config(plan: &Plan, url: &str, key: &str, exclude: &[String]) -> Result
 fn object(path: &Path) -> Map<String, Value> {
     let bytes = files::read_bounded(path, FILE_BYTES_MAX).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::SystemTime;
+
+    use super::*;
+
+    /// Each look at this clock takes longer than the child has for its end.
+    fn fast() -> Instant {
+        static LOOKS: AtomicU32 = AtomicU32::new(0);
+        Instant::now() + STOP_TIME_MAX * LOOKS.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn eventually(what: &str, condition: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !condition() {
+            assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// A watcher whose child never ends by itself.
+    fn stubborn(name: &str, folders: Vec<PathBuf>) -> (PathBuf, Watcher) {
+        let name = format!("confab-watcher-{name}-{}", std::process::id());
+        let data = std::env::temp_dir().join(name);
+        let store = Store::open(&data).unwrap();
+        let program = data.join("watch.sh");
+        let script = "#!/bin/sh\ntrap '' TERM\necho \"ready $$\" >&2\nexec sleep 1000 2>&-\n";
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let plan = Plan {
+            program,
+            environment: vec![("PATH".into(), std::env::var_os("PATH").unwrap_or_default())],
+            data: data.clone(),
+            user_config: data.join("config.json"),
+            state: data.join("state.json"),
+            folders,
+            user: None,
+        };
+        let random = |bytes: &mut [u8]| {
+            bytes.fill(7);
+            Ok(())
+        };
+        let world = World { now: SystemTime::now, monotonic: fast, random };
+        (data, Watcher::start(plan, "http://localhost:1".into(), &store, world).unwrap())
+    }
+
+    /// The child, once it cannot be told to end any more.
+    fn child(watcher: &Watcher) -> Option<u32> {
+        let state = watcher.shared.state();
+        let ready = state.child.map(|pid| format!("ready {pid}"));
+        state.child.filter(|_| state.last_line == ready)
+    }
+
+    #[test]
+    fn settings_count_also_for_a_child_that_does_not_end() {
+        let (data, watcher) = stubborn("settings", Vec::new());
+        eventually("there is a child", || child(&watcher).is_some());
+        let before = child(&watcher);
+        let settings = WatchSettings { interval: Some("2s".into()), ..WatchSettings::default() };
+        watcher.set(settings.clone()).unwrap();
+        eventually("there is another one", || {
+            child(&watcher).is_some_and(|pid| Some(pid) != before)
+        });
+        assert_eq!(WatchSettings::load(&settings_path(&watcher.shared.plan)).unwrap(), settings);
+        watcher.stop();
+        assert_eq!(watcher.shared.state().child, None);
+        let _ = std::fs::remove_dir_all(data);
+    }
+
+    /// What is kept is what is used, whoever comes last.
+    #[test]
+    fn settings_that_are_set_at_once_are_kept_as_they_are_used() {
+        let (data, watcher) = stubborn("at-once", Vec::new());
+        let set = |days: u32| {
+            for days in (days..days + 50).step_by(2) {
+                let retention_days = Some(days);
+                watcher.set(WatchSettings { retention_days, ..WatchSettings::default() }).unwrap();
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| set(1));
+            set(2);
+        });
+        let kept = WatchSettings::load(&settings_path(&watcher.shared.plan)).unwrap();
+        assert_eq!(kept, watcher.settings());
+        watcher.stop();
+        let _ = std::fs::remove_dir_all(data);
+    }
+
+    #[test]
+    fn only_what_the_operator_has_named_may_be_set_by_others() {
+        let (data, watcher) = stubborn("folders", vec!["/named".into()]);
+        let folders = vec!["/set".into()];
+        watcher.set(WatchSettings { folders, ..WatchSettings::default() }).unwrap();
+        let cases = [
+            ("/set", true),
+            ("/named", true),
+            ("/named/below", true),
+            ("/named/../home/other", false),
+            ("/set/below", false),
+            ("/namedtoo", false),
+            ("/", false),
+        ];
+        for (folder, may) in cases {
+            assert_eq!(watcher.has_folders(&[folder.into()]), may, "{folder}");
+        }
+        assert!(watcher.has_folders(&[]));
+        assert!(!watcher.has_folders(&["/set".into(), "/home/other".into()]));
+        watcher.stop();
+        let _ = std::fs::remove_dir_all(data);
+    }
 }

@@ -37,11 +37,22 @@ impl Served {
 
     /// Status and body of an answer.
     fn ask(&self, key: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
+        self.ask_with("", key, (method, path), body)
+    }
+
+    /// The same with a further line in its head.
+    fn ask_with(
+        &self,
+        line: &str,
+        key: &str,
+        (method, path): (&str, &str),
+        body: &str,
+    ) -> (u16, Value) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
         let head = format!(
             "{method} /api/v1{path} HTTP/1.0\r\nAuthorization: Bearer {key}\r\nContent-Type: \
-             application/json\r\nContent-Length: {}\r\n\r\n",
+             application/json\r\n{line}Content-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
@@ -187,6 +198,16 @@ fn its_owner_sees_and_sets_what_it_does() {
     served.has(&key, &id(2), 2);
     assert_eq!(served.lines(&key, &id(3)), 0);
     assert_ne!(watch(&sandbox), before);
+    // Whoever comes from elsewhere cannot have further folders read.
+    let from_elsewhere = |settings: &Value| {
+        let line = "X-Forwarded-For: 192.0.2.1\r\n";
+        served.ask_with(line, &key, ("PUT", "/watch/settings"), &settings.to_string())
+    };
+    assert_eq!(from_elsewhere(&settings), (200, settings.clone()));
+    let mut further = settings.clone();
+    further["folders"] = json!([&other, "/home/somebody/.claude"]);
+    assert_eq!(from_elsewhere(&further).0, 403);
+    assert_eq!(served.ask(&key, "GET", "/watch/settings", ""), (200, settings.clone()));
     served.stop();
     // It is kept.
     let served = Served::start(&sandbox, &["--watch-user", "me@example.org"]);
