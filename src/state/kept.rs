@@ -5,7 +5,7 @@
 //! It is not remembered for ever: [`clear`] bounds it by age and by number.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
 use crate::files::{self, Paths, SessionId};
-use crate::state::{FileRecord, lines};
+use crate::state::{FileRecord, delivered, lines};
 
 const VERSION: u32 = 1;
 const KEPT_BYTES_MAX: usize = 1 << 20;
@@ -23,8 +23,6 @@ const ENTRIES_MAX: usize = 100_000;
 const KEPT_TIME_MAX: Duration = Duration::from_secs(60 * 24 * 3600);
 /// Time between two clearings: each looks at all files there are.
 const CLEAR_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-/// Says when the last one was, in seconds since 1970.
-const CLEARED: &str = "cleared";
 /// Notes of sent lines that are kept, of the newest ones: a session has one for each of its files.
 const SENT_FILES_MAX: usize = 20_000;
 
@@ -132,20 +130,17 @@ pub fn clear(
 
 /// Whether the last clearing was a day ago; if so, this is the next one.
 fn is_time(paths: &Paths, now: SystemTime) -> io::Result<bool> {
-    let path = paths.kept.join(CLEARED);
-    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let last = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok());
-    // One in the future says nothing.
-    let is_recent = |last: u64| last <= seconds && seconds - last < CLEAR_INTERVAL.as_secs();
-    if last.is_some_and(is_recent) {
+    let file = match files::private_file().append(true).open(paths.kept.join(delivered::LOCK)) {
+        // It is made once a session was delivered.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        file => file?,
+    };
+    // A time in the future says nothing.
+    let age = now.duration_since(file.metadata()?.modified()?);
+    if age.is_ok_and(|age| age < CLEAR_INTERVAL) {
         return Ok(false);
     }
-    let mut options = files::private_file();
-    match options.write(true).create(true).truncate(true).open(path) {
-        // Nothing is kept.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        file => writeln!(file?, "{seconds}").map(|()| true),
-    }
+    file.set_modified(now).map(|()| true)
 }
 
 /// Whether an old file in the folder is one that goes with its age.
@@ -167,6 +162,8 @@ fn path(paths: &Paths, id: &SessionId) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use crate::state::{Attempt, SentLines, finish, try_lock};
 
@@ -184,6 +181,10 @@ mod tests {
             out.write_all(text.as_bytes()).unwrap();
             out.set_modified(now - *age).unwrap();
         }
+        let lock = paths.kept.join(delivered::LOCK);
+        let lock =
+            files::private_file().write(true).create(true).truncate(true).open(lock).unwrap();
+        lock.set_modified(now - DAY).unwrap();
         clear(&paths, now, &|id| id.as_str() == "there").unwrap();
         // Another one on the same day finds nothing to do; on the next day it does.
         let late = paths.kept.join(".late.json.1.tmp");
@@ -195,7 +196,7 @@ mod tests {
         clear(&paths, now + DAY, &|id| id.as_str() == "there").unwrap();
         assert!(!late.exists());
         let mut left: Vec<String> = lines::names(&paths.kept).collect();
-        left.retain(|name| name != CLEARED);
+        left.retain(|name| name != delivered::LOCK);
         left.sort();
         std::fs::remove_dir_all(&home).unwrap();
         left
@@ -229,14 +230,12 @@ mod tests {
                 (".gone.json.7.tmp", "{", old),
                 (".gone.json.8.tmp", "{", young),
                 ("delivered.jsonl", "", old),
-                ("delivered.lock", "", old),
                 ("notes of the user.txt", "", old),
             ],
         );
         let expected = [
             ".gone.json.8.tmp",
             "delivered.jsonl",
-            "delivered.lock",
             "elsewhere.json",
             "gone.0.sent",
             "notes of the user.txt",
