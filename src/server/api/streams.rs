@@ -1,10 +1,11 @@
 //! What arrives, told while it arrives: server-sent events.
 //!
 //! Each stream can be taken up where it broke off by the id of its last event alone: a line's
-//! number, or how many changes the server has heard of in this run. Those come in the order in which
-//! they were stored, whatever clocks say, and an id stands behind all that it covers. So a stream may
-//! be ended at any time, and is, when it has missed something, and now and then so that its reader
-//! shows their key again. Whose id is of another run, or too old, is told to look at the list.
+//! number, or how many changes the server has heard of in this run. Those come in the order in
+//! which they were stored, whatever clocks say, and an id stands behind all that it covers. So a
+//! stream may be ended at any time, and is, when it has missed something, and now and then so that
+//! its reader shows their key again. Whose id is of another run, or too old, is told to look at the
+//! list.
 
 use std::collections::HashSet;
 use std::fmt::Write;
