@@ -53,6 +53,13 @@ fn share(browser: &Browser) {
     tab.wait("document.querySelector('a.session').checkVisibility()");
     tab.click("a.session");
     tab.wait("document.querySelector('#archive')?.textContent === 'Bring back'");
+    // Everything that is asked of it is answered.
+    for end in ["/outline", &session] {
+        let asked = format!(
+            "performance.getEntriesByType('resource').filter(({{ name }}) => name.split('?')[0].endsWith('{end}') && !name.includes('figures')).length"
+        );
+        tab.wait(&format!("{asked} >= 2"));
+    }
     tab.click("#delete");
     tab.click("#delete-now");
     tab.wait("location.pathname === '/' && document.querySelector('.empty')");
