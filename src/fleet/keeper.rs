@@ -13,7 +13,6 @@ use crate::state::{self, LastError};
 use crate::sys;
 use crate::time;
 use crate::watch::Changes;
-use crate::wire::MachineReport;
 
 use super::catalogue::Catalogue;
 use super::crew::Crew;
@@ -99,10 +98,10 @@ pub struct Keeper<'scope, 'env, 'run> {
     is_elsewhere: bool,
     /// It was told to stop, and must have ended by then.
     pub stop_by: Option<Instant>,
-    standing: Standing,
+    pub standing: Standing,
     reported: (Standing, Instant),
     saved: (Standing, Instant),
-    telling: Telling,
+    pub telling: Telling,
 }
 
 impl Touch {
@@ -536,34 +535,6 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             if let Err(error) = written.context(|| "write watch.json".into()) {
                 warn!("{error}");
             }
-        }
-    }
-
-    /// Has the backend told what it lacks, when it wants to know and there is a thread for it.
-    fn tell_backend(&mut self, now: Instant) -> Result<()> {
-        let report = self.machine_report();
-        if self.tell_at(&report, now).is_none_or(|at| now < at) {
-            return Ok(());
-        }
-        self.telling.begin(report.clone(), now);
-        self.pool.tell(report)
-    }
-
-    /// When that is to be done.
-    fn tell_at(&self, report: &MachineReport, now: Instant) -> Option<Instant> {
-        let is_well = self.stop_by.is_none() && !self.troubles.is_down();
-        let can = is_well && self.pool.takes_reports() && self.pool.has_room();
-        let at = can.then(|| self.telling.due(report, now)).flatten()?;
-        Some(self.troubles.pause(now).map_or(at, |until| at.max(until)))
-    }
-
-    fn machine_report(&self) -> MachineReport {
-        let standing = &self.standing;
-        MachineReport {
-            waiting_sessions: standing.waiting,
-            waiting_bytes: standing.bytes.saturating_sub(standing.bytes_done),
-            failed_sessions: standing.failed,
-            ..MachineReport::default()
         }
     }
 
