@@ -26,10 +26,6 @@ use super::troubles::Troubles;
 use super::work::{Done, Ending, Task};
 use super::{Base, Event, Watched};
 
-/// Changes of one session that come together are sent together,
-const QUIET: Duration = Duration::from_millis(10);
-/// and those of one that never rests, this long after the first.
-const RESTLESS_MAX: Duration = Duration::from_millis(500);
 /// Time between two looks at everything, in case that a change was not told of.
 const SCAN_INTERVAL: Duration = Duration::from_secs(3600);
 /// The shortest time between two such looks where changes are not told of,
@@ -60,8 +56,8 @@ const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A session that has changed.
 #[derive(Debug, Clone)]
 pub struct Touch {
-    first: Instant,
-    last: Instant,
+    pub first: Instant,
+    pub last: Instant,
     /// The project folder in which it was seen; `None` when it is where it was.
     pub folder: Option<PathBuf>,
 }
@@ -102,16 +98,6 @@ pub struct Keeper<'scope, 'env, 'run> {
     reported: (Standing, Instant),
     saved: (Standing, Instant),
     pub telling: Telling,
-}
-
-impl Touch {
-    /// When it is time to send what has changed.
-    pub fn due(&self, interval: Option<Duration>) -> Instant {
-        match interval {
-            Some(interval) => self.first + interval,
-            None => (self.last + QUIET).min(self.first + RESTLESS_MAX),
-        }
-    }
 }
 
 impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {

@@ -20,6 +20,20 @@ use super::work::{Job, Task};
 const BRINGING_MAX: usize = 2;
 /// Time for one session at a time.
 const JOB_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
+/// Changes of one session that come together are sent together,
+const QUIET: Duration = Duration::from_millis(10);
+/// and those of one that never rests, this long after the first.
+const RESTLESS_MAX: Duration = Duration::from_millis(500);
+
+impl Touch {
+    /// When it is time to send what has changed.
+    pub fn due(&self, interval: Option<Duration>) -> Instant {
+        match interval {
+            Some(interval) => self.first + interval,
+            None => (self.last + QUIET).min(self.first + RESTLESS_MAX),
+        }
+    }
+}
 
 impl Keeper<'_, '_, '_> {
     /// Gives jobs to threads while there are both.
