@@ -109,8 +109,7 @@ impl Store {
                     return Ok(true);
                 }
                 n_seen += 1;
-                let mut own = || is_own.query_row((at.row(), user), |row| row.get::<_, bool>(0));
-                if n_seen <= SESSIONS_MAX && filter.matches(facts) && own()? {
+                if n_seen <= SESSIONS_MAX && filter.matches(facts) {
                     sessions.push(at.row());
                 }
                 Ok(n_seen <= SESSIONS_MAX)
