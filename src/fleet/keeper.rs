@@ -406,7 +406,13 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let is_frugal = matches!(ending, Ending::Complete { is_frugal: true });
         let is_kept = hand.is_some();
         match hand {
-            Some(hand) => self.is_elsewhere |= self.crew.put(key, hand, is_frugal, now),
+            Some(hand) => {
+                if hand.has_new_notes(self.base.paths) {
+                    // They have come while the thread was at work, as did their signal.
+                    self.touch(key, None, now);
+                }
+                self.is_elsewhere |= self.crew.put(key, hand, is_frugal, now);
+            }
             None => self.crew.remove(key),
         }
         match ending {

@@ -10,6 +10,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
+use crate::state;
 
 use super::crew::{ENGINES_MAX, QUIET_TIME};
 use super::keeper::{Keeper, LEFT_INTERVAL, Touch, seconds};
@@ -119,7 +120,7 @@ impl Keeper<'_, '_, '_> {
             let key = first_due(due, now)?;
             let touch = self.touched.remove(&key)?;
             let is_failed = self.troubles.at(key).is_some_and(|at| at > now);
-            if is_failed || self.left.contains_key(&key) {
+            if is_failed || (self.left.contains_key(&key) && self.is_held(key)) {
                 // It is looked at again by then, with all that has been added.
                 continue;
             }
@@ -140,6 +141,11 @@ impl Keeper<'_, '_, '_> {
             }
             return Some((key, task));
         }
+    }
+
+    /// Whether a session that was left has still a daemon.
+    fn is_held(&self, key: Key) -> bool {
+        state::holder(&self.base.paths.of_hooks(), &key.id()).is_some()
     }
 
     /// Whether a session that was touched looks otherwise than when it was last sent whole.

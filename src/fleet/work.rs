@@ -61,6 +61,8 @@ pub struct Hand {
     follower: Follower,
     /// Up to here the transcript was searched for folders that are excluded.
     searched: u64,
+    /// What hooks have left could not be read.
+    is_deaf: bool,
 }
 
 /// A job that was done.
@@ -210,7 +212,7 @@ fn open(job: &Job, world: &World<'_>) -> Result<Result<Box<Hand>, Ending>> {
     if let Err(error) = follower.settle_in(world) {
         warn!("{error}");
     }
-    Ok(Ok(Box::new(Hand { follower, searched: 0 })))
+    Ok(Ok(Box::new(Hand { follower, searched: 0, is_deaf: false })))
 }
 
 fn follow(
@@ -235,9 +237,12 @@ fn follow(
         hand.follower.bury(world);
         return (Ending::Unwanted, None);
     }
-    if let Err(error) = follower.read_notes(world) {
+    let read = follower.read_notes(world);
+    hand.is_deaf = read.is_err();
+    if let Err(error) = read {
         warn!("the inbox cannot be read: {error}");
     }
+    let follower = &mut hand.follower;
     let is_announced = follower.is_resumed() && !follower.is_ended();
     if is_announced && follower.parent().is_none_or(Process::is_alive) {
         return (pass_on(hand.follower, world), None);
@@ -346,6 +351,11 @@ impl Hand {
         let own = self.follower.record().transcript_path.with_extension("");
         let places = self.follower.places().into_iter().map(|place| place.path);
         places.filter(|path| path.starts_with(&own)).collect()
+    }
+
+    /// True when hooks have left notes since they were read, and they can be.
+    pub fn has_new_notes(&self, paths: &Paths) -> bool {
+        !self.is_deaf && self.has_notes(paths)
     }
 
     /// True when hooks have left notes.

@@ -51,6 +51,24 @@ fn a_daemons_session_is_left_to_it_and_taken_over() {
     assert_eq!(sandbox.sync_files(), Vec::<String>::new());
 }
 
+/// What is written once a daemon has ended does not wait until the watch looks for its end.
+#[test]
+fn a_session_that_goes_on_without_its_daemon_is_taken_over_at_once() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("fleet-goes-on", &backend);
+    append(&sandbox.transcript(ID), line(ID, 1));
+    sandbox.session_start(ID);
+    backend.eventually_holds(ID, &line(ID, 1));
+    let watch = Watch::following(&sandbox, &[]);
+    eventually("it is left", || watch.standing(&sandbox)["left"] == 1);
+    sandbox.session_end(ID);
+    sandbox.daemons_end();
+    append(&sandbox.transcript(ID), line(ID, 2));
+    backend.eventually_holds(ID, &lines(ID, 1, 2));
+    watch.stop();
+    assert_eq!(sandbox.sync_files(), Vec::<String>::new());
+}
+
 /// What hooks say of a session that the watch follows makes it a daemon's.
 #[test]
 fn a_session_that_hooks_announce_is_handed_over() {
