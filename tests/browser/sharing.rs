@@ -16,6 +16,8 @@ fn share(browser: &Browser) {
     let session = upload_tools(&stage);
     let mut tab = Tab::new(browser, &stage.origin());
     tab.open(&format!("/sessions/{session}"));
+    // What is counted comes to stand above the buttons.
+    tab.wait("document.querySelector('.counted')?.children.length");
     tab.click("#share");
     tab.wait("document.querySelector('dialog .quiet')?.textContent.includes('Nobody')");
     tab.click("#make-link");
@@ -88,6 +90,8 @@ fn colleague(browser: &Browser) {
     let mut tab = Tab::new(browser, &stage.origin());
     sign_in(&tab, USER);
     tab.open(&format!("/sessions/{session}"));
+    // What is counted comes to stand above the buttons.
+    tab.wait("document.querySelector('.counted')?.children.length");
     tab.click("#share");
     tab.click("#share-email");
     tab.type_text("nobody@example.org");

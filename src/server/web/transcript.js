@@ -47,8 +47,8 @@ export class Transcript {
       rootMargin: `${MARGIN}px 0px`,
     });
     this.sized = new ResizeObserver((entries) => {
-      for (const { target } of entries) reachable(target);
       this.page.resized(entries);
+      reachable(entries.map(({ target }) => target));
     });
     host.style.setProperty("--line-height-guess", `${LINE_HEIGHT_GUESS}px`);
   }
@@ -458,12 +458,18 @@ export class Transcript {
   }
 }
 
-/// What scrolls within a chunk can be reached by keys, under a name; what does not is no stop.
-function reachable(node) {
-  for (const part of node.querySelectorAll("pre, .scrolls, .meta")) {
-    const scrolls =
-      part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1;
-    if (scrolls === part.hasAttribute("tabindex")) continue;
+/// What scrolls within chunks can be reached by keys, under a name; what does not is no stop. All of
+/// it is measured before anything is changed.
+function reachable(nodes) {
+  const parts = nodes.flatMap((node) => [...node.querySelectorAll("pre, .scrolls, .meta")]);
+  const changed = parts
+    .map((part) => ({
+      part,
+      scrolls:
+        part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1,
+    }))
+    .filter(({ part, scrolls }) => scrolls !== part.hasAttribute("tabindex"));
+  for (const { part, scrolls } of changed) {
     if (!scrolls) {
       for (const name of ["tabindex", "role"]) part.removeAttribute(name);
       continue;
