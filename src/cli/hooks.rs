@@ -187,10 +187,19 @@ fn states(states: &[State]) -> Vec<HookState> {
     HOOKS.iter().zip(states).map(state).collect()
 }
 
-/// What is the matter with the hooks in all folders.
-pub fn findings(folders: &Folders, program: &Program) -> Vec<Finding> {
+/// What is the matter with the hooks in all folders. Those that `confab watch` follows, which runs,
+/// need none.
+pub fn findings(folders: &Folders, program: &Program, watched: &[PathBuf]) -> Vec<Finding> {
     let of = |folder: &PathBuf| {
-        findings_of(folder, &settings::inspect_in(folder, program), folders, program)
+        let report = settings::inspect_in(folder, program);
+        let is_empty =
+            |report: &Report| report.is_empty() && !report.has_plugin && !report.is_disabled;
+        if report.as_ref().is_ok_and(is_empty) && watched.contains(folder) {
+            let file = settings::settings_file(folder);
+            let what = format!("{} has none; confab watch needs none", file.display());
+            return vec![Finding::ok(CHECK, what)];
+        }
+        findings_of(folder, &report, folders, program)
     };
     folders.folders.iter().flat_map(of).collect()
 }

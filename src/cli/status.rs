@@ -9,6 +9,7 @@ use crate::cli::account::{identity, name, plain};
 use crate::cli::finding::{Finding, Level};
 use crate::cli::lines::count;
 use crate::cli::sync_status::{self, Overview};
+use crate::cli::watch::left_out;
 use crate::config::keys::shown_address;
 use crate::config::{self, Account};
 use crate::error::{Context, Result};
@@ -31,8 +32,12 @@ struct Status {
     /// As `doctor` has them.
     hooks: Vec<Finding>,
     sessions: Sessions,
-    /// What `confab watch` says of itself; null when none runs.
+    /// What `confab watch` says of itself, that of this configuration before others; null when none
+    /// runs.
     watch: Option<Standing>,
+    /// What further ones say, which have other configurations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_watches: Vec<Standing>,
     /// What needs to be done.
     problems: Vec<Problem>,
 }
@@ -84,13 +89,15 @@ pub fn run(
     let redaction = redaction(&config.redaction, &mut problems);
     problems.extend(config.exclude_problems().iter().map(|error| Finding::error("exclude", error)));
     problems.extend(hooks.iter().filter(|finding| finding.level == Level::Fail).cloned());
+    let mut watches = fleet::standings(paths).into_iter();
     let status = Status {
         backend_url: Some(shown_address(config.backend_url.trim())).filter(|url| !url.is_empty()),
         user,
         redaction,
         hooks,
         sessions: sessions(&sync_status::overview(paths)?),
-        watch: fleet::standing(paths),
+        watch: watches.next(),
+        other_watches: watches.collect(),
         problems: problems
             .into_iter()
             .map(|Finding { what, hint, .. }| Problem { what, hint })
@@ -164,7 +171,7 @@ fn print(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         0 => writeln!(out)?,
         bytes => writeln!(out, "; {bytes} bytes exist only here")?,
     }
-    if let Some(standing) = &status.watch {
+    for standing in status.watch.iter().chain(&status.other_watches) {
         writeln!(out, "watch      {}, process {}", doing(standing), standing.pid)?;
         if let Some(error) = standing.last_error.as_ref().filter(|_| standing.failed > 0) {
             writeln!(out, "           last error at {}: {}", error.at, error.what)?;
@@ -192,6 +199,12 @@ fn doing(standing: &Standing) -> String {
     };
     if failed > 0 {
         text += &format!(", {failed} failed and will be tried again");
+    }
+    for some in left_out(standing) {
+        text += &format!(", {some}");
+    }
+    for folder in &standing.empty_folders {
+        text += &format!(", {} has no projects", folder.display());
     }
     text
 }

@@ -67,9 +67,10 @@ fn stop_daemons(uninstall: &Uninstall<'_>, out: &mut dyn Write) -> Result<()> {
     let paths = uninstall.paths;
     let ids =
         state::sessions(paths).context(|| format!("list sessions in {}", paths.sync.display()))?;
-    // First the one that follows everything: it would take over what the others let go.
-    let watch = fleet::standing(paths).and_then(|standing| Process::find(standing.pid));
-    let daemons = watch.into_iter().chain(ids.iter().filter_map(|id| holder(uninstall, id)));
+    // First those that follow everything: they would take over what the others let go.
+    let watches = fleet::standings(paths).into_iter();
+    let watches = watches.filter_map(|standing| Process::find(standing.pid));
+    let daemons = watches.chain(ids.iter().filter_map(|id| holder(uninstall, id)));
     let mut daemons: Vec<Process> = daemons.collect();
     daemons.dedup();
     for daemon in &daemons {
@@ -137,7 +138,7 @@ fn remove_files(paths: &Paths, out: &mut dyn Write) -> Result<()> {
             removed(file, out)?;
         }
     }
-    for folder in [&paths.sync, &paths.kept] {
+    for folder in [&paths.sync, &paths.kept, &paths.watches()] {
         if folder.is_dir() {
             fs::remove_dir_all(folder).context(|| format!("remove {}", folder.display()))?;
             removed(folder, out)?;

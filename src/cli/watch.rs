@@ -1,6 +1,8 @@
 //! `confab watch`: follows all sessions of this machine, and says what it does.
 
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::cli::lines;
@@ -37,6 +39,8 @@ struct Teller {
     /// When progress, a phase and an error were told last.
     told: [Option<Instant>; 3],
     error: Option<String>,
+    /// Folders that were told of.
+    empty_folders: BTreeSet<PathBuf>,
 }
 
 impl Teller {
@@ -48,6 +52,7 @@ impl Teller {
             phase: None,
             told: [None; 3],
             error: None,
+            empty_folders: BTreeSet::new(),
         }
     }
 
@@ -60,6 +65,16 @@ impl Teller {
             say(talk, &format!("{error}; it will be tried again"));
         }
         self.error = error;
+        for folder in &standing.empty_folders {
+            if self.empty_folders.insert(folder.clone()) {
+                self.line.draw("", talk);
+                let folder = folder.join("projects");
+                say(
+                    talk,
+                    &format!("{} is not there, so nothing is followed in it yet", folder.display()),
+                );
+            }
+        }
         let progress = progress(standing, now.saturating_duration_since(self.started));
         match standing.phase {
             Phase::BringingIn if self.is_terminal => self.line.draw(&progress, talk),
@@ -90,6 +105,24 @@ impl Teller {
     }
 }
 
+/// What of all that there is the backend may not have although nothing failed.
+pub fn left_out(standing: &Standing) -> Vec<String> {
+    let Standing { older, unwanted, left, unreadable, .. } = *standing;
+    let counts = [
+        (older, "too old to be brought in"),
+        (unwanted, "excluded or deleted"),
+        (left, "left to daemons of hooks"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let mut all: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+    match unreadable {
+        0 => {}
+        1 => all.push("1 file or folder that cannot be read".to_owned()),
+        n => all.push(format!("{n} files or folders that cannot be read")),
+    }
+    all
+}
+
 /// What is said of a phase that has just begun.
 fn plain(standing: &Standing) -> String {
     let sessions = lines::count(standing.sessions, "session");
@@ -97,7 +130,10 @@ fn plain(standing: &Standing) -> String {
         Phase::Following if standing.failed > 0 => {
             format!("following {sessions}; {} failed, and will be tried again", standing.failed)
         }
-        Phase::Following => format!("following {sessions}; the backend has everything"),
+        Phase::Following => match left_out(standing).join(", ") {
+            none if none.is_empty() => format!("following {sessions}; the backend has everything"),
+            some => format!("following {sessions}; the backend has all others than: {some}"),
+        },
         Phase::Waiting => "the backend takes nothing; it will be asked again".to_owned(),
         Phase::Stopping | Phase::BringingIn => "stopping".to_owned(),
     }
@@ -179,6 +215,26 @@ mod tests {
                         confab: the backend takes nothing; it will be asked again\n\
                         confab: following 5 sessions; the backend has everything\n";
         assert_eq!(told(&steps, None), expected);
+    }
+
+    #[test]
+    fn what_the_backend_may_not_have_is_said() {
+        let following = Standing {
+            phase: Phase::Following,
+            older: 3,
+            unwanted: 2,
+            left: 1,
+            unreadable: 1,
+            empty_folders: vec!["/typo".into()],
+            ..bringing(4)
+        };
+        let other = Standing { phase: Phase::Waiting, ..following.clone() };
+        let expected = "confab: /typo/projects is not there, so nothing is followed in it yet\n\
+                        confab: following 5 sessions; the backend has all others than: 3 too old \
+                        to be brought in, 2 excluded or deleted, 1 left to daemons of hooks, \
+                        1 file or folder that cannot be read\n\
+                        confab: the backend takes nothing; it will be asked again\n";
+        assert_eq!(told(&[(following, 0), (other, 1)], None), expected);
     }
 
     #[test]

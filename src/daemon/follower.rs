@@ -525,7 +525,11 @@ impl Follower {
     /// it back.
     pub fn bury(self, world: &World<'_>) {
         warn!("session {} was deleted from the backend; it is not sent any more", self.id);
-        let kept = Kept { deleted_at: Some(time::rfc3339(world.clock.wall())), ..Kept::default() };
+        let kept = Kept {
+            deleted_at: Some(time::rfc3339(world.clock.wall())),
+            transcript_path: self.record.transcript_path.clone(),
+            ..Kept::default()
+        };
         if let Err(error) = kept.save(world.paths, &self.id) {
             warn!("{error}");
             return;

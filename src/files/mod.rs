@@ -13,6 +13,7 @@ mod place;
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -31,6 +32,8 @@ pub struct Paths {
     pub sync: PathBuf,
     /// `~/.confab/kept`: what must be remembered of a session once its state is gone.
     pub kept: PathBuf,
+    /// `~/.confab`: where `confab watch` says what it does.
+    pub watch: PathBuf,
     /// `~/.confab/logs`, or `CONFAB_LOG_DIR`.
     pub logs: PathBuf,
     /// Claude's folders, most specific first: `CLAUDE_CONFIG_DIR`, `CONFAB_CLAUDE_DIR`,
@@ -64,6 +67,41 @@ impl Paths {
         self.root.join("redaction.key")
     }
 
+    /// As `confab watch` uses them. One with a configuration of its own keeps all that it knows of
+    /// sessions to itself, in a folder below `~/.confab/watches`: hooks may send the same sessions
+    /// to another backend, and what was sent to one, or is left to be sent to it, is no business of
+    /// the other.
+    pub fn of_watch(&self) -> Paths {
+        if self.config == self.root.join("config.json") {
+            return self.clone();
+        }
+        let bytes = self.config.as_os_str().as_bytes();
+        let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        self.with_state_in(self.watches().join(format!("{hash:016x}")))
+    }
+
+    /// As hooks and their daemons use them.
+    pub fn of_hooks(&self) -> Paths {
+        self.with_state_in(self.root.clone())
+    }
+
+    /// True when these are not those of hooks.
+    pub fn are_apart(&self) -> bool {
+        self.watch != self.root
+    }
+
+    /// `~/.confab/watches`: a folder for each watch with a configuration of its own.
+    pub fn watches(&self) -> PathBuf {
+        self.root.join("watches")
+    }
+
+    fn with_state_in(&self, folder: PathBuf) -> Paths {
+        let (sync, kept) = (folder.join("sync"), folder.join("kept"));
+        Paths { sync, kept, watch: folder, ..self.clone() }
+    }
+
     /// Derives all paths from the roots.
     pub fn new(roots: Roots) -> Paths {
         let set = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
@@ -78,6 +116,7 @@ impl Paths {
             config: set(roots.config_path).unwrap_or_else(|| root.join("config.json")),
             sync: root.join("sync"),
             kept: root.join("kept"),
+            watch: root.clone(),
             logs: set(roots.log_dir).unwrap_or_else(|| root.join("logs")),
             claude,
             root,

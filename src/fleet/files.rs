@@ -1,12 +1,13 @@
 //! File events of Claude's folders: a thread that waits for them and tells the loop which paths
 //! have changed.
 //!
-//! Folders are watched, never single files, so that a session costs nothing of the system's limit.
-//! The thread tells of the next changes once the last ones were taken, so that what waits is
-//! bounded: behind that the kernel says that events were lost, and everything is looked at.
+//! Folders are watched, and no single file but the configuration, so that a session costs nothing
+//! of the system's limit. The thread tells of the next changes once the last ones were taken, so
+//! that what waits is bounded: behind that the kernel says that events were lost, and everything is
+//! looked at.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
@@ -66,14 +67,15 @@ impl Files {
         Ok(Files { watch: Some(watch), is_blind: false })
     }
 
-    /// Watches these folders and no others. True when some of them were not watched before: they
-    /// must be looked at once more.
-    pub fn set(&mut self, names: &[PathBuf], contents: BTreeSet<PathBuf>) -> bool {
+    /// Watches these folders and this file and no others. True when some of them were not watched
+    /// before: they must be looked at once more.
+    pub fn set(&mut self, names: &[PathBuf], contents: BTreeSet<PathBuf>, file: &Path) -> bool {
         let Some(watch) = &self.watch else { return false };
         let places = names.iter().cloned().map(|path| Place { path, interest: Interest::Names });
         let further = contents.into_iter();
         let further = further.map(|path| Place { path, interest: Interest::Contents });
-        let set = watch.set(places.chain(further));
+        let file = Place { path: file.to_owned(), interest: Interest::File };
+        let set = watch.set(places.chain(further).chain([file]));
         if set.missed && !self.is_blind {
             info!("not every change is told of here: files are looked at now and then");
         }

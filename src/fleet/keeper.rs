@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,7 +13,6 @@ use crate::state::{self, LastError};
 use crate::sys;
 use crate::time;
 use crate::watch::Changes;
-use crate::wire::MachineReport;
 
 use super::catalogue::Catalogue;
 use super::crew::Crew;
@@ -28,10 +26,6 @@ use super::troubles::Troubles;
 use super::work::{Done, Ending, Task};
 use super::{Base, Event, Watched};
 
-/// Changes of one session that come together are sent together,
-const QUIET: Duration = Duration::from_millis(10);
-/// and those of one that never rests, this long after the first.
-const RESTLESS_MAX: Duration = Duration::from_millis(500);
 /// Time between two looks at everything, in case that a change was not told of.
 const SCAN_INTERVAL: Duration = Duration::from_secs(3600);
 /// The shortest time between two such looks where changes are not told of,
@@ -53,15 +47,17 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(200);
 /// Time between two writings of what is reported.
 const SAVE_INTERVAL: Duration = Duration::from_secs(5);
 /// Time from being told to end to the end.
-const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+const STOP_TIME_MAX: Duration = Duration::from_secs(29);
+/// How long threads may take then to give back what they have.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
 /// How long the loop sleeps at once when nothing happens.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// A session that has changed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Touch {
-    first: Instant,
-    last: Instant,
+    pub first: Instant,
+    pub last: Instant,
     /// The project folder in which it was seen; `None` when it is where it was.
     pub folder: Option<PathBuf>,
 }
@@ -86,6 +82,10 @@ pub struct Keeper<'scope, 'env, 'run> {
     bringing: BTreeMap<Key, u64>,
     /// Sessions with which threads work.
     pub busy: BTreeMap<Key, Task>,
+    /// Sessions that are excluded, or deleted from the backend.
+    unwanted: BTreeSet<Key>,
+    /// Sessions that are not brought in for their age.
+    older: BTreeSet<Key>,
     /// Sessions that others follow, and when they are looked at again.
     pub left: BTreeMap<Key, Instant>,
     scan_at: Instant,
@@ -94,20 +94,10 @@ pub struct Keeper<'scope, 'env, 'run> {
     is_elsewhere: bool,
     /// It was told to stop, and must have ended by then.
     pub stop_by: Option<Instant>,
-    standing: Standing,
+    pub standing: Standing,
     reported: (Standing, Instant),
     saved: (Standing, Instant),
-    telling: Telling,
-}
-
-impl Touch {
-    /// When it is time to send what has changed.
-    pub fn due(&self, interval: Option<Duration>) -> Instant {
-        match interval {
-            Some(interval) => self.first + interval,
-            None => (self.last + QUIET).min(self.first + RESTLESS_MAX),
-        }
-    }
+    pub telling: Telling,
 }
 
 impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
@@ -148,6 +138,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             backlog: Vec::new(),
             bringing: BTreeMap::new(),
             busy: BTreeMap::new(),
+            unwanted: BTreeSet::new(),
+            older: BTreeSet::new(),
             left: BTreeMap::new(),
             scan_at: now + SCAN_INTERVAL,
             rest_at: None,
@@ -175,9 +167,13 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             self.watch_folders(now);
             self.tell(now);
             self.tell_backend(now)?;
-            let is_over = self.stop_by.is_some_and(|by| self.crew.len() == 0 || now >= by);
-            if is_over && self.pool.n_busy() == 0 {
+            if self.stop_by.is_some() && self.pool.n_busy() == 0 {
                 return Ok(());
+            }
+            if self.stop_by.is_some_and(|by| now >= by + END_TIME_MAX) {
+                // A request hangs. It is as if we were killed in the middle of it.
+                warn!("ending without what is still being sent");
+                (self.base.give_up)();
             }
             let wait = self.wait(now);
             match self.events.recv_timeout(wait) {
@@ -203,8 +199,12 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut settled: Vec<(Key, u64)> = Vec::new();
         for (key, session) in self.catalogue.sessions() {
             let hash = session.looks.hash;
-            if known.contains(&hash) || session.looks.modified < since {
+            let is_known = known.contains(&hash);
+            if is_known || session.looks.modified < since {
                 settled.push((key, hash));
+            }
+            if !is_known && session.looks.modified < since {
+                self.older.insert(key);
             }
         }
         for (key, hash) in &settled {
@@ -218,7 +218,10 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut queue: Vec<(i64, Key)> = Vec::new();
         for key in pending {
             match self.catalogue.get(key) {
-                Some(_) => self.catalogue.settle(key, 0),
+                Some(_) => {
+                    self.catalogue.settle(key, 0);
+                    self.older.remove(&key);
+                }
                 None => queue.push((i64::MIN, key)),
             }
         }
@@ -257,6 +260,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         for error in self.catalogue.errors() {
             warn!("{error}");
         }
+        let named = self.watched.folders.iter();
+        let is_empty = |folder: &&PathBuf| !folder.join("projects").is_dir();
+        self.standing.empty_folders = named.filter(is_empty).cloned().collect();
         let now = self.base.clock.now();
         let took = now.saturating_duration_since(started);
         let pause = (took * POLL_PAUSE).clamp(POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
@@ -298,6 +304,16 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             let known = memory::load(self.base.paths, &self.account);
             self.catalogue.settle_by(&known);
             self.begin_memory(known);
+            let now = self.base.clock.now();
+            self.scan_at = now;
+            self.crew.keys().into_iter().for_each(|key| self.touch(key, None, now));
+        }
+    }
+
+    /// What was not wanted is asked about again.
+    fn reconsider(&mut self) {
+        for key in std::mem::take(&mut self.unwanted) {
+            self.catalogue.settle(key, 0);
         }
     }
 
@@ -308,7 +324,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         let mut names = roots.to_vec();
         // A configuration that is changed counts at once.
         names.extend(self.base.paths.config.parent().map(Path::to_owned));
-        self.files.set(&names, contents)
+        self.files.set(&names, contents, &self.base.paths.config)
     }
 
     /// Watches folders of agents that have come. What is in them by then is looked at.
@@ -325,8 +341,8 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         match event {
             Event::Stop(at) => {
                 info!("stopping");
-                self.stop_by.get_or_insert(at + STOP_TIME_MAX);
-                self.pool.stop.store(true, Ordering::SeqCst);
+                let stop_by = *self.stop_by.get_or_insert(at + STOP_TIME_MAX);
+                self.pool.stop.get_or_init(|| stop_by);
             }
             Event::Wake => self.hurry(now),
             Event::Files(Changes::Everything) => self.scan_at = now,
@@ -352,6 +368,7 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
     /// Somebody wants everything to be looked at now.
     fn hurry(&mut self, now: Instant) {
         self.troubles.relent(now);
+        self.reconsider();
         self.scan_at = now;
         for key in self.crew.with_notes(self.base.paths) {
             self.touch(key, None, now);
@@ -381,20 +398,30 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
     }
 
     fn done(&mut self, done: Done, now: Instant) {
-        let Done { key, task, hand, ending, looks } = done;
+        let Done { key, task, hand, ending, looks, account } = done;
         self.busy.remove(&key);
         self.rest_at = Some(now + REST_TIME);
+        self.unwanted.remove(&key);
+        self.older.remove(&key);
         let is_frugal = matches!(ending, Ending::Complete { is_frugal: true });
         let is_kept = hand.is_some();
         match hand {
-            Some(hand) => self.is_elsewhere |= self.crew.put(key, hand, is_frugal, now),
+            Some(hand) => {
+                if hand.has_new_notes(self.base.paths) {
+                    // They have come while the thread was at work, as did their signal.
+                    self.touch(key, None, now);
+                }
+                self.is_elsewhere |= self.crew.put(key, hand, is_frugal, now);
+            }
             None => self.crew.remove(key),
         }
         match ending {
             Ending::Complete { .. } => {
                 self.troubles.success(key);
                 self.left.remove(&key);
-                if !is_kept {
+                if !self.is_of_account(account) {
+                    self.touch(key, None, now);
+                } else if !is_kept {
                     self.settle(key, looks);
                 }
                 self.brought(key);
@@ -408,10 +435,15 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
                 self.troubles.forget(key);
                 self.left.remove(&key);
                 self.catalogue.settle(key, looks);
+                self.unwanted.insert(key);
                 self.brought(key);
             }
-            // What was kept of it is on the disk, or goes on.
-            Ending::Interrupted => self.touch(key, None, now),
+            // What is brought in goes on with the next watch.
+            Ending::Interrupted if self.stop_by.is_some() && self.bringing.contains_key(&key) => {}
+            Ending::Interrupted => {
+                self.left.remove(&key);
+                self.touch(key, None, now);
+            }
             Ending::Failed(at_least, why) => {
                 self.troubles.failure(key, at_least, now);
                 self.failed(key, why);
@@ -424,6 +456,13 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         if task == Task::Release && self.stop_by.is_some() {
             self.crew.remove(key);
         }
+    }
+
+    /// Whether what was asked says something of the backend that is used now; nobody may have been.
+    fn is_of_account(&mut self, asked: Option<Account>) -> bool {
+        let Some(asked) = asked.filter(|asked| *asked != self.account) else { return true };
+        self.take_account();
+        asked == self.account
     }
 
     /// The backend has all of a session that looks like this.
@@ -465,6 +504,9 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         standing.sessions = self.catalogue.len() as u64;
         standing.followed = self.crew.len() as u64;
         standing.left = self.left.len() as u64;
+        standing.unwanted = self.unwanted.len() as u64;
+        standing.older = self.older.len() as u64;
+        standing.unreadable = self.catalogue.errors().len() as u64;
         standing.failed = self.troubles.len() as u64;
         standing.waiting = (self.bringing.len().max(self.troubles.len())) as u64;
         let is_new = |before: &(Standing, Instant), interval| {
@@ -488,34 +530,6 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
         }
     }
 
-    /// Has the backend told what it lacks, when it wants to know and there is a thread for it.
-    fn tell_backend(&mut self, now: Instant) -> Result<()> {
-        let report = self.machine_report();
-        if self.tell_at(&report, now).is_none_or(|at| now < at) {
-            return Ok(());
-        }
-        self.telling.begin(report.clone(), now);
-        self.pool.tell(report)
-    }
-
-    /// When that is to be done.
-    fn tell_at(&self, report: &MachineReport, now: Instant) -> Option<Instant> {
-        let is_well = self.stop_by.is_none() && !self.troubles.is_down();
-        let can = is_well && self.pool.takes_reports() && self.pool.has_room();
-        let at = can.then(|| self.telling.due(report, now)).flatten()?;
-        Some(self.troubles.pause(now).map_or(at, |until| at.max(until)))
-    }
-
-    fn machine_report(&self) -> MachineReport {
-        let standing = &self.standing;
-        MachineReport {
-            waiting_sessions: standing.waiting,
-            waiting_bytes: standing.bytes.saturating_sub(standing.bytes_done),
-            failed_sessions: standing.failed,
-            ..MachineReport::default()
-        }
-    }
-
     /// How long nothing is to be done.
     fn wait(&self, now: Instant) -> Duration {
         let mut next = self.next_job(now).unwrap_or(now + WAIT_MAX);
@@ -530,7 +544,10 @@ impl<'scope, 'env, 'run> Keeper<'scope, 'env, 'run> {
             next = next.min(self.saved.1 + if is_other { REPORT_INTERVAL } else { SAVE_INTERVAL });
         }
         next = next.min(self.tell_at(&self.machine_report(), now).unwrap_or(next));
-        next = next.min(self.rest_at.unwrap_or(next)).min(self.stop_by.unwrap_or(next));
+        let ends = self.stop_by.map(|by| [by, by + END_TIME_MAX]).into_iter().flatten();
+        // What is over needs no waiting for.
+        next = next.min(ends.filter(|at| *at > now).min().unwrap_or(next));
+        next = next.min(self.rest_at.unwrap_or(next));
         next.saturating_duration_since(now)
     }
 

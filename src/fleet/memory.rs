@@ -55,7 +55,7 @@ impl Memory {
         for hash in known {
             text += &format!("{hash:016x}\n");
         }
-        files::private_folder(&paths.root)?;
+        files::private_folder(&paths.watch)?;
         files::private_folder(&paths.kept)?;
         files::replace(&path(paths), text.as_bytes())?;
         let file = files::private_file().append(true).open(path(paths))?;

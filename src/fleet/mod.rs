@@ -7,7 +7,9 @@
 //!
 //! One loop decides (`keeper`): it waits on one channel and gives jobs to a few threads (`pool`),
 //! each of which makes one pass over one session (`work`). A session that a daemon follows is left
-//! to it: the session's lock says so. When the lock is free again, what is pending is taken over.
+//! to it: the session's lock says so. When the lock is free again, what is pending is taken over,
+//! unless this watch has another configuration than the hooks: then it has a state of its own, and
+//! only looks whether they follow a session.
 //! What fails is tried again behind a wait of its own, and when nothing goes through everything
 //! waits (`troubles`): the files are the queue, so nothing is lost and nothing piles up.
 //!
@@ -50,7 +52,7 @@ use files::Files;
 use keeper::Keeper;
 use work::Done;
 
-pub use standing::{Phase, Standing, load as standing};
+pub use standing::{Phase, Standing, load_all as standings};
 
 /// Events that wait to be looked at; whoever has another one waits.
 const EVENTS_MAX: usize = 64;
@@ -93,6 +95,8 @@ pub struct Base<'a> {
     pub processes: &'a (dyn Processes + Sync),
     /// This process.
     pub process: Process,
+    /// Ends this process at once, whatever its threads do.
+    pub give_up: &'a (dyn Fn() + Sync),
 }
 
 impl Base<'_> {

@@ -1,18 +1,20 @@
 //! The threads that work on sessions: started when they are needed, gone when they are not. Each
 //! keeps one connection while it lives.
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, OnceLock};
 use std::thread::{Builder, Scope};
+use std::time::Instant;
 
+use crate::config::Account;
 use crate::daemon::{Exchange, Meter, World};
 use crate::error::{Context, Result};
 use crate::wire::MachineReport;
 
 use super::telling::tell;
-use super::work::{Done, Ending, Job, Task, work};
+use super::work::{Done, Ending, Job, work};
 use super::{Base, Event};
 
 /// Threads at once.
@@ -25,8 +27,8 @@ pub struct Pool<'scope, 'env> {
     scope: &'scope Scope<'scope, 'env>,
     base: &'env Base<'env>,
     events: SyncSender<Event>,
-    /// All but releases are to end early.
-    pub stop: Arc<AtomicBool>,
+    /// Jobs that heed it are to end early, once it is set; all are to end by then.
+    pub stop: Arc<OnceLock<Instant>>,
     meter: Arc<Meter>,
     workers: Vec<Worker>,
     n_started: u64,
@@ -50,8 +52,7 @@ impl<'scope, 'env> Pool<'scope, 'env> {
         base: &'env Base<'env>,
         events: SyncSender<Event>,
     ) -> Pool<'scope, 'env> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let meter = Arc::default();
+        let (stop, meter) = (Arc::default(), Arc::default());
         Pool { scope, base, events, stop, meter, workers: Vec::new(), n_started: 0 }
     }
 
@@ -133,13 +134,23 @@ impl<'scope, 'env> Pool<'scope, 'env> {
             .spawn_scoped(self.scope, move || {
                 let open = |account: &_| (base.connect)(account);
                 let exchange = Exchange::new(&open, meter);
-                let connect = |account: &_| exchange.connect(account);
+                let asked = RefCell::new(None);
+                let connect = |account: &Account| {
+                    asked.replace(Some(account.clone()));
+                    exchange.connect(account)
+                };
                 let world = base.world(seed, &connect);
                 while let Ok(order) = receiver.recv() {
                     let event = match order {
-                        Order::Job(job) => Event::Done(number, Box::new(run(job, &world, &stop))),
+                        Order::Job(job) => {
+                            let mut done = run(job, base, &world, &stop);
+                            done.account = asked.take();
+                            Event::Done(number, Box::new(done))
+                        }
                         Order::Tell(report) => {
                             let told = catch_unwind(AssertUnwindSafe(|| tell(report, &world)));
+                            // Asked for a report, which no job's outcome hangs on.
+                            asked.take();
                             Event::Told(number, told.unwrap_or(false))
                         }
                     };
@@ -155,13 +166,13 @@ impl<'scope, 'env> Pool<'scope, 'env> {
 }
 
 /// Does a job; a panic costs this one alone.
-fn run(job: Job, world: &World<'_>, stop: &AtomicBool) -> Done {
-    let (key, task) = (job.key, job.task);
-    let heeds_stop = task != Task::Release;
-    let mut interrupted = || heeds_stop && stop.load(Ordering::SeqCst);
+fn run(job: Job, base: &Base<'_>, world: &World<'_>, stop: &OnceLock<Instant>) -> Done {
+    let (key, task, heeds_stop) = (job.key, job.task, job.heeds_stop);
+    let is_over = |by: &Instant| heeds_stop || base.clock.now() >= *by;
+    let mut interrupted = || stop.get().is_some_and(is_over);
     let done = catch_unwind(AssertUnwindSafe(|| work(job, world, &mut interrupted)));
     done.unwrap_or_else(|_| {
         let ending = Ending::refused(&"internal failure");
-        Done { key, task, hand: None, ending, looks: 0 }
+        Done { key, task, hand: None, ending, looks: 0, account: None }
     })
 }

@@ -1,8 +1,8 @@
-//! What the one watch of a home says of itself, and the lock that makes it the only one.
+//! What the one watch of a configuration says of itself, and the lock that makes it the only one.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use crate::sys;
 
 /// Bytes of either file.
 const FILE_BYTES_MAX: usize = 64 << 10;
+/// Folders of watches that are looked at.
+const WATCHES_MAX: usize = 1000;
 /// How long somebody may take who only looks whether there is one.
 const LOCK_WAIT_MAX: Duration = Duration::from_millis(200);
 
@@ -32,7 +34,7 @@ pub enum Phase {
     Stopping,
 }
 
-/// What is known of it from outside, in `~/.confab/watch.json`.
+/// What is known of it from outside, in `watch.json`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Standing {
@@ -52,6 +54,14 @@ pub struct Standing {
     pub followed: u64,
     /// Those that a daemon follows.
     pub left: u64,
+    /// Those that are excluded, or were deleted from the backend.
+    pub unwanted: u64,
+    /// Those that are too old to be brought in unless they change.
+    pub older: u64,
+    /// Folders and files that cannot be looked at.
+    pub unreadable: u64,
+    /// Those of the named folders that have no sessions in them, nor a place for some.
+    pub empty_folders: Vec<PathBuf>,
     /// Those that the backend may not have whole.
     pub waiting: u64,
     /// Those of them that failed, and are tried again.
@@ -80,9 +90,9 @@ pub struct Lock {
 /// # Errors
 /// When another one does, which is named.
 pub fn lock(paths: &Paths) -> Result<Lock> {
-    let path = paths.root.join("watch.lock");
+    let path = paths.watch.join("watch.lock");
     let what = || format!("lock {}", path.display());
-    files::private_folder(&paths.root).context(what)?;
+    files::private_folder(&paths.watch).context(what)?;
     let mut options = files::private_file();
     let options = options.read(true).write(true).create(true).truncate(false);
     let mut file = options.open(&path).context(what)?;
@@ -99,14 +109,24 @@ pub fn lock(paths: &Paths) -> Result<Lock> {
     Ok(Lock { _file: file })
 }
 
-/// What the running watch says of itself; `None` when none runs.
-pub fn load(paths: &Paths) -> Option<Standing> {
-    let mut file = File::open(paths.root.join("watch.lock")).ok()?;
+/// What the running watches say of themselves; that of this configuration comes first.
+pub fn load_all(paths: &Paths) -> Vec<Standing> {
+    let entries = std::fs::read_dir(paths.watches()).into_iter().flatten().take(WATCHES_MAX);
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    folders.sort();
+    let own = paths.of_watch().watch;
+    let others = [paths.root.clone()].into_iter().chain(folders).filter(|folder| *folder != own);
+    let all: Vec<PathBuf> = others.collect();
+    [own].into_iter().chain(all).filter_map(|folder| load(&folder)).collect()
+}
+
+fn load(folder: &Path) -> Option<Standing> {
+    let mut file = File::open(folder.join("watch.lock")).ok()?;
     if !matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) {
         return None;
     }
     let pid = holder(&mut file)?;
-    let bytes = files::read_bounded(&path(paths), FILE_BYTES_MAX).unwrap_or_default();
+    let bytes = files::read_bounded(&path(folder), FILE_BYTES_MAX).unwrap_or_default();
     let known = serde_json::from_slice::<Standing>(&bytes).ok();
     // What an earlier one has left says nothing of this one.
     Some(known.filter(|known| known.pid == pid).unwrap_or(Standing { pid, ..Standing::default() }))
@@ -118,7 +138,7 @@ impl Standing {
     /// # Errors
     /// As the system calls.
     pub fn save(&self, paths: &Paths) -> io::Result<()> {
-        files::replace(&path(paths), &serde_json::to_vec_pretty(self)?)
+        files::replace(&path(&paths.watch), &serde_json::to_vec_pretty(self)?)
     }
 }
 
@@ -128,6 +148,6 @@ fn holder(file: &mut File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-fn path(paths: &Paths) -> PathBuf {
-    paths.root.join("watch.json")
+fn path(folder: &Path) -> PathBuf {
+    folder.join("watch.json")
 }

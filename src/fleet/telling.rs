@@ -12,6 +12,8 @@ use crate::sync::machine_name;
 use crate::sys;
 use crate::wire::MachineReport;
 
+use super::keeper::Keeper;
+
 /// Time between two words; it doubles while they do not arrive,
 const INTERVAL: Duration = Duration::from_secs(20);
 /// so many times.
@@ -54,6 +56,40 @@ impl Telling {
         } else {
             self.told = None;
             self.n_failed += 1;
+        }
+    }
+}
+
+impl Keeper<'_, '_, '_> {
+    /// Has the backend told what it lacks, when it wants to know and there is a thread for it.
+    ///
+    /// # Errors
+    /// When a thread cannot be started.
+    pub fn tell_backend(&mut self, now: Instant) -> Result<()> {
+        let report = self.machine_report();
+        if self.tell_at(&report, now).is_none_or(|at| now < at) {
+            return Ok(());
+        }
+        self.telling.begin(report.clone(), now);
+        self.pool.tell(report)
+    }
+
+    /// When that is to be done.
+    pub fn tell_at(&self, report: &MachineReport, now: Instant) -> Option<Instant> {
+        let is_well = self.stop_by.is_none() && !self.troubles.is_down();
+        let can = is_well && self.pool.takes_reports() && self.pool.has_room();
+        let at = can.then(|| self.telling.due(report, now)).flatten()?;
+        Some(self.troubles.pause(now).map_or(at, |until| at.max(until)))
+    }
+
+    /// What there is to tell.
+    pub fn machine_report(&self) -> MachineReport {
+        let standing = &self.standing;
+        MachineReport {
+            waiting_sessions: standing.waiting,
+            waiting_bytes: standing.bytes.saturating_sub(standing.bytes_done),
+            failed_sessions: standing.failed,
+            ..MachineReport::default()
         }
     }
 }

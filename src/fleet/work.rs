@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::config;
+use crate::config::{self, Account};
 use crate::daemon::{self, Delivery, Finished, Follower, Outcome, World, folders};
 use crate::error::{Error, Result};
-use crate::files::Paths;
+use crate::files::{Paths, SessionId};
 use crate::state::{self, Attempt, Launch, Loaded};
 use crate::sys::process::Process;
 
@@ -40,6 +40,8 @@ pub struct Job {
     pub task: Task,
     /// No request is started or waited for behind this.
     pub deadline: Instant,
+    /// It ends early when the fleet is told to stop.
+    pub heeds_stop: bool,
 }
 
 /// What to do with a session.
@@ -59,6 +61,8 @@ pub struct Hand {
     follower: Follower,
     /// Up to here the transcript was searched for folders that are excluded.
     searched: u64,
+    /// What hooks have left could not be read.
+    is_deaf: bool,
 }
 
 /// A job that was done.
@@ -74,6 +78,8 @@ pub struct Done {
     pub ending: Ending,
     /// What the session looked like before; 0 when there was nothing of it.
     pub looks: u64,
+    /// Whose backend was asked, when one was: the configuration may have changed meanwhile.
+    pub account: Option<Account>,
 }
 
 /// How a job ended.
@@ -108,11 +114,25 @@ impl Ending {
 pub fn work(job: Job, world: &World<'_>, interrupted: &mut dyn FnMut() -> bool) -> Done {
     let Job { key, task, .. } = job;
     let looks = scan::session(&job.folder, key, job.has_old_agents).map_or(0, |looks| looks.hash);
+    if world.paths.are_apart() && is_with_hooks(&key.id(), world) {
+        if let Some(hand) = job.hand {
+            hand.follower.leave_pending(world);
+        }
+        return Done { key, task, hand: None, ending: Ending::Left, looks, account: None };
+    }
     let (ending, hand) = match task {
         Task::Deliver => (deliver(&job, world, interrupted), None),
         Task::Follow | Task::Release => follow(job, world, interrupted),
     };
-    Done { key, task, hand, ending, looks }
+    Done { key, task, hand, ending, looks, account: None }
+}
+
+/// Whether a daemon follows a session for hooks, whose backend may be another one. Their lock is
+/// not touched: a hook that found it taken would take us for the daemon.
+fn is_with_hooks(id: &SessionId, world: &World<'_>) -> bool {
+    let paths = world.paths.of_hooks();
+    let is_foreign = || matches!(state::load(&paths, id), Ok(Loaded::Foreign { .. }));
+    state::holder(&paths, id).is_some() || is_foreign()
 }
 
 /// Sends all of a session, as `confab save` does.
@@ -192,7 +212,7 @@ fn open(job: &Job, world: &World<'_>) -> Result<Result<Box<Hand>, Ending>> {
     if let Err(error) = follower.settle_in(world) {
         warn!("{error}");
     }
-    Ok(Ok(Box::new(Hand { follower, searched: 0 })))
+    Ok(Ok(Box::new(Hand { follower, searched: 0, is_deaf: false })))
 }
 
 fn follow(
@@ -217,9 +237,12 @@ fn follow(
         hand.follower.bury(world);
         return (Ending::Unwanted, None);
     }
-    if let Err(error) = follower.read_notes(world) {
+    let read = follower.read_notes(world);
+    hand.is_deaf = read.is_err();
+    if let Err(error) = read {
         warn!("the inbox cannot be read: {error}");
     }
+    let follower = &mut hand.follower;
     let is_announced = follower.is_resumed() && !follower.is_ended();
     if is_announced && follower.parent().is_none_or(Process::is_alive) {
         return (pass_on(hand.follower, world), None);
@@ -328,6 +351,11 @@ impl Hand {
         let own = self.follower.record().transcript_path.with_extension("");
         let places = self.follower.places().into_iter().map(|place| place.path);
         places.filter(|path| path.starts_with(&own)).collect()
+    }
+
+    /// True when hooks have left notes since they were read, and they can be.
+    pub fn has_new_notes(&self, paths: &Paths) -> bool {
+        !self.is_deaf && self.has_notes(paths)
     }
 
     /// True when hooks have left notes.

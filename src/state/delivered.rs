@@ -20,6 +20,8 @@ const FILE_BYTES_COMPACTED: u64 = 4 << 20;
 const COMPACTED_BYTES_MAX: usize = 2 << 20;
 /// Bytes of the file that are read.
 const FILE_BYTES_MAX: usize = 16 << 20;
+/// Who writes the file locks this one; when it was modified says when `kept` was last cleared.
+pub(super) const LOCK: &str = "delivered.lock";
 /// How long another process may take.
 const LOCK_WAIT_MAX: Duration = Duration::from_millis(200);
 
@@ -36,7 +38,7 @@ struct Entry {
 pub fn note(paths: &Paths, id: &SessionId, bytes: u64) -> io::Result<()> {
     files::private_folder(&paths.root)?;
     files::private_folder(&paths.kept)?;
-    let lock = paths.kept.join("delivered.lock");
+    let lock = paths.kept.join(LOCK);
     let lock = files::private_file().append(true).create(true).open(lock)?;
     sys::lock::within(&lock, LOCK_WAIT_MAX)?;
     let path = path(paths);

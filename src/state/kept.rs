@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
 use crate::files::{self, Paths, SessionId};
-use crate::state::{FileRecord, lines};
+use crate::state::{FileRecord, delivered, lines};
 
 const VERSION: u32 = 1;
 const KEPT_BYTES_MAX: usize = 1 << 20;
@@ -21,6 +21,8 @@ const KEPT_BYTES_MAX: usize = 1 << 20;
 const ENTRIES_MAX: usize = 100_000;
 /// How long what is not touched is kept: Claude Code deletes transcripts after thirty days.
 const KEPT_TIME_MAX: Duration = Duration::from_secs(60 * 24 * 3600);
+/// Time between two clearings: each looks at all files there are.
+const CLEAR_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// Notes of sent lines that are kept, of the newest ones: a session has one for each of its files.
 const SENT_FILES_MAX: usize = 20_000;
 
@@ -33,6 +35,9 @@ pub struct Kept {
     /// When the backend was found to have deleted the session, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<String>,
+    /// Where the transcript of a deleted session was: a folder, perhaps, that only a watch knows.
+    #[serde(skip_serializing_if = "super::is_default")]
+    pub transcript_path: PathBuf,
     /// The backend's id of the session that `files` are of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confab_session_id: Option<String>,
@@ -87,8 +92,9 @@ impl Kept {
     }
 }
 
-/// Clears away what is too old to be needed, and the oldest of what is too much. That a session was
-/// deleted is remembered for as long as `has_transcript` says that it could come back.
+/// Clears away what is too old to be needed, and the oldest of what is too much, once a day. That a
+/// session was deleted is remembered for as long as its transcript is where it was, or
+/// `has_transcript` says that it could come back.
 ///
 /// # Errors
 /// As the system calls.
@@ -97,6 +103,9 @@ pub fn clear(
     now: SystemTime,
     has_transcript: &dyn Fn(&SessionId) -> bool,
 ) -> io::Result<()> {
+    if !is_time(paths, now)? {
+        return Ok(());
+    }
     let mut sent = Vec::new();
     for name in lines::names(&paths.kept) {
         let path = paths.kept.join(&name);
@@ -119,6 +128,21 @@ pub fn clear(
     })
 }
 
+/// Whether the last clearing was a day ago; if so, this is the next one.
+fn is_time(paths: &Paths, now: SystemTime) -> io::Result<bool> {
+    let file = match files::private_file().append(true).open(paths.kept.join(delivered::LOCK)) {
+        // It is made once a session was delivered.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        file => file?,
+    };
+    // A time in the future says nothing.
+    let age = now.duration_since(file.metadata()?.modified()?);
+    if age.is_ok_and(|age| age < CLEAR_INTERVAL) {
+        return Ok(false);
+    }
+    file.set_modified(now).map(|()| true)
+}
+
 /// Whether an old file in the folder is one that goes with its age.
 fn is_to_go(paths: &Paths, name: &str, has_transcript: &dyn Fn(&SessionId) -> bool) -> bool {
     if name.starts_with('.') {
@@ -126,7 +150,10 @@ fn is_to_go(paths: &Paths, name: &str, has_transcript: &dyn Fn(&SessionId) -> bo
         return Path::new(name).extension().is_some_and(|ending| ending == "tmp");
     }
     let id = name.strip_suffix(".json").and_then(SessionId::new);
-    id.is_some_and(|id| !Kept::is_deleted(paths, &id) || !has_transcript(&id))
+    id.is_some_and(|id| {
+        let Kept { deleted_at, transcript_path, .. } = Kept::load(paths, &id);
+        deleted_at.is_none() || !(transcript_path.exists() || has_transcript(&id))
+    })
 }
 
 fn path(paths: &Paths, id: &SessionId) -> PathBuf {
@@ -135,6 +162,8 @@ fn path(paths: &Paths, id: &SessionId) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use crate::state::{Attempt, SentLines, finish, try_lock};
 
@@ -149,11 +178,25 @@ mod tests {
         for (name, text, age) in files {
             let mut out =
                 files::private_file().write(true).create(true).open(paths.kept.join(name)).unwrap();
-            io::Write::write_all(&mut out, text.as_bytes()).unwrap();
+            out.write_all(text.as_bytes()).unwrap();
             out.set_modified(now - *age).unwrap();
         }
+        let lock = paths.kept.join(delivered::LOCK);
+        let lock =
+            files::private_file().write(true).create(true).truncate(true).open(lock).unwrap();
+        lock.set_modified(now - DAY).unwrap();
         clear(&paths, now, &|id| id.as_str() == "there").unwrap();
+        // Another one on the same day finds nothing to do; on the next day it does.
+        let late = paths.kept.join(".late.json.1.tmp");
+        let mut file = files::private_file().write(true).create(true).open(&late).unwrap();
+        file.write_all(b"{").unwrap();
+        file.set_modified(now - 61 * DAY).unwrap();
+        clear(&paths, now + DAY / 2, &|id| id.as_str() == "there").unwrap();
+        assert!(late.exists());
+        clear(&paths, now + DAY, &|id| id.as_str() == "there").unwrap();
+        assert!(!late.exists());
         let mut left: Vec<String> = lines::names(&paths.kept).collect();
+        left.retain(|name| name != delivered::LOCK);
         left.sort();
         std::fs::remove_dir_all(&home).unwrap();
         left
@@ -163,7 +206,15 @@ mod tests {
     fn what_is_kept_goes_with_its_age() {
         let deleted = r#"{"version":1,"deleted_at":"2026-01-01T00:00:00Z"}"#;
         let differs = r#"{"version":1,"files":{"a.jsonl":{}}}"#;
-        let (old, young) = (61 * DAY, 59 * DAY);
+        let (old, young) = (61 * DAY, 58 * DAY);
+        let there = std::env::current_exe().unwrap();
+        let elsewhere = Kept {
+            version: VERSION,
+            deleted_at: Some("x".into()),
+            transcript_path: there,
+            ..Kept::default()
+        };
+        let elsewhere = serde_json::to_string(&elsewhere).unwrap();
         let left = cleared(
             "age",
             &[
@@ -172,20 +223,20 @@ mod tests {
                 ("gone.0.sent", "", young),
                 ("there.json", deleted, old),
                 ("gone.json", deleted, old),
+                ("elsewhere.json", &elsewhere, old),
                 ("young.json", deleted, young),
                 ("differs.json", differs, old),
                 ("damaged.json", "{", old),
                 (".gone.json.7.tmp", "{", old),
                 (".gone.json.8.tmp", "{", young),
                 ("delivered.jsonl", "", old),
-                ("delivered.lock", "", old),
                 ("notes of the user.txt", "", old),
             ],
         );
         let expected = [
             ".gone.json.8.tmp",
             "delivered.jsonl",
-            "delivered.lock",
+            "elsewhere.json",
             "gone.0.sent",
             "notes of the user.txt",
             "there.0.sent",

@@ -9,6 +9,7 @@ pub const CASES: &[Case] = &[
     ("who_is_alone_on_loopback_signs_in_nowhere", alone),
     ("who_has_a_password_signs_in_and_comes_back", sign_in),
     ("the_page_lies_below_a_base_path", base_path),
+    ("a_page_of_before_an_upgrade_loads_itself_anew", upgraded),
 ];
 
 pub const SIMPLE: &str = "11111111-1111-4111-8111-111111111111";
@@ -75,5 +76,22 @@ fn base_path(browser: &Browser) {
     tab.wait("document.querySelector('.row.is-prompt')");
     tab.press("Escape");
     tab.wait("location.pathname === '/team/confab/' && document.querySelector('a.session')");
+    tab.check();
+}
+
+/// Modules that are not there any more are those of another version.
+fn upgraded(browser: &Browser) {
+    let stage = Stage::new("browser-upgraded");
+    upload_tools(&stage);
+    let mut tab = Tab::new(browser, &stage.origin());
+    tab.open("/");
+    tab.wait("document.querySelector('a.session')");
+    tab.value("window.isOld = true");
+    tab.block(&["/stats.js"]);
+    tab.click("nav a[href$='/stats']");
+    tab.wait("!window.isOld && document.querySelector('main .problem button')");
+    tab.block(&[]);
+    tab.click("main .problem button");
+    tab.wait("document.querySelector('.page-head h1')");
     tab.check();
 }

@@ -30,9 +30,10 @@ fn live(browser: &Browser) {
     let mut tab = Tab::new(browser, &stage.origin());
     tab.open(&format!("/sessions/{session}"));
     tab.wait("document.querySelector('.live-state.open')");
-    // Whoever is at the end is taken along.
+    // Whoever is at the end is taken along, and nothing is asked for twice.
     tab.press("G");
     tab.wait("document.querySelector('.row[data-line=\"300\"]')");
+    let asked = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/events?') && Number(new URL(name).searchParams.get('from')) > 300).length";
     stage.append(&session, &file(vec![lines::said(301, "And on it goes")]), 301);
     tab.wait(
         "document.querySelector('.row[data-line=\"301\"]')?.textContent.includes('And on it goes')",
@@ -46,6 +47,8 @@ fn live(browser: &Browser) {
     let result = lines::result(303, "late", "slept well".into());
     stage.append(&session, &file(vec![result]), 303);
     tab.wait("document.querySelector('.row[data-line=\"302\"] .tool:not(.waiting)')?.textContent.includes('slept well')");
+    assert_eq!(tab.value(asked), json!(0), "what the stream tells is not asked for");
+    tab.value(NOT_COMPLETED);
     // Whoever reads further up stays there, and is told.
     (0..3).for_each(|_| tab.press("k"));
     tab.wait("document.documentElement.scrollHeight - innerHeight - scrollY > 300");
@@ -60,14 +63,33 @@ fn live(browser: &Browser) {
     tab.click(".newer");
     tab.wait("document.querySelector('.row[data-line=\"404\"]')");
     assert_eq!(tab.value("performance.getEntriesByType('navigation').length"), 1);
+    // It is deleted: nobody is left with what was.
+    stage.delete(&session);
+    tab.wait("document.querySelector('.empty h1') && !document.querySelector('.row')");
     tab.check();
 }
+
+/// A chunk that is emptied is not fetched by what was fetching its end.
+const NOT_COMPLETED: &str = "(async () => {
+  const module = [...document.querySelectorAll('link[rel=modulepreload]')].find((link) => link.href.endsWith('/transcript.js'));
+  const { Transcript } = await import(module.href);
+  let asked = 0;
+  const chunk = { state: 'drawn', from: 1, to: 40, events: [{ line: 1 }] };
+  const page = {
+    ask: async () => ((asked += 1), (chunk.state = 'empty'), (chunk.events = []), { events: [{ line: 2, raw: {} }] }),
+    append: () => {},
+    complete: Transcript.prototype.complete,
+  };
+  await page.complete(chunk);
+  if (asked !== 1) throw new Error(`asked ${asked} times`);
+  return true;
+})()";
 
 fn list(browser: &Browser) {
     let stage = Stage::new("browser-live-list");
     let other =
         File { name: "b.jsonl", kind: "transcript", lines: vec![lines::prompt(1, "the other")] };
-    stage.upload("live", "/home/dev/project", &[file(vec![lines::prompt(1, "the first")])]);
+    stage.upload("live", "/home/dev/project", &[file(vec![lines::prompt(0, "the first")])]);
     let mut tab = Tab::new(browser, &stage.origin());
     tab.open("/");
     tab.wait("document.querySelectorAll('a.session').length === 1");
@@ -155,6 +177,19 @@ const SEEN_AT: &str = "(() => {
   return true;
 })()";
 
+/// Notes what asks for the state later.
+const TIMED: &str = "(() => {
+  const [set, clear] = [setTimeout, clearTimeout];
+  window.due = new Set();
+  window.setTimeout = (act, delay) => {
+    const timer = set(() => (due.delete(timer), act()), delay);
+    if (delay === 10000) due.add(timer);
+    return timer;
+  };
+  window.clearTimeout = (timer) => (due.delete(timer), clear(timer));
+  return true;
+})()";
+
 /// One command is everything: what Claude Code writes appears, and the page sets how.
 fn watched(browser: &Browser) {
     const ID: &str = "11111111-1111-4111-8111-111111111111";
@@ -178,6 +213,15 @@ fn watched(browser: &Browser) {
     tab.picture("status-watch");
     tab.click("#sync-now");
     tab.wait("document.body.textContent.includes('It looks at everything now.')");
+    // Whoever asks at once does not ask more often from then on.
+    tab.value(TIMED);
+    let asked = "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/api/v1/status')).length";
+    for _ in 0..2 {
+        let before = tab.value(asked);
+        tab.click("#sync-now");
+        tab.wait(&format!("{asked} > {before}"));
+    }
+    tab.wait("window.due.size === 1");
     tab.click("#setting-interval");
     tab.type_text("soon");
     tab.click("#save-settings");

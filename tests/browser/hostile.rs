@@ -130,7 +130,10 @@ fn huge(browser: &Browser) {
             "Edit",
             json!({"old_string": "a\n".repeat(5000), "new_string": "b\n".repeat(5000)}),
         ),
-        lines::said(10, "the end"),
+        // A terminal's line that is written over and over.
+        lines::call(10, "z", "Bash", json!({"command": "turn"})),
+        lines::result(11, "z", json!(format!("{}end of it", "\r".repeat(390_000)))),
+        lines::said(12, "the end"),
     ];
     let file = File { name: "huge.jsonl", kind: "transcript", lines: told };
     let session = stage.upload("huge", "/home/dev/project", &[file]);
@@ -141,5 +144,6 @@ fn huge(browser: &Browser) {
     assert!(nodes < 20_000, "{nodes} elements");
     tab.picture("huge");
     tab.value("document.querySelectorAll('button.more').forEach((more) => more.click())");
+    tab.wait("document.querySelector('main').textContent.includes('end of it')");
     tab.check();
 }

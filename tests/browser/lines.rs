@@ -15,6 +15,13 @@ fn line(number: usize, kind: &str, message: Value) -> String {
     .to_string()
 }
 
+/// What the user says at a time (RFC 3339).
+pub fn prompt_at(time: &str, text: &str) -> String {
+    json!({"type": "user", "timestamp": time, "sessionId": "s", "cwd": "/home/dev/project",
+           "message": {"role": "user", "content": text}})
+    .to_string()
+}
+
 /// What the user says.
 pub fn prompt(number: usize, text: &str) -> String {
     line(number, "user", json!({"role": "user", "content": text}))

@@ -12,6 +12,7 @@ mod access;
 mod growth;
 mod hostile;
 mod lines;
+mod order;
 mod pipe;
 mod reading;
 mod sharing;
@@ -43,8 +44,15 @@ fn main() {
         eprintln!("{text}");
         return;
     };
-    let cases = [access::CASES, reading::CASES, growth::CASES, hostile::CASES, sharing::CASES];
-    let cases: Vec<Case> = cases.concat();
+    let cases: Vec<Case> = [
+        access::CASES,
+        reading::CASES,
+        growth::CASES,
+        order::CASES,
+        hostile::CASES,
+        sharing::CASES,
+    ]
+    .concat();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|word| name.contains(word));
     let profile = std::env::temp_dir().join(format!("confab-browser-{}", std::process::id()));
     let mut failed = Vec::new();

@@ -92,7 +92,7 @@ fn upload_everything(stage: &Stage) -> String {
     let lines = vec![
         lines::prompt(1, "Make the *tests* pass. My key is [REDACTED:API_KEY], see `src/lib.rs`."),
         lines::blocks(2, json!([{"type": "thinking", "thinking": "First I look around.", "signature": ""}])),
-        lines::said(3, "# Plan\n\n1. Look\n2. Change **it**\n\n| a | b |\n|---|---|\n| 1 | `x` |\n\n> quoted\n\n```rust\nfn main() {}\n```\n\nSee [the book](https://example.org/book)."),
+        lines::said(3, "# Plan\n\n1. Look\n2. Change **it**\n\n| a | b |\n|---|---|\n| 1 | `x` |\n\n> quoted\n\n```rust\nfn main() {}\n```\n\nSee [the book](https://example.org/book), [https://a.example](https://a.example)."),
         lines::call(4, "c1", "Bash", json!({"command": "cargo test", "description": "Run the tests"})),
         lines::result(5, "c1", json!("running 2 tests\ntest a ... \u{1b}[32mok\u{1b}[0m\ntest b ... \u{1b}[1;31mFAILED\u{1b}[0m\nprogress 1%\rprogress 100%\n")),
         lines::call(6, "c2", "Edit", json!({"file_path": "/home/dev/project/src/lib.rs", "old_string": "fn a() {\n    1\n}", "new_string": "fn a() {\n    2\n}"})),
@@ -130,6 +130,7 @@ fn conversation(browser: &Browser) {
         "document.querySelector('.fold.thinking').open === false",
         "document.querySelectorAll('.text table td').length === 2",
         "document.querySelector('.text a').href === 'https://example.org/book' && document.querySelector('.text a').rel.includes('noopener')",
+        "document.querySelectorAll('.text a').length === 2 && !document.querySelector('a a')",
         "document.querySelector('.t-f2').textContent === 'ok' && document.querySelector('.t-bold.t-f1').textContent === 'FAILED'",
         "[...document.querySelectorAll('.output')].some((node) => node.textContent.includes('progress 100%') && !node.textContent.includes('progress 1%'))",
         "document.querySelector('.diff .removed').textContent.includes('1') && document.querySelector('.diff .added').textContent.includes('2')",
@@ -147,6 +148,11 @@ fn conversation(browser: &Browser) {
     // The raw line is one click away.
     tab.click(".row[data-line='3'] .raw-button");
     tab.wait("document.querySelector('.raw pre').textContent.includes('\"msg-3\"')");
+    // Where a browser copies nothing for a page, what is to be copied is selected.
+    tab.value("Object.defineProperty(navigator, 'clipboard', { value: undefined }), true");
+    tab.click(".raw > button");
+    tab.wait("document.querySelector('.raw > button').textContent.includes('Ctrl+C') && document.activeElement.value.includes('\"msg-3\"') && document.activeElement.selectionEnd > 10");
+    tab.value(STOPS);
     // A link for every line, those of results as well.
     tab.click(".tool .aside .line-link");
     tab.wait("location.hash === '#L5' && document.querySelector('.tool.here')");
@@ -161,6 +167,16 @@ fn conversation(browser: &Browser) {
     tab.picture("conversation-dark");
     tab.check();
 }
+
+/// What is a stop for keys, and does not scroll or has no name; and what scrolls, and is none.
+const STOPS: &str = "(() => {
+  const wrong = [...document.querySelectorAll('main :is(pre, .scrolls)')].filter((node) => {
+    const scrolls = node.scrollHeight > node.clientHeight + 1 || node.scrollWidth > node.clientWidth + 1;
+    return scrolls !== node.hasAttribute('tabindex') || (scrolls && !node.getAttribute('aria-label'));
+  });
+  if (wrong.length) throw new Error(wrong.map((node) => node.outerHTML.slice(0, 200)).join('\\n'));
+  return true;
+})()";
 
 fn agents(browser: &Browser) {
     let stage = Stage::new("browser-agents");

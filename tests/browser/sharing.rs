@@ -16,6 +16,8 @@ fn share(browser: &Browser) {
     let session = upload_tools(&stage);
     let mut tab = Tab::new(browser, &stage.origin());
     tab.open(&format!("/sessions/{session}"));
+    // What is counted comes to stand above the buttons.
+    tab.wait("document.querySelector('.counted')?.children.length");
     tab.click("#share");
     tab.wait("document.querySelector('dialog .quiet')?.textContent.includes('Nobody')");
     tab.click("#make-link");
@@ -53,6 +55,13 @@ fn share(browser: &Browser) {
     tab.wait("document.querySelector('a.session').checkVisibility()");
     tab.click("a.session");
     tab.wait("document.querySelector('#archive')?.textContent === 'Bring back'");
+    // Everything that is asked of it is answered.
+    for end in ["/outline", &session] {
+        let asked = format!(
+            "performance.getEntriesByType('resource').filter(({{ name }}) => name.split('?')[0].endsWith('{end}') && !name.includes('figures')).length"
+        );
+        tab.wait(&format!("{asked} >= 2"));
+    }
     tab.click("#delete");
     tab.click("#delete-now");
     tab.wait("location.pathname === '/' && document.querySelector('.empty')");
@@ -81,6 +90,8 @@ fn colleague(browser: &Browser) {
     let mut tab = Tab::new(browser, &stage.origin());
     sign_in(&tab, USER);
     tab.open(&format!("/sessions/{session}"));
+    // What is counted comes to stand above the buttons.
+    tab.wait("document.querySelector('.counted')?.children.length");
     tab.click("#share");
     tab.click("#share-email");
     tab.type_text("nobody@example.org");

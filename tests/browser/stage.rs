@@ -116,6 +116,21 @@ impl Stage {
         }
     }
 
+    /// Puts a session away.
+    pub fn archive(&self, session: &str) {
+        self.post(&format!("/sessions/{session}/archive"), &json!({"archived": true}));
+    }
+
+    /// Deletes a session.
+    pub fn delete(&self, session: &str) {
+        let Stage { key, base_path, address, .. } = self;
+        let answer = self.exchange(&format!(
+            "DELETE {base_path}/api/v1/sessions/{session} HTTP/1.1\r\nHost: {address}\r\n\
+             Connection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+        ));
+        assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    }
+
     fn post(&self, path: &str, body: &Value) -> Value {
         let body = body.to_string();
         let Stage { key, base_path, address, .. } = self;

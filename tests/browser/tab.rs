@@ -56,6 +56,12 @@ impl<'a> Tab<'a> {
         self.call("Emulation.setDeviceMetricsOverride", size);
     }
 
+    /// From now on, addresses that end like this cannot be reached; with none, all can.
+    pub fn block(&self, ends: &[&str]) {
+        let urls: Vec<String> = ends.iter().map(|end| format!("*{end}")).collect();
+        self.call("Network.setBlockedURLs", json!({ "urls": urls }));
+    }
+
     /// What the person likes better: `prefers-color-scheme` and its like.
     pub fn prefer(&self, name: &str, value: &str) {
         let features = json!({"features": [{"name": name, "value": value}]});

@@ -70,6 +70,11 @@ impl Disk {
         &self.contents[session * FILES + file]
     }
 
+    /// Whether a file holds what was written to it: nobody else may touch it.
+    pub fn is_untouched(&self, session: usize, file: usize) -> bool {
+        fs::read(self.path(session, file)).unwrap_or_default() == self.read(session, file)
+    }
+
     /// Whether confab is to find a file: an old agent file must name its session first.
     pub fn is_reachable(&self, session: usize, file: usize) -> bool {
         let bytes = self.read(session, file);

@@ -380,6 +380,11 @@ impl Play {
         if !buried.contains(&true) {
             self.check_nothing_is_left();
         }
+        for (session, id) in IDS.iter().enumerate() {
+            if (0..FILES).any(|file| !self.disk.is_untouched(session, file)) {
+                self.hub.complain(format!("a file of session {id} was touched"));
+            }
+        }
     }
 
     /// A session of which there is nothing needs no daemon.

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 use confab::error::{Context, Error, Result};
 use confab::files::{Paths, Roots};
 use confab::server::command::{self, Watching, Wishes};
-use confab::server::watcher::Plan;
+use confab::server::watcher::{self, Plan};
 use confab::server::{self, LogFile, Server, Store, World};
 use confab::sys::memory;
 use confab::sys::signals::{self, Signal};
@@ -86,20 +86,20 @@ fn plan(watching: Watching, data: &Path) -> Result<Plan> {
         std::path::absolute(path).context(|| format!("find the folder {}", path.display()))
     };
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let paths = Paths::new(Roots {
-        home: commands::home()?,
-        config_path: set("CONFAB_CONFIG_PATH"),
-        ..Roots::default()
-    });
+    let home = commands::home()?;
+    let paths_by =
+        |config_path| Paths::new(Roots { home: home.clone(), config_path, ..Roots::default() });
+    let data = absolute(data)?;
+    let own = paths_by(Some(watcher::config_path(&data))).of_watch();
     let folders = watching.folders.iter().map(|folder| absolute(folder));
     Ok(Plan {
         program: client()?,
         environment: std::env::vars_os()
             .filter(|(name, _)| WATCH_ENVIRONMENT.iter().any(|kept| name == kept))
             .collect(),
-        data: absolute(data)?,
-        state: paths.root.join("watch.json"),
-        user_config: paths.config,
+        data,
+        state: own.watch.join("watch.json"),
+        user_config: paths_by(set("CONFAB_CONFIG_PATH")).config,
         folders: folders.collect::<Result<_>>()?,
         user: watching.user,
     })

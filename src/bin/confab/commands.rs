@@ -20,7 +20,8 @@ use confab::cli::{self, Command, Exit, SessionAct};
 use confab::config::Account;
 use confab::daemon;
 use confab::error::{Context, Error, Result};
-use confab::fleet::Watched;
+use confab::files::Paths;
+use confab::fleet::{self, Watched};
 use confab::redact::Redactor;
 use confab::settings::Outcome;
 use confab::state::Launch;
@@ -67,7 +68,7 @@ pub fn run(command: Command) -> Result<Exit> {
             let network = network();
             let connect = |account: &Account| client(account, &network);
             let paths = paths()?;
-            let hooks = hook_findings(&Folders::new(Vec::new(), &paths));
+            let hooks = hook_findings(&Folders::new(Vec::new(), &paths), &paths);
             cli::status::run(&paths, hooks, &connect, json, &mut stdout).map(judged)
         }
         Command::Doctor { json } => {
@@ -77,7 +78,7 @@ pub fn run(command: Command) -> Result<Exit> {
                 paths: &paths,
                 now: SystemTime::now(),
                 connect: &|account| client(account, &network),
-                hooks: hook_findings(&Folders::new(Vec::new(), &paths)),
+                hooks: hook_findings(&Folders::new(Vec::new(), &paths), &paths),
             };
             cli::doctor::run(patient, json, &mut stdout).map(judged)
         }
@@ -133,9 +134,10 @@ fn run_watch(mut watched: Watched) -> Result<()> {
     watched.parent = text("CONFAB_WATCH_PARENT").and_then(|text| Launch::parent_of(&text));
     let is_dumb = text("TERM").is_none_or(|name| name == "dumb");
     let columns = sys::terminal::columns(io::stderr()).filter(|_| !is_dumb);
-    with_base(&paths()?, "watch", |base| {
-        cli::watch::run(&watched, base, &mut io::stderr(), columns)
-    })
+    let mut paths = paths()?.of_watch();
+    // What is remembered of sessions there goes only when they have gone.
+    paths.claude.extend(watched.folders.clone());
+    with_base(&paths, "watch", |base| cli::watch::run(&watched, base, &mut io::stderr(), columns))
 }
 
 fn run_search(search: &Search) -> Result<Exit> {
@@ -255,7 +257,7 @@ fn run_setup(login: Login, local: bool, claude: Vec<PathBuf>) -> Result<bool> {
         clock: &SystemClock,
     };
     let examine = || {
-        let hooks = hook_findings(&folders);
+        let hooks = hook_findings(&folders, &paths);
         let now = SystemTime::now();
         cli::doctor::examine(Patient { paths: &paths, now, connect: &connect, hooks })
     };
@@ -289,9 +291,11 @@ fn run_uninstall(yes: bool, force: bool, claude: Vec<PathBuf>) -> Result<Exit> {
 }
 
 /// What is the matter with the hooks in Claude Code's settings.
-fn hook_findings(folders: &Folders) -> Vec<Finding> {
+fn hook_findings(folders: &Folders, paths: &Paths) -> Vec<Finding> {
+    let watches = fleet::standings(paths).into_iter();
+    let watched: Vec<PathBuf> = watches.flat_map(|standing| standing.folders).collect();
     match program() {
-        Ok(program) => cli::hooks::findings(folders, &program),
+        Ok(program) => cli::hooks::findings(folders, &program, &watched),
         Err(error) => vec![Finding::error("hooks", &error)],
     }
 }

@@ -158,6 +158,7 @@ pub fn with_base<T>(
         },
         processes: &machine(),
         process: Process::current(),
+        give_up: &|| process::exit(0),
     })
 }
 

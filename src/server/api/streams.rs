@@ -96,6 +96,8 @@ struct LineStream {
     file_name: String,
     /// Number of the next line to tell.
     line: i64,
+    /// That the session is gone was told.
+    is_gone: bool,
 }
 
 impl Api {
@@ -179,7 +181,8 @@ impl Api {
             Some(file) => file.file_name.clone(),
             None => format!("{}.jsonl", detail.external_id),
         });
-        let mut lines = LineStream { stream, session: id.to_owned(), file_name, line };
+        let mut lines =
+            LineStream { stream, session: id.to_owned(), file_name, line, is_gone: false };
         let mut first = Some(opening().into_bytes());
         Ok(events(Box::new(move || match first.take() {
             Some(first) => Ok(Some(first)),
@@ -292,7 +295,10 @@ impl LineStream {
         }
         let Some(download) = stream.store.download(stream.user, session, file_name)? else {
             // It is deleted, or not theirs any more.
-            return Ok(None);
+            let mut text = String::new();
+            add_gone(&mut text, session);
+            let is_told = std::mem::replace(&mut self.is_gone, true);
+            return Ok((!is_told).then(|| text.into_bytes()));
         };
         if let Some(download) = download
             && self.line <= download.last_line
@@ -310,14 +316,11 @@ impl LineStream {
             Waited::Nothing => return Ok(Some(heartbeat())),
             Waited::News(news) => news,
         };
-        let mut text = String::new();
-        // Somebody else may have lost it alone.
-        if news.iter().any(|arrival| arrival.kind == ArrivalKind::Gone)
-            && stream.store.download(stream.user, session, file_name)?.is_none()
-        {
-            add_gone(&mut text, session);
-            return Ok(Some(text.into_bytes()));
+        if news.iter().any(|arrival| arrival.kind == ArrivalKind::Gone) {
+            // Somebody else may have lost it alone: it is looked for.
+            return Ok(Some(Vec::new()));
         }
+        let mut text = String::new();
         let is_of_news = |name: &str| {
             news.iter().any(|arrival| matches!(&arrival.kind, ArrivalKind::Lines(of) if of == name))
         };

@@ -2,9 +2,10 @@
 //! session manager.
 //!
 //! The child has a key of its own and a configuration of its own, in a private file in the data
-//! folder: the user's, with address and key of this server. It is started again when it ends,
-//! behind a wait that grows, and ends with the server, also when that is killed: it is told which
-//! process to look at.
+//! folder: the user's, with address and key of this server. With it comes a state of its own, so
+//! that hooks, which may send to another backend, neither get nor give anything of it. It is
+//! started again when it ends, behind a wait that grows, and ends with the server, also when that
+//! is killed: it is told which process to look at.
 
 mod settings;
 
@@ -59,7 +60,7 @@ pub struct Plan {
     pub data: PathBuf,
     /// The configuration of the server's user, which counts but for address and key.
     pub user_config: PathBuf,
-    /// Where the child says what it does: `~/.confab/watch.json`.
+    /// Where the child says what it does: its `watch.json`, see [`files::Paths::of_watch`].
     pub state: PathBuf,
     /// Claude's folders, when the command line names some.
     pub folders: Vec<PathBuf>,
@@ -359,8 +360,9 @@ fn settings_path(plan: &Plan) -> PathBuf {
     plan.data.join("watch-settings.json")
 }
 
-fn config_path(plan: &Plan) -> PathBuf {
-    plan.data.join("watch.json")
+/// Where the configuration of the child lies, by the data folder.
+pub fn config_path(data: &Path) -> PathBuf {
+    data.join("watch.json")
 }
 
 /// The user and the key of the child: the last one, as long as it works.
@@ -372,7 +374,7 @@ fn key(plan: &Plan, store: &Store, world: World) -> Result<(i64, String)> {
             first.map_or(USER_DEFAULT.to_owned(), |user| user.email)
         }
     };
-    let known = object(&config_path(plan)).remove("api_key");
+    let known = object(&config_path(&plan.data)).remove("api_key");
     if let Some(Value::String(key)) = known
         && let Some(owner) = store.user_of_key(&hash(&key))?
         && owner.email == user
@@ -395,7 +397,7 @@ fn write_config(plan: &Plan, url: &str, key: &str, exclude: &[String]) -> Result
     config.insert("exclude".into(), excluded.into());
     config.insert("backend_url".into(), url.into());
     config.insert("api_key".into(), key.into());
-    let path = config_path(plan);
+    let path = config_path(&plan.data);
     let what = || format!("write {}", path.display());
     let text = serde_json::to_vec_pretty(&config).context(what)?;
     files::replace(&path, &text).context(what)?;

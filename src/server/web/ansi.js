@@ -57,8 +57,11 @@ export function terminal(text) {
 /// A carriage return goes back to the start of the line: what comes then is what is seen.
 function overwritten(text) {
   if (!text.includes("\r")) return text;
-  const line = (line) =>
-    line.slice(line.replace(/\r+$/, "").lastIndexOf("\r") + 1).replace(/\r+$/, "");
+  const line = (line) => {
+    let end = line.length;
+    while (line[end - 1] === "\r") end -= 1;
+    return line.slice(end && line.lastIndexOf("\r", end - 1) + 1, end);
+  };
   return text.split("\n").map(line).join("\n");
 }
 

@@ -55,8 +55,8 @@ export function signIn() {
   location.assign(`${BASE}/auth/login?next=${encodeURIComponent(here)}`);
 }
 
-/// Follows a stream of events: `listeners` by their name, `onstate(is_open)`. It is closed while
-/// nobody looks, since a browser keeps few connections, and `url()` says from where it goes on.
+/// Follows a stream of events: `listeners` by their name, `onstate(is_open, is_refused)`. It is closed
+/// while nobody looks, since a browser keeps few connections, and `url()` says from where it goes on.
 export function follow(url, listeners, onstate = () => {}) {
   let source = null;
   let timer = 0;
@@ -70,11 +70,13 @@ export function follow(url, listeners, onstate = () => {}) {
       onstate(true);
     };
     source.onerror = () => {
-      onstate(false);
-      if (source?.readyState !== EventSource.CLOSED) return;
-      close();
-      timer = setTimeout(open, delay);
-      delay = Math.min(delay * 2, 60000);
+      const isRefused = source?.readyState === EventSource.CLOSED;
+      if (isRefused) {
+        close();
+        timer = setTimeout(open, delay);
+        delay = Math.min(delay * 2, 60000);
+      }
+      onstate(false, isRefused);
     };
     for (const [name, listener] of Object.entries(listeners)) {
       source.addEventListener(name, (event) => listener(JSON.parse(event.data), event.lastEventId));

@@ -1,7 +1,7 @@
 // What can be done with a session: shared, exported, put away, deleted.
 
 import { BASE, SHARE, address, get, send } from "./api.js";
-import { announce, button, el, flat, shown } from "./dom.js";
+import { announce, button, copier, el, flat, shown } from "./dom.js";
 import { moment } from "./format.js";
 
 const FORMATS = [
@@ -225,10 +225,6 @@ function link(url) {
     value: new URL(url, location.href).href,
     "aria-label": "Link",
   });
-  const copy = button("Copy", async () => {
-    field.select();
-    await navigator.clipboard?.writeText(field.value);
-    copy.textContent = "Copied";
-  });
+  const copy = copier(() => field.value, {}, field);
   return el("span", { class: "row-inputs" }, field, copy);
 }

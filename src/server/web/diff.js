@@ -94,7 +94,7 @@ export function drawn(parts, linesMax) {
   }
   const isPlain = parts.every((hunk) => hunk.before === null);
   return {
-    node: el("pre", { class: `diff ${isPlain ? "plain" : ""}`, tabindex: "0" }, rows),
+    node: el("pre", { class: `diff ${isPlain ? "plain" : ""}` }, rows),
     total,
   };
 }

@@ -97,6 +97,30 @@ export function button(text, act, attributes = {}) {
   return el("button", { type: "button", onclick: act, ...attributes }, text);
 }
 
+/// A button that copies a text. A browser that lets nobody copy, as it does where the page comes over
+/// plain HTTP, shows it selected.
+export function copier(text, attributes = {}, field = null) {
+  const press = button(
+    "Copy",
+    async () => {
+      const value = text();
+      try {
+        await navigator.clipboard.writeText(value);
+        press.textContent = "Copied";
+      } catch {
+        field ??= el("input", { type: "text", readonly: true, "aria-label": "To be copied" });
+        field.value = value;
+        if (!field.isConnected) press.after(field);
+        field.focus();
+        field.select();
+        press.textContent = "Selected: press Ctrl+C";
+      }
+    },
+    attributes,
+  );
+  return press;
+}
+
 /// Says something to those who hear the page.
 export function announce(text) {
   document.getElementById("announcer").textContent = text;

@@ -5,6 +5,12 @@ import { announce, button, el, flat, shown } from "./dom.js";
 import { ago, brief, bytes, day, moment, plural } from "./format.js";
 
 const ROWS = 60;
+// Rows of one request.
+const ROWS_MAX = 1000;
+// What is kept while a list is on its way; of more, the list is asked for once more.
+const EARLY_MAX = 1000;
+// Times of rows that are older change at midnight alone.
+const CHANGING_TIME = 48 * 60 * 60 * 1000;
 const HITS = 30;
 // Empty answers after which whoever looks for lines is asked whether to go on.
 const EMPTY_ANSWERS_MAX = 10;
@@ -27,9 +33,14 @@ class ListPage {
     this.box = box;
     this.rows = new Map();
     this.ends = [];
-    // What the stream told before the list was there.
-    this.early = [];
+    // What the stream tells while a list is on its way: the last word on each session.
+    this.early = new Map();
     this.isLoaded = false;
+    this.isLoading = false;
+    this.cursor = null;
+    // Up to where the stream has told everything.
+    this.position = null;
+    this.found = 0;
   }
 
   open() {
@@ -61,21 +72,38 @@ class ListPage {
       () => this.box.removeEventListener("input", typed),
       () => clearTimeout(this.timer),
     );
-    const seen = new IntersectionObserver(
+    this.seen = new IntersectionObserver(
       (entries) => entries.some((entry) => entry.isIntersecting) && this.next(),
       { rootMargin: "800px" },
     );
-    seen.observe(this.more);
-    this.ends.push(() => seen.disconnect());
+    this.ends.push(() => this.seen.disconnect());
+    this.today = new Date().toDateString();
     const clock = setInterval(() => this.tick(), 20000);
-    this.ends.push(() => clearInterval(clock));
-    this.load();
-    // From the newest that is known on: nothing is missed between the list and the stream.
-    this.newest = new Date(Date.now() - LIVE_TIME).toISOString();
+    const look = () => this.tick();
+    document.addEventListener("visibilitychange", look);
     this.ends.push(
-      follow(() => address("/stream", { since: this.newest }), {
-        session: (entry) => this.arrived(entry),
-        gone: ({ id }) => this.gone(id),
+      () => clearInterval(clock),
+      () => document.removeEventListener("visibilitychange", look),
+    );
+    // The list says from where the stream goes on: nothing is missed between them.
+    this.load();
+  }
+
+  follow() {
+    if (this.isFollowing) return;
+    this.isFollowing = true;
+    const told = (act) => (data, id) => {
+      if (id) this.position = id;
+      act(data);
+    };
+    this.ends.push(
+      follow(() => address("/stream", { since: this.position }), {
+        session: told((entry) => this.hear(entry.id, entry)),
+        gone: told(({ id }) => this.hear(id, null)),
+        // What was missed nobody knows any more.
+        reset: told(() => this.load()),
+        // The first list may have failed.
+        position: told(() => this.isLoaded || this.isBusy || this.load()),
       }),
     );
   }
@@ -97,40 +125,58 @@ class ListPage {
     this.load();
   }
 
-  /// Asks for sessions and, when something is looked for, for lines.
+  /// Asks for sessions, as many as are shown already, and, when something is looked for, for lines.
   async load() {
     this.abort?.abort();
     this.abort = new AbortController();
     const { signal } = this.abort;
     const { query } = this;
+    const isAgain = this.isLoaded && this.loadedQuery === query;
+    const limit = isAgain ? Math.min(ROWS_MAX, Math.max(ROWS, this.rows.size)) : ROWS;
     this.cursor = null;
+    this.isBusy = true;
+    this.isEarlyLost = false;
     this.main.setAttribute("aria-busy", "true");
     const isForLines = LINE_FILTER.test(query);
     const [sessions, lines] = await Promise.allSettled([
-      isForLines ? { sessions: [] } : get("/sessions", { q: query, limit: ROWS }, signal),
+      isForLines ? { sessions: [] } : get("/sessions", { q: query, limit }, signal),
       query ? linesFrom(query, null, signal) : null,
     ]);
+    // Another one is on its way, and hears what is told meanwhile.
+    if (signal.aborted || this.isClosed) return;
     try {
       if (sessions.reason ?? lines.reason) throw sessions.reason ?? lines.reason;
-      const answer = sessions.value;
-      this.rows.clear();
-      this.list.replaceChildren();
-      this.add(answer);
-      this.isLoaded = true;
-      for (const entry of this.early.splice(0)) this.arrived(entry);
-      const found = lines.value ?? null;
-      this.showHits(found, query);
+      this.show(sessions.value, lines.value ?? null, query);
       this.tell(null);
-      const hasLines = found?.hits.length || found?.next_cursor;
-      if (!answer.sessions.length && !hasLines) this.list.append(nothing(query));
-      const lineCount = found?.hits.length ?? 0;
-      if (query)
-        announce(`${plural(answer.sessions.length, "session")}, ${plural(lineCount, "line")}`);
     } catch (error) {
-      if (error.name === "AbortError") return;
       this.tell(error);
     }
+    this.isBusy = false;
+    const early = [...this.early];
+    this.early.clear();
+    if (this.isLoaded) for (const [id, entry] of early) this.hear(id, entry);
     this.main.removeAttribute("aria-busy");
+    this.look();
+    this.follow();
+    if (this.isEarlyLost) this.load();
+  }
+
+  /// Shows what was asked for in place of what is shown.
+  show(answer, found, query) {
+    const focused = document.activeElement?.closest?.("a.session")?.getAttribute("href");
+    this.rows.clear();
+    this.list.replaceChildren();
+    this.today = new Date().toDateString();
+    this.position ??= answer.stream_position ?? null;
+    this.found = found?.hits.length ?? 0;
+    this.end = Infinity;
+    this.isLoaded = true;
+    this.loadedQuery = query;
+    this.add(answer);
+    this.showHits(found, query);
+    const again = focused && this.list.querySelector(`a[href="${CSS.escape(focused)}"]`);
+    again?.focus({ preventScroll: true });
+    if (query) announce(`${plural(this.rows.size, "session")}, ${plural(this.found, "line")}`);
   }
 
   tell(error) {
@@ -147,12 +193,37 @@ class ListPage {
       const answer = await get("/sessions", { q: query, limit: ROWS, cursor });
       if (cursor === this.cursor && !this.isClosed) this.add(answer);
     } catch (error) {
-      this.tell(error);
+      if (cursor === this.cursor) {
+        this.tell(error);
+        this.more.replaceChildren(button("Try again", () => this.next()));
+      }
+      this.isLoading = false;
+      return;
     }
     this.isLoading = false;
+    this.look();
   }
 
-  /// A session was deleted.
+  /// Looks anew whether the end of the list is in view: where it still is, nobody would say so.
+  look() {
+    this.seen.unobserve(this.more);
+    if (!this.isClosed) this.seen.observe(this.more);
+  }
+
+  /// The stream tells of a session; null when it is gone. While a list is on its way, that waits.
+  hear(id, entry) {
+    if (!this.isBusy && !this.isLoaded) return;
+    if (!this.isBusy) {
+      if (entry) this.arrived(entry);
+      else this.gone(id);
+    } else if (this.early.size < EARLY_MAX || this.early.has(id)) {
+      this.early.set(id, entry);
+    } else {
+      this.isEarlyLost = true;
+    }
+  }
+
+  /// A session was deleted, or belongs further down than the list goes by now.
   gone(id) {
     const known = this.rows.get(id);
     if (!known) return;
@@ -160,69 +231,88 @@ class ListPage {
     known.node.remove();
     this.rows.delete(id);
     if (section && !section.querySelector("li")) section.remove();
+    this.empty();
   }
 
   add({ sessions, next_cursor }) {
     this.cursor = next_cursor ?? null;
+    this.end = sessions.length ? activity(sessions.at(-1)) : this.end;
     for (const entry of sessions) {
-      const row = this.row(entry);
-      const group = this.group(day(entry.last_sync_at), false);
-      group.append(row);
+      const known = this.rows.get(entry.id);
+      if (known) this.renew(known, entry);
+      else this.place(this.row(entry));
     }
     this.more.textContent = this.cursor ? "Loading more…" : "";
+    this.empty();
   }
 
-  /// The list of a day; made where it belongs.
-  group(name, first) {
-    const groups = [...this.list.querySelectorAll("section")];
-    const known = first ? groups[0] : groups.at(-1);
-    if (known?.dataset.day === name) return known.querySelector("ul");
-    const list = el("ul");
-    const section = el(
-      "section",
-      { "data-day": name, "aria-label": name },
-      el("h2", {}, name),
-      list,
-    );
-    if (first) this.list.prepend(section);
-    else this.list.append(section);
-    return list;
+  /// Says that there is nothing, once that is known.
+  empty() {
+    const isEmpty = !this.cursor && !this.rows.size && !this.found;
+    const said = this.list.querySelector(".empty");
+    if (isEmpty && !said) this.list.append(nothing(this.query));
+    else if (!isEmpty) said?.remove();
   }
 
-  /// A session has changed: in its row, or in a new one at the top.
+  /// Puts a row where its time belongs, below the name of its day; a new one before those of the
+  /// same time.
+  place(node, isNew = false) {
+    const at = activity(node.entry) + (isNew ? 1 : 0);
+    const name = day(node.entry.last_activity_at);
+    const sections = [...this.list.querySelectorAll("section")];
+    let section = sections.at(-1)?.dataset.day === name ? sections.at(-1) : null;
+    section ??= sections.find((section) => section.dataset.day === name);
+    if (!section) {
+      section = el(
+        "section",
+        { "data-day": name, "aria-label": name },
+        el("h2", {}, name),
+        el("ul"),
+      );
+      const next = sections.find((section) => activity(section.querySelector("li").entry) < at);
+      this.list.insertBefore(section, next ?? null);
+    }
+    const list = section.querySelector("ul");
+    const isOlder = (other) => other && activity(other.entry) < at;
+    const next = isOlder(list.lastElementChild) ? [...list.children].find(isOlder) : null;
+    list.insertBefore(node, next);
+  }
+
+  renew(known, entry) {
+    known.entry = known.node.entry = entry;
+    fill(known.link, entry);
+    this.mark(known.node, entry);
+  }
+
+  /// A session has changed: in its row, or in a new one where its time belongs.
   arrived(entry) {
-    if (entry.last_sync_at > this.newest) this.newest = entry.last_sync_at;
-    if (!this.isLoaded) {
-      // The list comes, and this on top of it.
-      this.early.push(entry);
-      return;
-    }
     const known = this.rows.get(entry.id);
-    if (known) {
-      fill(known.link, entry);
-      known.entry = entry;
-      this.mark(known.node, entry);
-    }
-    if (this.query) return;
-    const today = this.group(day(entry.last_sync_at), true);
-    const first = today.firstElementChild?.entry;
+    // Whoever has only been opened comes with their first line, and of a search's, only what was
+    // found is shown.
+    if (!known && (this.query || !entry.total_lines)) return;
+    const before = known ? activity(known.entry) : 0;
+    if (known) this.renew(known, entry);
+    const isMoved = known && activity(entry) !== before;
+    if (this.query || (known && !isMoved)) return;
+    // Further down than the list goes: it comes with what is there.
+    if (this.cursor && activity(entry) < this.end) return this.gone(entry.id);
+    const from = known?.node.closest("section");
     // Sessions that are written at the same time do not change places all the time.
     if (
-      known &&
-      known.node.parentElement === today &&
-      (known.wasLive ||
-        known.node === today.firstElementChild ||
-        (first && isLive(first) && isLive(known.entry) && known.wasLive))
+      known?.wasLive &&
+      isLive(entry) &&
+      activity(entry) > before &&
+      from.dataset.day === day(entry.last_activity_at)
     )
       return;
     const node = known?.node ?? this.row(entry);
     const hadFocus = node.contains(document.activeElement);
-    const from = node.closest("section");
-    today.prepend(node);
-    if (hadFocus) node.querySelector("a").focus({ preventScroll: true });
+    node.remove();
     if (from && !from.querySelector("li")) from.remove();
-    this.list.querySelector(".empty")?.remove();
-    this.rows.get(entry.id).wasLive = true;
+    this.place(node, true);
+    if (hadFocus) node.querySelector("a").focus({ preventScroll: true });
+    this.empty();
+    this.rows.get(entry.id).wasLive = isLive(entry);
   }
 
   row(entry) {
@@ -250,11 +340,20 @@ class ListPage {
     this.archived.setAttribute("aria-pressed", String(isShown));
   }
 
-  /// Times go on.
+  /// Times go on, where somebody looks; with the day, all of them change their names.
   tick() {
+    if (document.hidden) return;
+    if (this.isLoaded && !this.isBusy && this.today !== new Date().toDateString()) {
+      this.load();
+      return;
+    }
     for (const row of this.rows.values()) {
-      fill(row.link, row.entry);
-      row.wasLive = row.wasLive && isLive(row.entry);
+      if (Date.now() - activity(row.entry) > CHANGING_TIME) continue;
+      const live = isLive(row.entry);
+      row.wasLive &&= live;
+      const time = row.link.querySelector("time");
+      if (live !== row.link.classList.contains("is-live")) fill(row.link, row.entry);
+      else if (time.textContent !== ago(time.dateTime)) time.textContent = ago(time.dateTime);
     }
   }
 
@@ -312,6 +411,9 @@ async function linesFrom(query, cursor, signal) {
 const moreLines = (answer) =>
   answer.hits.length ? "More lines" : "Nothing so far: look into older sessions";
 
+/// When something was said last in a session, in milliseconds.
+const activity = (entry) => Date.parse(entry.last_activity_at);
+
 const isLive = (entry) =>
   (entry.live ?? false) && Date.now() - new Date(entry.last_sync_at) < LIVE_TIME;
 
@@ -341,8 +443,8 @@ function fill(link, entry) {
     el("span", { class: "size" }, sizes.filter(Boolean).join(" · ")),
     el(
       "time",
-      { datetime: entry.last_sync_at, title: moment(entry.last_sync_at) },
-      ago(entry.last_sync_at),
+      { datetime: entry.last_activity_at, title: moment(entry.last_activity_at) },
+      ago(entry.last_activity_at),
     ),
   );
 }

@@ -17,9 +17,12 @@ const main = document.getElementById("main");
 const box = document.getElementById("search");
 let page = null;
 let shownPath = "";
+let isShown = false;
 // Where the reader was in the pages behind.
 let listScroll = 0;
 let leftSession = "";
+// What brings the reader back to where they were in a list that is still coming.
+let settle = null;
 
 /// Shows the page of the address.
 async function show(isBack = false) {
@@ -30,9 +33,12 @@ async function show(isBack = false) {
   if (page && here === shownPath) return;
   if (shownPath === "/" || shownPath.startsWith("/?")) listScroll = scrollY;
   leftSession = /^\/sessions\/([^/?]+)/.exec(shownPath)?.[1] ?? "";
+  leave();
   page?.close();
   page = null;
   shownPath = here;
+  const isFirst = !isShown;
+  isShown = true;
   main.className = "";
   const session = /^\/sessions\/([^/]+)$/.exec(path);
   const [module, open] =
@@ -47,8 +53,10 @@ async function show(isBack = false) {
           ? [import("./status.js"), ({ statusPage }) => statusPage(main)]
           : [import("./list.js"), ({ listPage }) => listPage(main, query, box)];
   // Somebody may have gone elsewhere meanwhile.
-  await module.then((module) => shownPath === here && (page = open(module)));
+  const loaded = await module.catch(() => null);
   if (shownPath !== here) return;
+  if (!loaded) return stale(isFirst);
+  page = open(loaded);
   if (path !== "/") box.value = "";
   main.classList.add(session || SHARE ? "is-session" : path === "/" ? "is-list" : "is-figures");
   for (const link of document.querySelectorAll(".site nav a")) {
@@ -59,23 +67,45 @@ async function show(isBack = false) {
   if (isBack && path === "/") restore();
 }
 
-/// The list is where the reader left it, once it is that long.
+/// A module is not there. The server has others since it was upgraded: its page names them.
+function stale(isFirst) {
+  if (!isFirst) return location.reload();
+  const text = "A part of this page could not be loaded. ";
+  const again = button("Try again", () => location.reload());
+  main.replaceChildren(el("p", { class: "problem", role: "alert" }, text, again));
+}
+
+/// The list is where the reader left it, once it is that long; more of it is asked for until then.
 function restore() {
   const wanted = listScroll;
   const left = leftSession;
-  const settle = new MutationObserver(() => {
+  settle = new MutationObserver(() => {
+    if (!page?.isLoaded) return;
+    const isLong = document.documentElement.scrollHeight >= wanted + innerHeight;
+    if (!isLong && page.cursor) {
+      page.next();
+      return;
+    }
+    leave();
+    scrollTo({ top: wanted, behavior: "instant" });
     const link =
       left &&
       main.querySelector(
         `a.session[href$="${CSS.escape(left)}"], a.hit[href*="${CSS.escape(left)}"]`,
       );
-    if (!link && document.documentElement.scrollHeight < wanted + innerHeight) return;
-    scrollTo({ top: wanted, behavior: "instant" });
-    link?.focus({ preventScroll: true });
-    settle.disconnect();
+    if (link) link.focus({ preventScroll: true });
   });
   settle.observe(main, { childList: true, subtree: true });
 }
+
+/// The reader goes their own way.
+function leave() {
+  settle?.disconnect();
+  settle = null;
+}
+
+for (const name of ["wheel", "pointerdown", "keydown"])
+  addEventListener(name, leave, { passive: true, capture: true });
 
 async function go(address) {
   history.pushState("in", "", address);

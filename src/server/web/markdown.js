@@ -78,7 +78,7 @@ function fenced(lines, at, [, mark, language]) {
 /// A piece of code.
 export function code(text, language = "") {
   const label = language ? { "data-language": language.slice(0, 20) } : {};
-  return el("pre", { class: "code", tabindex: "0", ...label }, el("code", {}, shown(text)));
+  return el("pre", { class: "code", ...label }, el("code", {}, shown(text)));
 }
 
 function quoted(lines, at, depth) {
@@ -179,7 +179,7 @@ function table(lines, at) {
     ),
   );
   return [
-    el("div", { class: "scrolls", tabindex: "0" }, el("table", {}, top, el("tbody", {}, body))),
+    el("div", { class: "scrolls" }, el("table", {}, top, el("tbody", {}, body))),
     end,
   ];
 }
@@ -200,8 +200,8 @@ function paragraph(lines, at) {
   return [node, end];
 }
 
-/// The nodes of a text within a line.
-export function inline(text, depth = 0) {
+/// The nodes of a text within a line; in the text of a link there are no others.
+export function inline(text, depth = 0, inLink = false) {
   if (text.length > INLINE_CHARS_MAX || depth > INLINE_DEPTH_MAX) return shown(text);
   const nodes = [];
   // Marks that are known not to come again: they are not looked for twice.
@@ -209,7 +209,7 @@ export function inline(text, depth = 0) {
   let start = 0;
   let at = 0;
   while (at < text.length) {
-    const found = "`*_~[!h\\<".includes(text[at]) ? span(text, at, depth, gone) : null;
+    const found = "`*_~[!h\\<".includes(text[at]) ? span(text, at, depth, gone, inLink) : null;
     if (!found) {
       at += 1;
       continue;
@@ -223,7 +223,7 @@ export function inline(text, depth = 0) {
 }
 
 /// The nodes of what begins at a mark, and where it ends; null when nothing begins there.
-function span(text, at, depth, gone) {
+function span(text, at, depth, gone, inLink) {
   const rest = (mark, from) => {
     if (gone.has(mark)) return -1;
     const end = text.indexOf(mark, from);
@@ -243,18 +243,18 @@ function span(text, at, depth, gone) {
         : [[el("code", {}, shown(text.slice(at + length, end)))], end + length];
     }
     case "[":
-      return link(text, at, rest, depth);
+      return inLink ? null : link(text, at, rest, depth);
     case "!":
-      return text[at + 1] === "[" ? link(text, at + 1, rest, depth) : null;
+      return text[at + 1] === "[" && !inLink ? link(text, at + 1, rest, depth) : null;
     case "<":
     case "h":
-      return bare(text, at);
+      return inLink ? null : bare(text, at);
     default:
-      return emphasis(text, at, rest, depth);
+      return emphasis(text, at, rest, depth, inLink);
   }
 }
 
-function emphasis(text, at, rest, depth) {
+function emphasis(text, at, rest, depth, inLink) {
   const twice = text[at + 1] === text[at];
   const mark = twice ? text[at] + text[at] : text[at];
   const tag = { "**": "strong", __: "strong", "*": "em", _: "em", "~~": "del" }[mark];
@@ -268,7 +268,8 @@ function emphasis(text, at, rest, depth) {
     !/\s/.test(text[end - 1]) &&
     !(mark[0] === "_" && /\w/.test(text[end + mark.length] ?? " "));
   if (!closes) return twice ? [[mark], at + 2] : null;
-  return [[el(tag, {}, inline(text.slice(at + mark.length, end), depth + 1))], end + mark.length];
+  const inner = inline(text.slice(at + mark.length, end), depth + 1, inLink);
+  return [[el(tag, {}, inner)], end + mark.length];
 }
 
 function link(text, at, rest, depth) {
@@ -282,7 +283,7 @@ function link(text, at, rest, depth) {
     .split(/\s/, 1)[0]
     .replace(/^<|>$/g, "");
   const label = text.slice(at + 1, middle);
-  return [[outside(target, ...inline(label || target, depth + 1))], end + 1];
+  return [[outside(target, ...inline(label || target, depth + 1, true))], end + 1];
 }
 
 /// An address as such, with or without brackets.

@@ -1,7 +1,7 @@
 // Lines of a transcript as rows of the page.
 
 import { terminal } from "./ansi.js";
-import { button, el, flat, shown } from "./dom.js";
+import { button, copier, el, flat, shown } from "./dom.js";
 import { joined, word } from "./events.js";
 import { brief, hour, moment, plural } from "./format.js";
 import { markdown } from "./markdown.js";
@@ -196,12 +196,12 @@ export class Rows {
         return [el("p", { class: "slash" }, el("code", {}, shown(event.text)))];
       case "output":
         return event.text.trim()
-          ? [el("pre", { class: "output", tabindex: "0" }, long(event.text, terminal))]
+          ? [el("pre", { class: "output" }, long(event.text, terminal))]
           : null;
       case "broken":
         return [
           el("p", { class: "note failed" }, "This line is not JSON."),
-          el("pre", { class: "output", tabindex: "0" }, long(String(event.raw), shown)),
+          el("pre", { class: "output" }, long(String(event.raw), shown)),
         ];
       default:
         return null;
@@ -331,18 +331,15 @@ export class Rows {
 /// A line as it is stored.
 function rawNode(raw) {
   const text = typeof raw === "string" ? raw : pretty(raw);
-  const copy = button(
-    "Copy",
-    () => navigator.clipboard?.writeText(typeof raw === "string" ? raw : JSON.stringify(raw)),
-    { class: "small" },
-  );
+  const copied = () => (typeof raw === "string" ? raw : JSON.stringify(raw));
+  const copy = copier(copied, { class: "small" });
   return el(
     "div",
     { class: "raw" },
     copy,
     el(
       "pre",
-      { tabindex: "0", "aria-label": "Raw line" },
+      { "aria-label": "Raw line" },
       long(text.slice(0, RAW_CHARS_MAX), shown),
     ),
   );

@@ -412,10 +412,30 @@ class SessionPage {
           this.flushing ||= setTimeout(take, 16);
         },
         file: (data) => this.fileGrown(data),
+        gone: () => this.gone(new Refusal(404, "")),
       },
-      (isOpen) => this.state(isOpen),
+      (isOpen, isRefused) => {
+        this.state(isOpen);
+        if (isRefused) this.check();
+      },
     );
     this.ends.push(end);
+  }
+
+  /// The stream was refused: the session may be gone.
+  async check() {
+    try {
+      await get(`/sessions/${encodeURIComponent(this.id)}`, { figures: false });
+    } catch (error) {
+      if (error.status === 404) this.gone(error);
+    }
+  }
+
+  /// It was deleted, or is not shared any more: what is shown of it goes as well.
+  gone(error) {
+    if (this.isClosed) return;
+    this.close();
+    this.main.replaceChildren(missing(error));
   }
 
   state(isOpen) {
@@ -441,6 +461,7 @@ class SessionPage {
 
   /// Keys of this page; true when one was meant.
   key(event) {
+    if (this.isClosed) return false;
     const acts = {
       j: () => this.prompt(1),
       k: () => this.prompt(-1),

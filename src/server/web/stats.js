@@ -64,7 +64,9 @@ export function statsPage(main, query) {
           node.firstChild,
           rows.length ? table(by, rows) : el("p", { class: "quiet" }, "Nothing in this time."),
         );
-        if (hasMore) node.append(el("p", { class: "quiet" }, "Of the newest 20000 sessions alone."));
+        if (hasMore) {
+          node.append(el("p", { class: "quiet" }, "Of the newest 20000 sessions alone."));
+        }
         if (by === "day") total.replaceChildren(...sums(rows));
       })
       .catch((error) =>

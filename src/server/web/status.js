@@ -26,15 +26,21 @@ export function statusPage(main) {
   );
   const page = { key: () => false };
   let timer = 0;
+  let turn = 0;
+  // Whoever asks at once takes the place of what would have asked later.
   const load = async () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", load);
+    const own = (turn += 1);
     try {
       const state = await get("/status");
-      if (page.isClosed) return;
+      if (page.isClosed || own !== turn) return;
       server.replaceChildren(...serverParts(state));
       machines.replaceChildren(...machineParts(state.machines ?? []));
       if (state.watch) watchParts(watch, state.watch, load);
       prices.replaceChildren(...priceParts(state.prices ?? []));
     } catch (error) {
+      if (own !== turn) return;
       server.replaceChildren(el("p", { class: "problem", role: "alert" }, error.message));
     }
     if (!page.isClosed) timer = setTimeout(() => (document.hidden ? again() : load()), AGAIN);

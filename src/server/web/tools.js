@@ -51,7 +51,7 @@ export function asked(name, input) {
       return [
         el(
           "pre",
-          { class: "command", tabindex: "0" },
+          { class: "command" },
           el("span", { class: "prompt-mark", "aria-hidden": "true" }, "$ "),
           long(word(input.command), shown),
         ),
@@ -89,7 +89,7 @@ export function returned(name, input, result) {
     ? result.blocks.filter((block) => block.type === "image").map((block) => image(block.source))
     : [];
   if (result?.is_error)
-    nodes.push(el("pre", { class: "output failed", tabindex: "0" }, long(said, terminal)));
+    nodes.push(el("pre", { class: "output failed" }, long(said, terminal)));
   switch (name) {
     case "Edit":
     case "MultiEdit":
@@ -126,7 +126,7 @@ export function returned(name, input, result) {
 }
 
 function plainOutput(result, said) {
-  if (said) return [el("pre", { class: "output", tabindex: "0" }, long(said, terminal))];
+  if (said) return [el("pre", { class: "output" }, long(said, terminal))];
   const rest = result.blocks.filter((block) => block.type !== "image" && block.type !== "text");
   return rest.length ? [fields({ content: rest })] : [];
 }
@@ -135,11 +135,11 @@ function plainOutput(result, said) {
 function output(noted, said) {
   const told = [word(noted?.stdout), word(noted?.stderr)];
   if (!told[0] && !told[1])
-    return said ? [el("pre", { class: "output", tabindex: "0" }, long(said, terminal))] : [];
+    return said ? [el("pre", { class: "output" }, long(said, terminal))] : [];
   const names = ["output", "output stderr"];
   const nodes = told.map(
     (text, index) =>
-      text && el("pre", { class: names[index], tabindex: "0" }, long(text, terminal)),
+      text && el("pre", { class: names[index] }, long(text, terminal)),
   );
   if (noted.interrupted === true) nodes.push(el("p", { class: "note failed" }, "Interrupted"));
   return nodes.filter(Boolean);
@@ -188,7 +188,7 @@ function readFile(file, said) {
       .split("\n")
       .map((line) => /^\s{0,10}(\d{1,9})[\t→](.*)$/s.exec(line));
     if (!told.length || !told[0])
-      return said ? [el("pre", { class: "output", tabindex: "0" }, long(said, shown))] : [];
+      return said ? [el("pre", { class: "output" }, long(said, shown))] : [];
     start = Number(told[0][1]);
     lines = told.map((match) => match?.[2] ?? "");
   }
@@ -196,7 +196,7 @@ function readFile(file, said) {
   const numbered = (linesMax) =>
     el(
       "pre",
-      { class: "numbered", tabindex: "0" },
+      { class: "numbered" },
       lines
         .slice(0, linesMax)
         .map((line, index) =>
@@ -254,10 +254,10 @@ export function fields(value) {
 function valued(value) {
   if (typeof value === "string")
     return value.includes("\n") || value.length > 200
-      ? el("pre", { class: "output", tabindex: "0" }, long(value, shown))
+      ? el("pre", { class: "output" }, long(value, shown))
       : shown(value);
   if (typeof value !== "object" || value === null) return el("code", {}, String(value));
-  return el("pre", { class: "output", tabindex: "0" }, long(pretty(value), shown));
+  return el("pre", { class: "output" }, long(pretty(value), shown));
 }
 
 /// JSON over several lines; what lies too deep on one.

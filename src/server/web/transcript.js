@@ -46,7 +46,10 @@ export class Transcript {
     this.seen = new IntersectionObserver((entries) => this.look(entries), {
       rootMargin: `${MARGIN}px 0px`,
     });
-    this.sized = new ResizeObserver((entries) => this.page.resized(entries));
+    this.sized = new ResizeObserver((entries) => {
+      this.page.resized(entries);
+      reachable(entries.map(({ target }) => target));
+    });
     host.style.setProperty("--line-height-guess", `${LINE_HEIGHT_GUESS}px`);
   }
 
@@ -54,14 +57,15 @@ export class Transcript {
     return this.page.href(this.file, line);
   }
 
-  /// The file has so many lines.
-  extend(lastLine) {
+  /// The file has so many lines. What a chunk lacks of them is fetched, unless they are on their way
+  /// already.
+  extend(lastLine, isComing = false) {
     if (lastLine <= this.lastLine) return;
     const last = this.chunks.at(-1);
     if (last && last.to - last.from + 1 < CHUNK_LINES) {
       last.to = Math.min(lastLine, last.from + CHUNK_LINES - 1);
       last.node.style.setProperty("--lines", last.to - last.from + 1);
-      if (last.state !== "empty") this.complete(last);
+      if (!isComing) this.complete(last);
     }
     const fragment = document.createDocumentFragment();
     for (let from = (this.chunks.at(-1)?.to ?? 0) + 1; from <= lastLine; from += CHUNK_LINES) {
@@ -237,7 +241,7 @@ export class Transcript {
     else if (chunk.near) this.drawSoon(chunk);
     chunk.ready?.();
     // It may have grown meanwhile.
-    if (chunk.state !== "empty") this.complete(chunk);
+    this.complete(chunk);
   }
 
   /// Draws chunks one after the other, as many in a frame as fit.
@@ -259,9 +263,10 @@ export class Transcript {
     if (this.due.size) this.drawing = requestAnimationFrame(() => this.drawDue());
   }
 
-  /// Fetches what a chunk lacks at its end.
+  /// Fetches what a chunk lacks at its end. One that is empty, or has become so, is fetched whole when
+  /// it is looked at.
   async complete(chunk) {
-    if (chunk.isCompleting || chunk.state === "loading" || chunk.state === "failed") return;
+    if (chunk.isCompleting || !(chunk.state === "read" || chunk.state === "drawn")) return;
     const from = (chunk.events.at(-1)?.line ?? chunk.from - 1) + 1;
     if (from > chunk.to) return;
     chunk.isCompleting = true;
@@ -280,9 +285,11 @@ export class Transcript {
   /// looked at.
   append(lines) {
     const fresh = new Map();
+    const reached = new Set();
+    if (lines.length) this.extend(Math.max(...lines.map(({ line }) => line)), true);
     for (const { line, raw } of lines) {
-      this.extend(line);
       const chunk = this.chunkOf(line);
+      reached.add(chunk);
       const next = (chunk.events.at(-1)?.line ?? chunk.from - 1) + 1;
       if (
         line !== next ||
@@ -308,6 +315,8 @@ export class Transcript {
         else if (chunk.near) this.draw(chunk);
       }
     });
+    // Where lines were missed in between, they are asked for once.
+    for (const chunk of reached) this.complete(chunk);
   }
 
   /// Calls and results find each other, in whatever order their lines come.
@@ -446,6 +455,29 @@ export class Transcript {
       if (agent.file === file) agent.extend(lastLine);
       agent.grown(file, lastLine);
     }
+  }
+}
+
+/// What scrolls within chunks can be reached by keys, under a name; what does not is no stop. All of
+/// it is measured before anything is changed.
+function reachable(nodes) {
+  const parts = nodes.flatMap((node) => [...node.querySelectorAll("pre, .scrolls, .meta")]);
+  const changed = parts
+    .map((part) => ({
+      part,
+      scrolls:
+        part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1,
+    }))
+    .filter(({ part, scrolls }) => scrolls !== part.hasAttribute("tabindex"));
+  for (const { part, scrolls } of changed) {
+    if (!scrolls) {
+      for (const name of ["tabindex", "role"]) part.removeAttribute(name);
+      continue;
+    }
+    const name = part.matches(".scrolls") ? "Table" : part.matches(".code") ? "Code" : "Output";
+    part.setAttribute("tabindex", "0");
+    part.setAttribute("role", "group");
+    if (!part.hasAttribute("aria-label")) part.setAttribute("aria-label", name);
   }
 }
 

@@ -84,11 +84,14 @@ fn listeners() {
     let session = server.session(&key, "e");
     assert_eq!(server.append(&key, &session, 1, &["{}"]).status, 200);
     let before = resident(server.pid());
-    let paths = [format!("/api/v1/sessions/{session}/stream"), "/api/v1/stream".into()];
+    let paths = [format!("/api/v1/sessions/{session}/stream?from=2"), "/api/v1/stream".into()];
+    let told: [&[u8]; 2] = [b"event: line", b"event: session"];
     let mut streams: Vec<TcpStream> =
         (0..LISTENERS).map(|number| listen(&server, &key, &paths[number % paths.len()])).collect();
     assert_eq!(server.append(&key, &session, 2, &["{}"]).status, 200);
-    streams.iter_mut().for_each(|stream| until(stream, b"data: "));
+    for (number, stream) in streams.iter_mut().enumerate() {
+        until(stream, told[number % told.len()]);
+    }
     let after = resident(server.pid());
     println!("{LISTENERS} listeners, each of whom has heard something");
     println!(

@@ -157,3 +157,41 @@ fn one_bad_session_never_stops_the_others() {
     eventually("all arrive", || expected.iter().all(has));
     watch.stop();
 }
+
+/// It never says that the backend has everything when it does not know, or knows better.
+#[test]
+fn what_is_not_brought_in_is_said() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("fleet-said", &backend);
+    sandbox.configure(&json!({
+        "backend_url": backend.url(), "api_key": backend.key(), "exclude": [id(3)],
+    }));
+    history(&sandbox, 2);
+    append(&project(&sandbox, "-p0", &format!("{}.jsonl", id(3))), line(&id(3), 1));
+    append(&project(&sandbox, "-p0", &format!("{}.jsonl", id(4))), line(&id(4), 1));
+    let looped = project(&sandbox, "-looped", "");
+    symlink(&looped, looped.parent().unwrap().join("-looped")).unwrap();
+    let (typo, home) = (sandbox.root().join("typo"), sandbox.home().join(".claude"));
+    let [typo, home] = [&typo, &home].map(|folder| folder.to_str().unwrap());
+    let named = ["--since", "30m", "--claude-dir", typo, "--claude-dir", home];
+    let watch = Watch::following(&sandbox, &named);
+    eventually("it is said", || watch.stderr().contains("confab: following"));
+    let expected = format!(
+        "confab: {typo}/projects is not there, so nothing is followed in it yet\n\
+         confab: bringing in 1 of 2 sessions"
+    );
+    let said = watch.stderr();
+    assert!(said.starts_with(&expected), "{said}");
+    let expected = "confab: following 4 sessions; the backend has all others than: 2 too old to be \
+                    brought in, 1 excluded or deleted, 1 file or folder that cannot be read\n";
+    assert!(said.ends_with(expected), "{said}");
+    let standing = watch.standing(&sandbox);
+    let count = |name: &str| standing[name].as_u64().unwrap();
+    assert_eq!((count("older"), count("unwanted"), count("unreadable")), (2, 1, 1));
+    let text = sandbox.run(&["status"]).stdout;
+    assert!(
+        text.contains("following 4 sessions, 2 too old to be brought in, 1 excluded"),
+        "{text}"
+    );
+    watch.stop();
+}

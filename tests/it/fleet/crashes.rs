@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use super::{LONG_AGO, Watch, age, holds_all, id, project};
-use crate::support::backend::{Backend, Endpoint, Fault, Manner, STANDING};
+use crate::support::backend::{Backend, Endpoint, Fault, Manner, Moment, STANDING};
 use crate::support::eventually::eventually;
 use crate::support::processes;
 use crate::support::sandbox::{ID, Sandbox, append, line, lines};
@@ -218,5 +218,62 @@ fn stopped_while_it_brings_in_it_goes_on_the_next_time() {
     watch.stop();
     let watch = Watch::following(&sandbox, &[]);
     holds_all(&backend, &expected);
+    watch.stop();
+}
+
+/// What waits for the end of an interval, and has no engine, is sent when it is told to stop.
+#[test]
+fn stopped_it_sends_what_waits_for_its_interval() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("fleet-stop-interval", &backend);
+    append(&sandbox.transcript(ID), line(ID, 1));
+    age(&sandbox.transcript(ID), LONG_AGO);
+    let watch = Watch::following(&sandbox, &["--interval", "1h"]);
+    holds_all(&backend, &[(ID.to_owned(), line(ID, 1))]);
+    let slept = sleeps(watch.pid());
+    append(&sandbox.transcript(ID), line(ID, 2));
+    eventually("it has heard of it", || sleeps(watch.pid()) != slept);
+    eventually("the loop has, too", || {
+        watch.signal("USR1");
+        sleeps(watch.pid()) > slept + 4
+    });
+    watch.stop();
+    assert_eq!(backend.transcript(ID), lines(ID, 1, 2));
+}
+
+/// Many sessions are tried again, and the backend is slow with all of them: what is written now
+/// does not wait for them.
+#[test]
+fn what_failed_does_not_take_all_threads() {
+    let backend = Arc::new(Backend::start());
+    let sandbox = Sandbox::with_backend("fleet-slow", &backend);
+    let state = |number| sandbox.confab(&format!("sync/{}.json", id(number)));
+    for number in 1..=SESSIONS {
+        let path = sandbox.transcript(&id(number));
+        append(&path, line(&id(number), 1));
+        age(&path, LONG_AGO);
+        // It cannot be read.
+        fs::create_dir_all(state(number)).unwrap();
+    }
+    let watch = Watch::start(&sandbox, &[]);
+    eventually("all have failed", || watch.standing(&sandbox)["failed"] == SESSIONS);
+    (1..=SESSIONS).for_each(|number| fs::remove_dir(state(number)).unwrap());
+    let seen = Arc::downgrade(&backend);
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    backend.observe(move |number, moment| {
+        let Some(backend) = seen.upgrade().filter(|_| moment == Moment::Arrived) else { return };
+        let arrived = &backend.arrived()[number - 1];
+        drop(backend);
+        let is_old = arrived.body["file_name"] != format!("{ID}.jsonl");
+        if arrived.endpoint == Endpoint::Chunk && is_old {
+            let _ = gate.lock().unwrap().recv();
+        }
+    });
+    arrive(&watch, || backend.count(Endpoint::Chunk) >= 2);
+    append(&sandbox.transcript(ID), line(ID, 1));
+    eventually("what is written now arrives", || backend.transcript(ID) == line(ID, 1));
+    drop(open);
+    arrive(&watch, || (1..=SESSIONS).all(|number| !backend.transcript(&id(number)).is_empty()));
     watch.stop();
 }

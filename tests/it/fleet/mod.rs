@@ -1,7 +1,9 @@
 //! `confab watch` as a real process against a scripted backend: what is brought in, what is
 //! followed, what is left to daemons, and what is left behind by crashes: nothing.
 
+mod apart;
 mod bringing;
+mod changes;
 mod crashes;
 mod following;
 mod served;
@@ -56,9 +58,13 @@ impl Watch {
 
     /// What it says of itself; null while it has said nothing.
     fn standing(&self, sandbox: &Sandbox) -> Value {
-        let bytes = fs::read(sandbox.confab("watch.json")).unwrap_or_default();
-        let standing: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        if standing["pid"] == self.pid() { standing } else { Value::Null }
+        let apart = fs::read_dir(sandbox.confab("watches")).into_iter().flatten().flatten();
+        let folders = apart.map(|entry| entry.path()).chain([sandbox.confab("")]);
+        let mut standings = folders.map(|folder| {
+            let bytes = fs::read(folder.join("watch.json")).unwrap_or_default();
+            serde_json::from_slice::<Value>(&bytes).unwrap_or_default()
+        });
+        standings.find(|standing| standing["pid"] == self.pid()).unwrap_or_default()
     }
 
     fn pid(&self) -> u32 {

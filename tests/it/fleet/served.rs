@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::{id, project};
+use crate::support::backend::Backend;
 use crate::support::eventually::{WAIT_MAX, eventually, within};
 use crate::support::processes;
 use crate::support::sandbox::{Sandbox, append, line, lines};
@@ -256,7 +257,7 @@ fn what_is_too_old_goes_and_comes_back_when_it_goes_on() {
     served.stop();
 
     // A watch that remembers nothing looks at all files, and has nothing to send.
-    fs::remove_dir_all(sandbox.confab("kept")).unwrap();
+    fs::remove_dir_all(sandbox.confab("watches")).unwrap();
     let served = Served::start(&sandbox, &["--watch-user", "me@example.org"]);
     watch(&sandbox);
     eventually("all was looked at", || is_following(&served));
@@ -270,6 +271,34 @@ fn what_is_too_old_goes_and_comes_back_when_it_goes_on() {
         served.ask(&key, "GET", &path, "").1["files"].as_array().unwrap().len() == 2
     });
     eventually("all is brought in", || is_following(&served));
+    served.stop();
+}
+
+/// Hooks send to a backend that is away: the server has the session all the same, and what is left
+/// for the hooks' backend is not touched.
+#[test]
+fn what_hooks_have_left_for_another_backend_stays_there() {
+    let mut elsewhere = Backend::start();
+    let sandbox = Sandbox::with_backend("served-apart", &elsewhere);
+    append(&sandbox.transcript(&id(1)), line(&id(1), 1));
+    sandbox.session_start(&id(1));
+    elsewhere.eventually_holds(&id(1), &line(&id(1), 1));
+    processes::signal(sandbox.daemon(), "KILL");
+    sandbox.daemons_end();
+    elsewhere.stop();
+    append(&sandbox.transcript(&id(1)), line(&id(1), 2));
+    let before = sandbox.sync_files();
+    let served = Served::start(&sandbox, &[]);
+    watch(&sandbox);
+    let key = key(&sandbox);
+    served.has(&key, &id(1), 2);
+    assert_eq!(sandbox.sync_files(), before);
+    elsewhere.restart();
+    sandbox.prompt(&id(1));
+    elsewhere.eventually_holds(&id(1), &lines(&id(1), 1, 2));
+    sandbox.session_end(&id(1));
+    sandbox.daemons_end();
+    assert_eq!(elsewhere.session(&id(1)).unwrap().events.len(), 1);
     served.stop();
 }
 

@@ -1,5 +1,8 @@
 //! Hooks and their daemons beside a watch, a second watch, and what a user sees.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use super::{Watch, id};
@@ -44,6 +47,24 @@ fn a_daemons_session_is_left_to_it_and_taken_over() {
     backend.eventually_holds(ID, &lines(ID, 1, 3));
     append(&sandbox.transcript(ID), line(ID, 4));
     backend.eventually_holds(ID, &lines(ID, 1, 4));
+    watch.stop();
+    assert_eq!(sandbox.sync_files(), Vec::<String>::new());
+}
+
+/// What is written once a daemon has ended does not wait until the watch looks for its end.
+#[test]
+fn a_session_that_goes_on_without_its_daemon_is_taken_over_at_once() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("fleet-goes-on", &backend);
+    append(&sandbox.transcript(ID), line(ID, 1));
+    sandbox.session_start(ID);
+    backend.eventually_holds(ID, &line(ID, 1));
+    let watch = Watch::following(&sandbox, &[]);
+    eventually("it is left", || watch.standing(&sandbox)["left"] == 1);
+    sandbox.session_end(ID);
+    sandbox.daemons_end();
+    append(&sandbox.transcript(ID), line(ID, 2));
+    backend.eventually_holds(ID, &lines(ID, 1, 2));
     watch.stop();
     assert_eq!(sandbox.sync_files(), Vec::<String>::new());
 }
@@ -114,4 +135,33 @@ fn what_it_does_is_shown() {
     backend.eventually_holds(&id(1), &lines(&id(1), 1, 2));
     watch.stop();
     assert_eq!(json_of()["watch"], Value::Null);
+}
+
+/// Without hooks is a way to use it: that there are none is no problem while a watch runs.
+#[test]
+fn no_hooks_are_no_problem_while_a_watch_runs() {
+    let backend = Backend::start();
+    let sandbox = Sandbox::with_backend("fleet-no-hooks", &backend);
+    let config = sandbox.confab("config.json");
+    fs::set_permissions(config, Permissions::from_mode(0o600)).unwrap();
+    let (status, doctor) = (|| sandbox.run(&["status"]), || sandbox.run(&["doctor"]));
+    assert_eq!((status().status.code(), doctor().status.code()), (Some(1), Some(1)));
+    let watch = Watch::following(&sandbox, &[]);
+    let (shown, found) = (status(), doctor());
+    assert_eq!(
+        (shown.status.code(), found.status.code()),
+        (Some(0), Some(0)),
+        "{shown:?} {found:?}"
+    );
+    for text in [&shown.stdout, &found.stdout] {
+        assert!(text.contains("settings.json has none; confab watch needs none"), "{text}");
+    }
+    // `hooks check` is asked about hooks.
+    assert_eq!(sandbox.run(&["hooks", "check"]).status.code(), Some(1));
+    watch.stop();
+    // One that looks elsewhere does not help.
+    let other = sandbox.root().join("other");
+    let watch = Watch::following(&sandbox, &["--claude-dir", other.to_str().unwrap()]);
+    assert_eq!(status().status.code(), Some(1));
+    watch.stop();
 }

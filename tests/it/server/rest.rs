@@ -264,7 +264,9 @@ fn nothing_of_a_session_is_left_in_the_rows_or_in_what_referred_to_it() {
     let headers = [("Authorization", bearer.as_str())];
     let path = format!("/api/v1/sessions/{}", ids[0]);
     assert_eq!(server.request("DELETE", &path, &headers, b"").status, 204);
-    assert_eq!((referring(), holding()), (0, 0));
+    assert_eq!(referring(), 0);
+    // Its words leave the pages of the index when somebody behind the scenes has come to it.
+    eventually("no word of it is left", || holding() == 0);
     let expected = fork.join("\n") + "\n";
     assert!(download(&server, &key, &ids[1], "t.jsonl") == expected.as_bytes());
     assert_clean(&folder);

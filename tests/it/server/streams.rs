@@ -196,8 +196,7 @@ fn the_lines_of_a_session_are_told_as_they_are_and_as_they_come() {
     let bearer = format!("Bearer {key}");
     let response = server.request("DELETE", &deleted, &[("Authorization", &bearer)], b"");
     assert_eq!(response.status, 204);
-    let event = early.next();
-    assert!(event.is_none_or(|event| event.kind == "gone"));
+    assert_eq!(early.told(), ("gone".into(), json!({"id": session})));
     assert_eq!(early.next(), None);
 }
 

@@ -67,9 +67,9 @@ fn each_message_counts_once_where_it_was_first() {
     assert_eq!(relation(&forked), (json!("fork_of"), json!("original")));
     let rows = world.get("/stats?by=model")["rows"].clone();
     assert_eq!((&rows[0]["messages"], &rows[0]["sessions"]), (&json!(5), &json!(2)));
-    let list = world.get("/sessions")["sessions"].clone();
-    let listed = list.as_array().unwrap().iter().find(|entry| entry["id"] == first.as_str());
-    assert_eq!(listed.unwrap()["tokens"], 4 * 1310);
+    let rows = world.get("/sessions")["sessions"].clone();
+    let row = rows.as_array().unwrap().iter().find(|row| row["external_id"] == "original");
+    assert_eq!(row.unwrap()["tokens"], 4 * 1310);
     // When the original goes, its messages count elsewhere.
     let bearer = format!("Bearer {}", world.key);
     let path = format!("/api/v1/sessions/{first}");

@@ -257,8 +257,8 @@ fn words_of_a_deleted_session_are_nowhere_any_more() {
         let path = format!("/api/v1/sessions/{session}");
         let headers = [("Authorization", bearer.as_str())];
         assert_eq!(world.server.request("DELETE", &path, &headers, b"").status, 204);
-        eventually("its words are not on the disk", || holding(needle) == 0);
         assert_eq!(world.hits(needle, 20), [""; 0]);
+        eventually("its words are not on the disk", || holding(needle) == 0);
         let (said, status) = run(&["check"], &world.folder);
         assert!(status == 0 && said.ends_with(" 0 problems\n"), "{said}");
     }
