@@ -5,7 +5,7 @@
 //! one, since what FTS5 removes stays in its pages. Every connection overwrites with zeros what it
 //! deletes (`secure_delete`); what is left then are older copies in the write-ahead log, which is
 //! emptied after that. Whoever asks a server waits for neither: a thread behind the scenes does
-//! both at once, and after a crash with the next start ([`Store::purge`]).
+//! both at once, and after a crash with the next start (`Store::purge`).
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const RELEASES_MAX: usize = 100_000;
 
 impl Store {
     /// Removes a user's session with all that belongs to it; false when there is none. Nobody can
-    /// read it any more then; what is still on the disk is left to [`Store::purge`].
+    /// read it any more then; what is still on the disk is left to a thread behind the scenes.
     ///
     /// # Errors
     /// When the database fails; nothing is removed then.
