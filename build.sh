@@ -14,7 +14,7 @@ help() {
 ./build.sh install      build, and put both programs into PATH; --dest DIR for another folder
 ./build.sh run          show the main job: follow a growing session, read it back, compare
 ./build.sh run --mine   the same with your own sessions; keeps the server and its data
-./build.sh bench [WHAT] measure: everything, or for example `hook`, `sync` or `idle=600`; with the
+./build.sh bench [WHAT] measure: everything, or for example `hook`, `sync`, `browser`, `idle=600`; with the
                         static client, where that can be built
 ./build.sh dist         static programs for x86_64 and aarch64, with sums, bills of materials and a
                         self-check: target/dist; name one of the two for it alone; as root,
@@ -105,13 +105,20 @@ bench() {
     if [ -n "$(way_to "$arch")" ]; then
         say "building the static client"
         [ "$(way_to "$arch")" != source ] || make_unwinder "$arch"
-        dist_cargo "$arch" "$ZSTD_UP_TO_1" build --release --locked --bin confab \
+        dist_cargo "$arch" "$ZSTD_CLIENT" build --release --locked --bin confab \
             --target "$arch-unknown-linux-musl"
         client=("client=$PWD/target/$arch-unknown-linux-musl/release/confab")
     else
         say "a static client cannot be built here: the dynamic one is measured"
     fi
-    cargo bench --locked --features server --bench bench -- "${client[@]}" "$@"
+    [ "$*" = browser ] ||
+        cargo bench --locked --features server --bench bench -- "${client[@]}" "$@"
+    # How fast lines are seen, and how fast a long session opens.
+    case "$*" in "" | browser)
+        cargo test --locked --release --features server --test browser -- \
+            lines_are_seen fifty_thousand
+        ;;
+    esac
 }
 
 # Runs one step and says how long it took.
