@@ -77,6 +77,7 @@ fn listeners() {
         ["--read-per-hour", "0"],
         ["--requests-per-hour", "0"],
         ["--streams-max", &places],
+        ["--reader-streams-max", &places],
         ["--connections-max", &places],
         ["--address-connections-max", &places],
     ];
