@@ -126,17 +126,13 @@ impl Backend for Metered {
         Ok(answer)
     }
 
-    fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure> {
-        self.append_with(body, None, time_max)
-    }
-
-    fn append_with(
+    fn append(
         &mut self,
         body: &[u8],
         report: Option<&str>,
         time_max: Duration,
     ) -> Result<ChunkAnswer, Failure> {
-        let answer = self.meter.count(self.line().append_with(body, report, time_max))?;
+        let answer = self.meter.count(self.line().append(body, report, time_max))?;
         self.meter.chunks.fetch_add(1, Ordering::Relaxed);
         self.meter.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         Ok(answer)

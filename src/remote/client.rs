@@ -38,6 +38,22 @@ pub struct Client {
     clock: Arc<dyn Clock + Send + Sync>,
 }
 
+/// What a request carries.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body<'a> {
+    /// Nothing.
+    Nothing,
+    /// JSON as it is.
+    Json(&'a [u8]),
+    /// A chunk as zstd, which the backend takes on `/sync/*` alone, with what it is told besides.
+    Chunk {
+        /// The compressed JSON.
+        bytes: &'a [u8],
+        /// A [`crate::wire::SessionReport`] as JSON.
+        report: Option<&'a str>,
+    },
+}
+
 impl Client {
     /// A client for this account.
     ///
@@ -71,26 +87,12 @@ impl Client {
         })
     }
 
-    /// Sends one request and reads the answer, whatever its status. `compressed` bodies are zstd,
-    /// which the backend takes on `/sync/*` alone.
+    /// Sends one request and reads the answer, whatever its status.
     pub(super) fn send(
         &self,
         method: &Method,
         path: &str,
-        body: &[u8],
-        compressed: bool,
-        time_max: Duration,
-    ) -> Result<Answer, ureq::Error> {
-        self.send_with(method, path, body, (compressed, None), time_max)
-    }
-
-    /// The same with a report for a backend that takes one.
-    fn send_with(
-        &self,
-        method: &Method,
-        path: &str,
-        body: &[u8],
-        (compressed, report): (bool, Option<&str>),
+        body: Body<'_>,
         time_max: Duration,
     ) -> Result<Answer, ureq::Error> {
         let mut request = Request::builder()
@@ -100,21 +102,24 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        if !body.is_empty() {
+        if !matches!(body, Body::Nothing) {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        if compressed {
+        if let Body::Chunk { report, .. } = body {
             request = request.header(header::CONTENT_ENCODING, "zstd");
+            if let Some(report) = report {
+                request = request.header(REPORT_HEADER, report);
+            }
         }
-        if let Some(report) = report {
-            request = request.header(REPORT_HEADER, report);
-        }
-        let response = if body.is_empty() {
-            let request = self.agent.configure_request(request.body(())?);
-            self.agent.run(request.timeout_global(Some(time_max)).build())?
-        } else {
-            let request = self.agent.configure_request(request.body(body)?);
-            self.agent.run(request.timeout_global(Some(time_max)).build())?
+        let response = match body {
+            Body::Nothing => {
+                let request = self.agent.configure_request(request.body(())?);
+                self.agent.run(request.timeout_global(Some(time_max)).build())?
+            }
+            Body::Json(bytes) | Body::Chunk { bytes, .. } => {
+                let request = self.agent.configure_request(request.body(bytes)?);
+                self.agent.run(request.timeout_global(Some(time_max)).build())?
+            }
         };
         Ok(self.answer(response))
     }
@@ -137,19 +142,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        body: &[u8],
-        compressed: bool,
-        time_max: Duration,
-    ) -> Result<Vec<u8>, Failure> {
-        self.exchange_with(method, path, body, (compressed, None), time_max)
-    }
-
-    fn exchange_with(
-        &self,
-        method: Method,
-        path: &str,
-        body: &[u8],
-        form: (bool, Option<&str>),
+        body: Body<'_>,
         time_max: Duration,
     ) -> Result<Vec<u8>, Failure> {
         let what = format!("{method} {path}");
@@ -157,7 +150,7 @@ impl Client {
             timed_out: matches!(error, ureq::Error::Timeout(_)),
             ..Failure::retry(Error::new(what.clone()).caused_by(error))
         };
-        let answer = self.send_with(&method, path, body, form, time_max).map_err(failed)?;
+        let answer = self.send(&method, path, body, time_max).map_err(failed)?;
         if answer.is_success() {
             return answer.body.map_err(failed);
         }
@@ -173,7 +166,7 @@ impl Client {
         let body = serde_json::to_vec(request).map_err(|error| {
             Failure::retry(Error::new(format!("write {path}")).caused_by(error))
         })?;
-        decode(path, &self.exchange(Method::POST, path, &body, false, time_max)?)
+        decode(path, &self.exchange(Method::POST, path, Body::Json(&body), time_max)?)
     }
 }
 
@@ -182,25 +175,22 @@ impl Backend for Client {
         self.post("/api/v1/sync/init", request, time_max)
     }
 
-    fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure> {
-        self.append_with(body, None, time_max)
-    }
-
-    fn append_with(
+    fn append(
         &mut self,
         body: &[u8],
         report: Option<&str>,
         time_max: Duration,
     ) -> Result<ChunkAnswer, Failure> {
         let path = "/api/v1/sync/chunk";
-        decode(path, &self.exchange_with(Method::POST, path, body, (true, report), time_max)?)
+        let body = Body::Chunk { bytes: body, report };
+        decode(path, &self.exchange(Method::POST, path, body, time_max)?)
     }
 
     fn tell(&mut self, report: &MachineReport, time_max: Duration) -> Result<(), Failure> {
         let path = "/api/v1/sync/standing";
         let body = serde_json::to_vec(report)
             .map_err(|error| Failure::retry(Error::new("write standing").caused_by(error)))?;
-        self.exchange(Method::POST, path, &body, false, time_max).map(|_| ())
+        self.exchange(Method::POST, path, Body::Json(&body), time_max).map(|_| ())
     }
 
     fn event(&mut self, request: &EventRequest, time_max: Duration) -> Result<(), Failure> {
@@ -209,7 +199,7 @@ impl Backend for Client {
 
     fn capabilities(&mut self, time_max: Duration) -> Result<Capabilities, Failure> {
         let path = "/api/v1/capabilities";
-        match self.exchange(Method::GET, path, b"", false, time_max) {
+        match self.exchange(Method::GET, path, Body::Nothing, time_max) {
             Ok(answer) => decode(path, &answer),
             // An older backend does not know the question.
             Err(failure) if failure.verdict == Verdict::Gone => Ok(Capabilities::default()),
@@ -226,7 +216,7 @@ impl Backend for Client {
         let path = format!("/api/v1/sessions/{}/summary", escaped(external_id));
         let body = serde_json::to_vec(&SummaryRequest { summary: summary.to_owned() })
             .map_err(|error| Failure::retry(Error::new("write summary").caused_by(error)))?;
-        self.exchange(Method::PATCH, &path, &body, false, time_max).map(|_| ())
+        self.exchange(Method::PATCH, &path, Body::Json(&body), time_max).map(|_| ())
     }
 
     fn link(
@@ -243,7 +233,8 @@ impl Backend for Client {
             timed_out: matches!(error, ureq::Error::Timeout(_)),
             ..Failure::retry(Error::new(what.clone()).caused_by(error))
         };
-        let answer = self.send(&Method::POST, &path, &body, false, time_max).map_err(failed)?;
+        let answer =
+            self.send(&Method::POST, &path, Body::Json(&body), time_max).map_err(failed)?;
         match answer.status {
             // How older backends say that they have it.
             409 => Ok(()),

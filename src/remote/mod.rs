@@ -24,18 +24,14 @@ use crate::wire::{Capabilities, ChunkAnswer, EventRequest, InitAnswer, InitReque
 pub trait Backend: Send {
     /// Opens or resumes a session.
     fn init(&mut self, request: &InitRequest, time_max: Duration) -> Result<InitAnswer, Failure>;
-    /// Appends a chunk, given as the zstd-compressed body of the request.
-    fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure>;
-    /// The same with a [`crate::wire::SessionReport`] as JSON, for a backend that takes one.
-    fn append_with(
+    /// Appends a chunk, given as the zstd-compressed body of the request, and tells a backend that
+    /// takes one a [`crate::wire::SessionReport`] as JSON.
+    fn append(
         &mut self,
         body: &[u8],
         report: Option<&str>,
         time_max: Duration,
-    ) -> Result<ChunkAnswer, Failure> {
-        let _ = report;
-        self.append(body, time_max)
-    }
+    ) -> Result<ChunkAnswer, Failure>;
     /// Tells how all sessions of this machine stand, to a backend that takes it.
     fn tell(
         &mut self,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ureq::http::{Method, Request, header};
 
 use super::Client;
-use super::client::{decode, refusal};
+use super::client::{Body, decode, refusal};
 use crate::error::Error;
 use crate::remote::{Failure, Verdict};
 use crate::wire::{ExternalIdAnswer, FileEntry, FilesAnswer, LinkEntry, LinksAnswer};
@@ -41,7 +41,7 @@ impl Client {
         time_max: Duration,
     ) -> Result<Option<String>, Failure> {
         let path = format!("/api/v1/sessions/by-external-id/{}", escaped(external_id));
-        match self.exchange(Method::GET, &path, b"", false, time_max) {
+        match self.exchange(Method::GET, &path, Body::Nothing, time_max) {
             Ok(answer) => {
                 decode::<ExternalIdAnswer>(&path, &answer).map(|answer| Some(answer.session_id))
             }
@@ -61,7 +61,7 @@ impl Client {
     ) -> Result<SessionsAnswer, Failure> {
         let cursor = cursor.map(|cursor| format!("&cursor={}", escaped(cursor)));
         let path = format!("/api/v1/sessions?limit={PAGE}{}", cursor.unwrap_or_default());
-        decode(&path, &self.exchange(Method::GET, &path, b"", false, time_max)?)
+        decode(&path, &self.exchange(Method::GET, &path, Body::Nothing, time_max)?)
     }
 
     /// Lines that match a query, or those behind a cursor of the last answer.
@@ -78,7 +78,7 @@ impl Client {
         let cursor = cursor.map(|cursor| format!("&cursor={}", escaped(cursor)));
         let (query, cursor) = (escaped(query), cursor.unwrap_or_default());
         let path = format!("/api/v1/search?q={query}&limit={limit}{cursor}");
-        decode(&path, &self.exchange(Method::GET, &path, b"", false, time_max)?)
+        decode(&path, &self.exchange(Method::GET, &path, Body::Nothing, time_max)?)
     }
 
     /// A session by the backend's id; `None` when there is no such session.
@@ -87,7 +87,7 @@ impl Client {
     /// As the network, and every status but 200 and 404.
     pub fn session(&self, id: &str, time_max: Duration) -> Result<Option<SessionDetail>, Failure> {
         let path = format!("/api/v1/sessions/{}", escaped(id));
-        match self.exchange(Method::GET, &path, b"", false, time_max) {
+        match self.exchange(Method::GET, &path, Body::Nothing, time_max) {
             Ok(answer) => decode(&path, &answer).map(Some),
             Err(failure) if failure.verdict == Verdict::Gone => Ok(None),
             Err(failure) => Err(failure),
@@ -100,7 +100,7 @@ impl Client {
     /// As the network, and every status but 200 and 404.
     pub fn links(&self, id: &str, time_max: Duration) -> Result<Vec<LinkEntry>, Failure> {
         let path = format!("/api/v1/sessions/{}/github-links", escaped(id));
-        match self.exchange(Method::GET, &path, b"", false, time_max) {
+        match self.exchange(Method::GET, &path, Body::Nothing, time_max) {
             Ok(answer) => decode::<LinksAnswer>(&path, &answer).map(|answer| answer.links),
             Err(failure) if failure.verdict == Verdict::Gone => Ok(Vec::new()),
             Err(failure) => Err(failure),
@@ -131,7 +131,7 @@ impl Client {
     /// As the network, and every status but 2xx.
     pub fn delete_session(&self, session_id: &str, time_max: Duration) -> Result<(), Failure> {
         let path = format!("/api/v1/sessions/{}", escaped(session_id));
-        self.exchange(Method::DELETE, &path, b"", false, time_max).map(|_| ())
+        self.exchange(Method::DELETE, &path, Body::Nothing, time_max).map(|_| ())
     }
 
     /// The content of a file. It must begin within `pause_time_max`, and not pause for longer.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use ureq::http::Method;
 
 use crate::error::{Context, Error, Result};
-use crate::remote::client::Client;
+use crate::remote::client::{Body, Client};
 use crate::wire::{
     DeviceCode, DeviceCodeRequest, DeviceError, DeviceTokenRequest, Identity, Token,
 };
@@ -75,7 +75,7 @@ pub enum Poll {
 impl Client {
     /// Asks whose key it is. One request, no redirect, any status is an answer.
     pub fn check(&self, time_max: Duration) -> Check {
-        let answer = match self.send(&Method::GET, VALIDATE, b"", false, time_max) {
+        let answer = match self.send(&Method::GET, VALIDATE, Body::Nothing, time_max) {
             Ok(answer) => answer,
             Err(error) => {
                 let trouble = trouble(&error);
@@ -105,7 +105,7 @@ impl Client {
         let what = || format!("POST {DEVICE_CODE}");
         let request = DeviceCodeRequest { key_name: key_name.to_owned() };
         let answer = self
-            .send(&Method::POST, DEVICE_CODE, &json(&request)?, false, time_max)
+            .send(&Method::POST, DEVICE_CODE, Body::Json(&json(&request)?), time_max)
             .map_err(|error| {
                 let hint = trouble(&error).hint();
                 Error::new(what()).caused_by(error).with_hint(hint)
@@ -138,7 +138,7 @@ impl Client {
     pub fn device_token(&self, code: &DeviceCode, time_max: Duration) -> Poll {
         let request = DeviceTokenRequest { device_code: code.device_code.clone() };
         let Ok(body) = json(&request) else { return Poll::Pending };
-        let Ok(answer) = self.send(&Method::POST, DEVICE_TOKEN, &body, false, time_max) else {
+        let Ok(answer) = self.send(&Method::POST, DEVICE_TOKEN, Body::Json(&body), time_max) else {
             return Poll::Pending;
         };
         match (answer.status, answer.json::<Token>()) {

@@ -106,7 +106,7 @@ impl Preparing<'_> {
     ) -> (Result<ChunkAnswer, Failure>, Option<Result<Option<Chunk>>>) {
         let backend = &mut *tools.backend;
         if chunk.contents.bytes < AHEAD_BYTES_MIN || self.sending.stand_in {
-            return (backend.append_with(&chunk.body, chunk.report.as_deref(), time_max), None);
+            return (backend.append(&chunk.body, chunk.report.as_deref(), time_max), None);
         }
         let redactor = tools.redactor;
         std::thread::scope(|scope| {
@@ -114,7 +114,7 @@ impl Preparing<'_> {
                 .name("send".to_owned())
                 .stack_size(SEND_STACK_BYTES)
                 .spawn_scoped(scope, || {
-                    backend.append_with(&chunk.body, chunk.report.as_deref(), time_max)
+                    backend.append(&chunk.body, chunk.report.as_deref(), time_max)
                 });
             let sending = match started {
                 Ok(sending) => sending,

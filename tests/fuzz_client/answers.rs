@@ -142,7 +142,7 @@ impl World {
         let mut client = self.client();
         match seed / 2 % 8 {
             0 => drop(client.init(&InitRequest::default(), TIME_MAX)),
-            1 => drop(client.append(b"", TIME_MAX)),
+            1 => drop(client.append(b"", None, TIME_MAX)),
             2 => drop(client.event(&EventRequest::default(), TIME_MAX)),
             3 => drop(client.capabilities(TIME_MAX)),
             4 => drop(client.link("s", &LinkRequest::default(), TIME_MAX)),

@@ -204,7 +204,12 @@ impl Backend for Memory {
         })
     }
 
-    fn append(&mut self, body: &[u8], _: Duration) -> Result<ChunkAnswer, Failure> {
+    fn append(
+        &mut self,
+        body: &[u8],
+        _: Option<&str>,
+        _: Duration,
+    ) -> Result<ChunkAnswer, Failure> {
         let text = zstd::decode_all(body).unwrap();
         let chunk: ChunkRequest = serde_json::from_slice(&text).unwrap();
         let file = self.files.entry(chunk.file_name).or_default();

@@ -71,7 +71,12 @@ impl Backend for Memory {
         Ok(InitAnswer { session_id, provider: None, files: files.collect(), reports: false })
     }
 
-    fn append(&mut self, body: &[u8], _: Duration) -> Result<ChunkAnswer, Failure> {
+    fn append(
+        &mut self,
+        body: &[u8],
+        _: Option<&str>,
+        _: Duration,
+    ) -> Result<ChunkAnswer, Failure> {
         let text = zstd::decode_all(body).unwrap();
         let chunk: ChunkRequest = serde_json::from_slice(&text).unwrap();
         let fault = self.faults.pop();

@@ -217,7 +217,12 @@ impl Backend for Connection {
         self.answer(answer, fault)
     }
 
-    fn append(&mut self, body: &[u8], time_max: Duration) -> Result<ChunkAnswer, Failure> {
+    fn append(
+        &mut self,
+        body: &[u8],
+        _: Option<&str>,
+        time_max: Duration,
+    ) -> Result<ChunkAnswer, Failure> {
         let text = self.seat.hub.core().store.decompress(body);
         let fault = self.travel(time_max, &text)?;
         if fault == Some(Fault::Reject) {

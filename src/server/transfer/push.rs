@@ -186,7 +186,7 @@ fn push_file(
         let body =
             zstd::bulk::compress(&text, COMPRESSION_LEVEL).context(|| "compress a chunk".into())?;
         drop((request, text));
-        let answer = client.append(&body, REQUEST_TIME_MAX)?;
+        let answer = client.append(&body, None, REQUEST_TIME_MAX)?;
         if answer.last_synced_line != (next - 1).unsigned_abs() {
             let what = format!("{}: the backend acknowledges other lines", goal.file.file_name);
             return Err(Trouble::Session(Error::new(what)));
