@@ -410,7 +410,7 @@ impl Engine {
 
     /// A request was refused. Either the backend stands elsewhere than we thought: then we go on
     /// from there. Or it stands where we thought: then the body was the reason, and a smaller one
-    /// is tried, /// down to a stand-in for a single line that was refused again and again. False
+    /// is tried, down to a stand-in for a single line that was refused again and again. False
     /// when there is nothing more to try.
     fn shrink_after_refusal(
         &mut self,

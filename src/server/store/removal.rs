@@ -124,14 +124,15 @@ impl Store {
         Ok(n_gone > 0)
     }
 
-    /// Writes the database anew without free space, and empties the write-ahead log. Writers wait
-    /// meanwhile, those of other processes for a few seconds.
+    /// Writes index and database anew without free space, and empties the write-ahead log. Writers
+    /// wait meanwhile, those of other processes for a few seconds.
     ///
     /// # Errors
     /// When there is no room for a second copy, or another process reads all the time.
     pub fn vacuum(&self) -> Result<()> {
         self.patiently("give back free space of the database", |writer| {
-            Ok(writer.execute_batch("VACUUM")?)
+            // The index grows in pieces, whose words stand in each of them until they are merged.
+            Ok(writer.execute_batch("INSERT INTO words (words) VALUES ('optimize'); VACUUM")?)
         })?;
         self.empty_log()
     }
