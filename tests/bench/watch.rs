@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::figure::Figure;
 use crate::live::costs;
+use crate::server::finding::unindexed;
 use crate::server::process::{Folder, Server, create_key};
 use crate::sink::Sink;
 use crate::world::{World, confab, proc_number, wait_for};
@@ -90,7 +91,7 @@ fn bring_in(lines: &[Vec<u8>], bytes: u64) {
         let file = File::options().append(true).open(&path).unwrap();
         file.set_modified(SystemTime::now() - LONG_AGO).unwrap();
     }
-    let (mut took, mut peak, mut server_peak) = (Vec::new(), 0, 0);
+    let (mut took, mut indexed, mut peak, mut server_peak) = (Vec::new(), Vec::new(), 0, 0);
     fs::create_dir_all(world.home.join(".confab")).unwrap();
     for _ in 0..RUNS {
         let folder = Folder::new();
@@ -105,13 +106,17 @@ fn bring_in(lines: &[Vec<u8>], bytes: u64) {
         let watch = Watch::start(&world, &[]);
         watch.follows(&world);
         took.push(started.elapsed());
+        wait_for(|| (unindexed(&server, &key) == 0).then_some(()));
+        indexed.push(started.elapsed());
         peak = peak.max(proc_number(watch.0.id(), "status", "VmHWM:"));
         server_peak = server_peak.max(proc_number(server.pid(), "status", "VmHWM:"));
     }
     let took = Figure::of(took);
     let megabytes = bytes / 1_000_000;
     println!("watch: {megabytes} MB in {n_sessions} sessions into an empty server");
-    println!("  {took}, {:.0} MB/s", took.rate(bytes));
+    println!("  acknowledged in {took}, {:.0} MB/s", took.rate(bytes));
+    let indexed = Figure::of(indexed);
+    println!("  all of it found after {indexed}, {:.0} MB/s", indexed.rate(bytes));
     println!("  peak memory {peak} kB, of the server {server_peak} kB");
 }
 

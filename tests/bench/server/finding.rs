@@ -223,7 +223,8 @@ fn events(corpus: &str, first: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn unindexed(server: &Server, key: &str) -> u64 {
+/// Lines that cannot be found yet.
+pub fn unindexed(server: &Server, key: &str) -> u64 {
     let status = server.get("/api/v1/status", key).json();
     status["not_indexed_lines"].as_u64().unwrap()
 }
