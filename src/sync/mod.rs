@@ -547,8 +547,11 @@ impl Engine {
         if source.file_type != TYPE_TRANSCRIPT {
             return;
         }
-        for (leaf, summary) in contents.links.into_iter().take(LINKS_MAX) {
-            let Some(id) = links::session_of_line(&source.path, &leaf) else { continue };
+        let (leaves, summaries): (Vec<_>, Vec<_>) =
+            contents.links.into_iter().take(LINKS_MAX).unzip();
+        let sessions = links::sessions_of_lines(&source.path, &leaves);
+        for (id, summary) in sessions.into_iter().zip(summaries) {
+            let Some(id) = id else { continue };
             let Ok(time_max) = time_left(tools) else { return };
             // A lost link costs a title, and the line itself is stored.
             match tools.backend.summarise(&id, metadata::summary(&summary).as_ref(), time_max) {
