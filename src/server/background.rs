@@ -14,6 +14,9 @@ use crate::error::{Context, Result};
 
 /// Pause between two steps of the index: while appends come without a gap, it costs them little.
 const INDEX_INTERVAL: Duration = Duration::from_millis(10);
+/// Pause while history is brought in: uuids lie all over the index, so that a step of four times the
+/// lines writes less than twice the pages.
+const HISTORY_INTERVAL: Duration = Duration::from_millis(200);
 /// Pause between two steps when there is more to index than a step takes.
 const TURN_INTERVAL: Duration = Duration::from_millis(1);
 /// Pause between two looks at the log and at blocks while lines arrive.
@@ -70,6 +73,7 @@ fn index(store: &Store) {
         match next_step(store, &mut damaged, &mut is_tidy) {
             // Whatever comes meanwhile is written together.
             Ok(Step::Some) => store.wake.pause(INDEX_INTERVAL),
+            Ok(Step::Many) => store.wake.pause(HISTORY_INTERVAL),
             // Whoever waits to append gets their turn.
             Ok(Step::Full) => store.wake.pause(TURN_INTERVAL),
             Ok(Step::Nothing) => store.wake.wait(rings, LOOK_INTERVAL),

@@ -17,11 +17,13 @@ use crate::server::events::{Event, event};
 use crate::server::search::{LineWords, Words};
 
 /// Lines of a step: so long as it takes to write what they tell, an append waits at most.
-const STEP_LINES_MAX: usize = 2048;
+const STEP_LINES_MAX: usize = 8192;
+/// A step of so many lines is no live session, but history that is brought in.
+const STEP_LINES_LARGE: usize = 256;
 /// Files of a step.
 const STEP_FILES_MAX: usize = 64;
 /// Bytes of a step's lines that are read before it ends.
-const STEP_BYTES_MAX: usize = 4 << 20;
+const STEP_BYTES_MAX: usize = 8 << 20;
 
 /// What a whole index has cost.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +41,10 @@ pub struct Reindexed {
 pub enum Step {
     /// Nothing.
     Nothing,
-    /// Less than a step takes.
+    /// Few lines.
     Some,
+    /// Many lines, and less than a step takes.
+    Many,
     /// All that a step takes: there may be more.
     Full,
 }
@@ -97,10 +101,12 @@ impl Store {
         if !batches.is_empty() {
             self.store_batches(&batches)?;
         }
-        Ok(match batches.is_empty() {
-            true => Step::Nothing,
-            false if n_lines < STEP_LINES_MAX && n_bytes < STEP_BYTES_MAX => Step::Some,
-            false => Step::Full,
+        Ok(match n_lines {
+            0 => Step::Nothing,
+            STEP_LINES_MAX.. => Step::Full,
+            _ if n_bytes >= STEP_BYTES_MAX => Step::Full,
+            STEP_LINES_LARGE.. => Step::Many,
+            _ => Step::Some,
         })
     }
 
