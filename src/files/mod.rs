@@ -21,6 +21,9 @@ pub use id::SessionId;
 pub use new_file::{NewFile, move_new};
 pub use place::{make_folders, place};
 
+/// Bytes for which there is room before a bounded file is read.
+const FIRST_READ_BYTES: usize = 4096;
+
 /// Where everything lies on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -169,7 +172,8 @@ pub fn names(path: &Path, file: &File) -> bool {
 /// As `open` and `read`; `FileTooLarge` when the file is longer.
 pub fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    let mut bytes = Vec::new();
+    // Most files are read in one go: growing from nothing takes a system call for each doubling.
+    let mut bytes = Vec::with_capacity(FIRST_READ_BYTES.min(bytes_max));
     file.take(bytes_max as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > bytes_max {
         return Err(io::ErrorKind::FileTooLarge.into());

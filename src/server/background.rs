@@ -14,8 +14,8 @@ use crate::error::{Context, Result};
 
 /// Pause between two steps of the index: while appends come without a gap, it costs them little.
 const INDEX_INTERVAL: Duration = Duration::from_millis(10);
-/// Pause while history is brought in: uuids lie all over the index, so that a step of four times the
-/// lines writes less than twice the pages.
+/// Pause while history is brought in: uuids lie all over the index, so that a step of eight times
+/// the lines writes less than four times the pages.
 const HISTORY_INTERVAL: Duration = Duration::from_millis(200);
 /// Pause between two steps when there is more to index than a step takes.
 const TURN_INTERVAL: Duration = Duration::from_millis(1);
