@@ -18,7 +18,7 @@ use super::scan::Key;
 use super::work::{Job, Task};
 
 /// Threads that send sessions whole: what is old, what failed, what was left.
-const BRINGING_MAX: usize = 3;
+const BRINGING_MAX: usize = 2;
 /// Time for one session at a time.
 const JOB_TIME_MAX: Duration = Duration::from_secs(6 * 3600);
 /// Changes of one session that come together are sent together,
