@@ -5,6 +5,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem::Finder;
+
 use crate::files::SessionId;
 use crate::transcript;
 
@@ -25,9 +27,10 @@ pub fn sessions_of_lines(transcript: &Path, uuids: &[String]) -> Vec<Option<Stri
     if uuids.is_empty() {
         return found;
     }
+    let searched: Vec<Finder<'_>> = uuids.iter().map(Finder::new).collect();
     for (path, id) in neighbours(transcript) {
         let Some(end) = last_lines(&path) else { continue };
-        for (uuid, session) in uuids.iter().zip(&mut found) {
+        for (uuid, session) in searched.iter().zip(&mut found) {
             if session.is_none() && has_line(&end, uuid) {
                 *session = Some(id.to_string());
             }
@@ -58,12 +61,13 @@ fn neighbours(transcript: &Path) -> Vec<(PathBuf, SessionId)> {
     paths
 }
 
-fn has_line(end: &[u8], uuid: &str) -> bool {
-    memchr::memmem::find(end, uuid.as_bytes()).is_some()
+fn has_line(end: &[u8], uuid: &Finder<'_>) -> bool {
+    uuid.find(end).is_some()
         && end
             .rsplit(|byte| *byte == b'\n')
             .take(LINES_MAX + 1)
-            .any(|line| transcript::inspect(line).uuid.is_some_and(|found| found == uuid))
+            .filter_map(|line| transcript::inspect(line).uuid)
+            .any(|found| found.as_bytes() == uuid.needle())
 }
 
 /// The last lines of a file, and more; what is before the largest end is left out.

@@ -154,8 +154,8 @@ struct Status {
 /// counted behind the last one.
 fn status(pid: u32) -> Option<Status> {
     let bytes = proc_file(pid, "stat")?;
-    // memchr would ask the processor first what it can do, which stops a virtual machine for longer
-    // than all that a hook does.
+    // memchr would ask the processor first what it can do, which in a virtual machine takes longer
+    // than all that a hook computes.
     let open = bytes.iter().position(|byte| *byte == b'(')?;
     let close = bytes.iter().rposition(|byte| *byte == b')')?;
     let name = bytes.get(open + 1..close)?.to_vec();
