@@ -24,6 +24,8 @@ pub const REST_BYTES_MAX: usize = 2 << 20;
 pub const QUIET_TIME: Duration = Duration::from_secs(600);
 /// So many small blocks are merged while a file still grows.
 const SMALL_BLOCKS_MAX: usize = 32;
+/// So many times in a row others may be faster with a file before it is left to them.
+const MISSED_MAX: usize = 64;
 /// Blocks of a file that are looked at in one step.
 const PIECES_MAX: i64 = 4096;
 /// A block at rest that is smaller than this grows when lines follow.
@@ -137,8 +139,8 @@ impl Store {
     /// how many steps there were to do.
     ///
     /// # Errors
-    /// When the database fails, or a file is damaged: what is wrong with the first one, after all
-    /// others are at rest.
+    /// When the database fails, a file is damaged, or others keep it from coming to rest: what is
+    /// wrong with the first one, after all others are at rest.
     pub fn merge_all(&self, now: SystemTime) -> Result<u64> {
         // Whatever the clocks of others say, nothing is as new as a day from now.
         let quiet_since = now + Duration::from_secs(24 * 3600);
@@ -150,12 +152,18 @@ impl Store {
                     .with_hint("`confab-server check` tells what is wrong"),
             );
         }
+        let mut n_missed = 0;
         while let Found::File(file) = self.next_to_merge(quiet_since, &left)? {
             match self.merge_blocks(file, quiet_since) {
-                Ok(true) => n_steps += 1,
-                // Somebody else is faster.
+                Ok(true) => (n_steps, n_missed) = (n_steps + 1, 0),
+                // Somebody else was faster, a server that has merged a little of it, for example.
+                Ok(false) if n_missed < MISSED_MAX => n_missed += 1,
                 Ok(false) => {
+                    n_missed = 0;
                     left.insert(file);
+                    let error = format!("file {file} does not come to rest: others merge it");
+                    let hint = "run it again when the server is quiet";
+                    failed = failed.or(Some(Error::new(error).with_hint(hint)));
                 }
                 Err(error) => {
                     left.insert(file);

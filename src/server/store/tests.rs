@@ -1,5 +1,6 @@
 //! Tests of the database below HTTP.
 
+mod log;
 mod rest;
 
 use std::os::unix::fs::PermissionsExt;

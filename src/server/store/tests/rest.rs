@@ -260,6 +260,36 @@ fn a_file_that_grows_is_merged_a_little() {
     assert_eq!(store.next_to_merge(now() - FAR, &HashSet::new()).unwrap(), Found::Later(later));
 }
 
+/// A server merges the same files a little at the same time, and is mostly faster.
+#[test]
+fn everything_comes_to_rest_beside_somebody_who_merges() {
+    let (folder, store, user) = with_session();
+    let texts = transcript("s", 0..64, 20);
+    let sessions: Vec<String> = (0..24).map(|number| format!("session {number}")).collect();
+    for session in &sessions {
+        upload(&store, user, session, &texts, 1);
+    }
+    index_all(&store);
+    let server = Store::open(&folder.0).unwrap();
+    let start = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            start.wait();
+            let quiet = now() - FAR;
+            while let Found::File(file) = server.next_to_merge(quiet, &HashSet::new()).unwrap() {
+                server.merge_blocks(file, quiet).unwrap();
+            }
+        });
+        start.wait();
+        store.merge_all(now()).unwrap();
+    });
+    let left = number(&store, "SELECT count(*) FROM files WHERE merged_line < last_line");
+    assert_eq!(left, 0);
+    for session in &sessions {
+        assert_reads_back(&store, user, session, &texts);
+    }
+}
+
 #[test]
 fn lines_after_a_rest_join_the_small_block_before() {
     let (_folder, store, user) = with_session();
@@ -476,50 +506,6 @@ fn any_order_of_steps_keeps_the_lines() {
     assert!(n_merged > 20, "{n_merged}");
     assert!(number(&store, "SELECT count(*) FROM blocks WHERE base_block IS NOT NULL") > 0);
     assert_clean(&store);
-}
-
-/// Somebody reads on and on, and the log has reached its largest size meanwhile.
-#[test]
-fn a_full_log_refuses_appends_until_its_reader_is_done() {
-    let (folder, store, user) = with_session();
-    assert_eq!(append(&store, user, 1, &["a"]), Appended::Stored(1));
-    let reader = connect(&store.path).unwrap();
-    reader.execute_batch("BEGIN; SELECT count(*) FROM blocks").unwrap();
-    assert_eq!(append(&store, user, 2, &["b"]), Appended::Stored(2));
-    let log = folder.0.join("confab.db-wal");
-    let file = std::fs::OpenOptions::new().write(true).open(&log).unwrap();
-    file.set_len(wal::FULL_BYTES).unwrap();
-    let mut lines = Lines::default();
-    lines.push("c");
-    let next = Append {
-        session: "s",
-        file_name: "f",
-        file_type: "transcript",
-        first_line: 3,
-        lines: &lines,
-        codex_metadata: false,
-        report: None,
-        update: SessionUpdate::default(),
-    };
-    let error = store.append(user, &next, now()).unwrap_err();
-    assert_eq!(error.to_string(), "the write-ahead log is full: somebody reads all the time");
-    assert_eq!(whole(&store, user), "a\nb\n");
-    reader.execute_batch("COMMIT").unwrap();
-    assert_eq!(store.append(user, &next, now()).unwrap(), Appended::Stored(3));
-    assert!(log.metadata().unwrap().len() < 1 << 20);
-    assert_eq!(whole(&store, user), "a\nb\nc\n");
-}
-
-#[test]
-fn what_may_be_made_again_does_not_wait_for_the_disk_and_all_else_does() {
-    let (_folder, store, user) = with_session();
-    append(&store, user, 1, &["a"]);
-    index_all(&store);
-    let synchronous = |connection: &Connection| -> i64 {
-        connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap()
-    };
-    assert_eq!(synchronous(lock(&store.later).as_ref().unwrap()), 1);
-    assert_eq!(synchronous(&lock(&store.writer)), 2);
 }
 
 /// Figures are of one's own sessions. A fork of what somebody shares is one's own, and counts once.
