@@ -137,18 +137,6 @@ impl Store {
         self.empty_log()
     }
 
-    fn empty_log(&self) -> Result<()> {
-        lock(&self.readers).clear();
-        let is_busy: i64 = self.patiently("empty the write-ahead log", |writer| {
-            Ok(writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?)
-        })?;
-        match is_busy {
-            0 => Ok(()),
-            _ => Err(Error::new("empty the write-ahead log: somebody reads the database")
-                .with_hint("`confab-server vacuum` does it later")),
-        }
-    }
-
     /// Runs a statement that waits longer for others than those that clients wait for.
     fn patiently<T>(
         &self,

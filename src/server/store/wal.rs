@@ -21,6 +21,11 @@ pub const UNTENDED_BYTES_MAX: i64 = 32 << 20;
 const CROWDED_BYTES: i64 = 64 << 20;
 /// This moment: writers wait so long at most.
 const CROWDED_TIME_MAX: Duration = Duration::from_millis(100);
+/// How often emptying the log is tried: ten seconds when others move it all the time, a minute when
+/// they read.
+const EMPTYINGS_MAX: usize = 500;
+/// How long whoever moves the log is waited for at once.
+const EMPTYING_INTERVAL: Duration = Duration::from_millis(20);
 /// The largest log.
 pub const FULL_BYTES: u64 = 1 << 30;
 
@@ -67,6 +72,20 @@ impl Store {
             true => Ok(()),
             false => Err(full()),
         }
+    }
+
+    /// Empties the log. Waits for readers, and for whoever moves the log: SQLite waits for those
+    /// alone who write or read.
+    pub(super) fn empty_log(&self) -> Result<()> {
+        lock(&self.readers).clear();
+        for _ in 0..EMPTYINGS_MAX {
+            if self.begin_log_anew()? {
+                return Ok(());
+            }
+            self.wake.pause(EMPTYING_INTERVAL);
+        }
+        Err(Error::new("empty the write-ahead log: somebody reads the database")
+            .with_hint("`confab-server vacuum` does it later"))
     }
 
     pub(super) fn log_bytes(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Tests of the log of the database, and of when the disk is waited for.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 
 use super::*;
 
@@ -46,4 +47,25 @@ fn what_may_be_made_again_does_not_wait_for_the_disk_and_all_else_does() {
     };
     assert_eq!(synchronous(lock(&store.later).as_ref().unwrap()), 1);
     assert_eq!(synchronous(&lock(&store.writer)), 2);
+}
+
+/// Whoever moves the log at that moment is waited for as well; SQLite does not do so.
+#[test]
+fn the_log_is_emptied_beside_a_server_that_tends_it() {
+    let (folder, store, user) = with_session();
+    let server = Store::open(&folder.0).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                server.tend_log().unwrap();
+            }
+        });
+        for number in 1..=100 {
+            append(&store, user, number, &["a"]);
+            let emptied = store.empty_log();
+            is_over.store(emptied.is_err() || number == 100, Ordering::Relaxed);
+            emptied.unwrap();
+        }
+    });
 }
