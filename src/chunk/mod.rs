@@ -5,8 +5,9 @@
 //! before compression, as the backend measures it. A line that no request could hold becomes a
 //! small JSON stand-in with the same number.
 //!
-//! Of lines that are read in one piece, two threads redact and escape one half each: that is most
-//! of the work of a first sync, and the compressor takes the texts in order behind them.
+//! Of lines that are read in one piece, two threads redact and escape some each: that is most of
+//! the work of a first sync. The compressor takes the texts in order, while the next piece is
+//! redacted.
 //!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
 
@@ -38,8 +39,8 @@ const ENVELOPE_BYTES_MAX: usize = 160 << 10;
 /// How much of the end of a stand-in's head is not shown: a secret that is cut in two there is no
 /// longer recognised by its rule.
 const HEAD_MARGIN_BYTES: usize = 4 << 10;
-/// A buffer that a large line has made grow is given back beyond this size.
-const SCRATCH_BYTES_KEPT: usize = 256 << 10;
+/// Texts that wait for the compressor: those of a piece that was read, mostly.
+const WAITING_BYTES_MAX: usize = 512 << 10;
 /// zstd's fastest ordinary level: 743 MB/s, a quarter of the size.
 const COMPRESSION_LEVEL: i32 = 1;
 
@@ -91,7 +92,9 @@ pub struct Builder<'a> {
     size: usize,
     size_target: usize,
     /// How lines stand in the request; kept for the next ones.
-    texts: [Texts; 2],
+    texts: Vec<Texts>,
+    /// What the compressor has not taken yet.
+    waiting: Vec<u8>,
     /// Words without which a line says nothing of agents, and is no summary.
     news: [Finder<'static>; 2],
     contents: Contents,
@@ -113,7 +116,8 @@ impl<'a> Builder<'a> {
             encoder,
             size: text.len(),
             size_target: size_target.min(REQUEST_BYTES_MAX - ENVELOPE_BYTES_MAX),
-            texts: Default::default(),
+            texts: Vec::new(),
+            waiting: Vec::new(),
             news: [Finder::new(transcript::AGENT_ID), Finder::new(transcript::SUMMARY)],
             contents: Contents::default(),
         })
@@ -184,6 +188,7 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As the compressor.
     pub fn finish(mut self, metadata: Option<&ChunkMetadata>) -> io::Result<(Vec<u8>, Contents)> {
+        self.compress()?;
         self.encoder.write_all(b"]")?;
         if let Some(metadata) = metadata {
             self.encoder.write_all(b",\"metadata\":")?;
@@ -215,7 +220,11 @@ impl<'a> Builder<'a> {
             at = end.offset;
         }
         let mut texts = std::mem::take(&mut self.texts);
-        let redacted = text::of_lines(self.redactor, &lines, &mut texts);
+        let mut compressed = Ok(());
+        let mut compress = || compressed = self.encoder.write_all(&self.waiting);
+        let redacted = text::of_lines(self.redactor, &lines, &mut texts, &mut compress);
+        compressed?;
+        self.waiting.clear();
         let texts_of_lines = texts.iter().flat_map(Texts::iter);
         let mut is_full = false;
         for (((line, redacted), text), end) in
@@ -237,13 +246,12 @@ impl<'a> Builder<'a> {
 
     /// Adds a line; false when it does not fit any more.
     fn push(&mut self, line: &[u8]) -> io::Result<bool> {
-        let mut texts = std::mem::take(&mut self.texts);
-        texts[0].clear();
-        let redacted = texts[0].add(self.redactor, line);
-        let taken = self.take(line, redacted, texts[0].iter().next().unwrap_or_default());
-        texts[0].shrink_to(SCRATCH_BYTES_KEPT);
-        self.texts = texts;
-        taken
+        let redacted = self.redactor.line(line);
+        let mut text = Vec::new();
+        if let Ok(redacted) = &redacted {
+            text::append(redacted, &mut text);
+        }
+        self.take(line, redacted, &text)
     }
 
     /// Adds what redaction has made of a line, with its text; a stand-in when it has failed.
@@ -292,11 +300,22 @@ impl<'a> Builder<'a> {
         Ok(true)
     }
 
-    /// Hands the text of a line to the compressor, the first one without its comma.
+    /// Adds the text of a line, the first one without its comma.
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let comma = usize::from(self.contents.n_lines == 0);
-        self.encoder.write_all(&text[comma..])?;
         self.size += text.len();
+        if self.waiting.len() + text.len() <= WAITING_BYTES_MAX {
+            self.waiting.extend_from_slice(&text[comma..]);
+            return Ok(());
+        }
+        self.compress()?;
+        self.encoder.write_all(&text[comma..])
+    }
+
+    /// Hands to the compressor what waits for it.
+    fn compress(&mut self) -> io::Result<()> {
+        self.encoder.write_all(&self.waiting)?;
+        self.waiting.clear();
         Ok(())
     }
 
@@ -426,7 +445,7 @@ mod tests {
         let agent = r#"{"type":"user","gitBranch":"b","toolUseResult":{"agentId":"abcdef12"}}"#;
         let summary = r#"{"type":"summary","summary":"what was done","leafUuid":"l1"}"#;
         let filler = format!("{{\"type\":\"assistant\",\"x\":\"{}\"}}\n", "y".repeat(500));
-        let text = format!("{user}\n{}{agent}\n{summary}\n{filler}", filler.repeat(400));
+        let text = format!("{user}\n{}{agent}\n{summary}\n{filler}", filler.repeat(1600));
         for size in [1, 600, 5_000, 100_000, REQUEST_BYTES_TARGET] {
             let header =
                 Header { session_id: "s", file_name: "f", file_type: "transcript", first_line: 1 };

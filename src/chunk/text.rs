@@ -1,11 +1,14 @@
 //! How lines stand in a request: redacted, escaped, each as `,"…"`.
 
 use std::borrow::Cow;
+use std::sync::Mutex;
 
 use crate::redact::{Redactor, Withheld};
 
 /// Bytes of lines that are worth a thread: starting one takes as long as some ten thousand bytes.
-const HALVED_BYTES_MIN: usize = 64 << 10;
+const SHARED_BYTES_MIN: usize = 64 << 10;
+/// Bytes of lines that a thread takes at once; its last line may be longer.
+const BATCH_BYTES_MIN: usize = 16 << 10;
 
 /// What redaction has made of a line.
 pub type Redacted<'a> = Result<Cow<'a, [u8]>, Withheld>;
@@ -25,15 +28,8 @@ impl Texts {
         self.ends.clear();
     }
 
-    /// Gives back memory beyond this size.
-    pub fn shrink_to(&mut self, bytes: usize) {
-        if self.bytes.capacity() > bytes {
-            *self = Texts::default();
-        }
-    }
-
     /// Adds the text of a line, which is empty when the line is withheld.
-    pub fn add<'a>(&mut self, redactor: &Redactor, line: &'a [u8]) -> Redacted<'a> {
+    fn add<'a>(&mut self, redactor: &Redactor, line: &'a [u8]) -> Redacted<'a> {
         let redacted = redactor.line(line);
         if let Ok(redacted) = &redacted {
             append(redacted, &mut self.bytes);
@@ -53,40 +49,60 @@ impl Texts {
     }
 }
 
-/// Redacts lines; `texts` are theirs afterwards, those of the first half and those of the second.
-/// Two threads share the work when it is enough for two.
+/// Redacts lines; `texts` are theirs afterwards, those of some lines each, in order. Two threads
+/// share the work when it is enough for two, and this one does what else there is to do first:
+/// neither waits for the other while there are lines.
 pub fn of_lines<'a>(
     redactor: &Redactor,
     lines: &[&'a [u8]],
-    texts: &mut [Texts; 2],
+    texts: &mut Vec<Texts>,
+    first: &mut dyn FnMut(),
 ) -> Vec<Redacted<'a>> {
+    let batches = batches(lines);
     texts.iter_mut().for_each(Texts::clear);
-    let bytes: usize = lines.iter().map(|line| line.len()).sum();
-    let [first, second] = texts;
-    if bytes < HALVED_BYTES_MIN {
-        return first.fill(redactor, lines);
-    }
-    let mut left = bytes / 2;
-    let of_first = |line: &&&[u8]| {
-        let fits = left > 0;
-        left = left.saturating_sub(line.len());
-        fits
-    };
-    let (ours, theirs) = lines.split_at(lines.iter().take_while(of_first).count());
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("redact".to_owned());
-        let started = thread.spawn_scoped(scope, || second.fill(redactor, theirs));
-        let mut redacted = first.fill(redactor, ours);
-        match started {
-            Ok(thread) => match thread.join() {
-                Ok(more) => redacted.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            },
-            // Without a thread there is time.
-            Err(_) => redacted.extend(first.fill(redactor, theirs)),
+    texts.resize_with(texts.len().max(batches.len()), Texts::default);
+    let mut redacted: Vec<Vec<Redacted<'a>>> = batches.iter().map(|_| Vec::new()).collect();
+    let left = Mutex::new(batches.iter().zip(texts).zip(&mut redacted));
+    let next = || left.lock().expect("going on to the next batch never fails").next();
+    let work = || {
+        while let Some(((lines, texts), redacted)) = next() {
+            *redacted = texts.fill(redactor, lines);
         }
-        redacted
-    })
+    };
+    if lines.iter().map(|line| line.len()).sum::<usize>() < SHARED_BYTES_MIN {
+        first();
+        work();
+    } else {
+        std::thread::scope(|scope| {
+            // Where none can be started, there is time.
+            let thread = std::thread::Builder::new().name("redact".to_owned());
+            let thread = thread.spawn_scoped(scope, work);
+            first();
+            work();
+            if let Some(Err(panic)) = thread.ok().map(|thread| thread.join()) {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+    redacted.into_iter().flatten().collect()
+}
+
+/// Lines in a row, as many as a thread takes at once.
+fn batches<'a, 'b>(lines: &'b [&'a [u8]]) -> Vec<&'b [&'a [u8]]> {
+    let mut batches = Vec::new();
+    let mut rest = lines;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |line: &&&[u8]| {
+            let fits = bytes < BATCH_BYTES_MIN;
+            bytes += line.len();
+            fits
+        };
+        let (batch, behind) = rest.split_at(rest.iter().take_while(fits).count());
+        batches.push(batch);
+        rest = behind;
+    }
+    batches
 }
 
 /// Appends the text of a line.
@@ -177,7 +193,7 @@ mod tests {
 
     /// Two threads make of lines what one makes of them.
     #[test]
-    fn halves_are_in_order() {
+    fn what_two_threads_make_is_in_order() {
         let (redactor, _) = Redactor::new(&Settings::default());
         let secret = ["gh", "p_", "R7wq2LmX9vB4nK8sT1zY6cD3fG5hJ0aQpE2u"].concat();
         let line = |number: usize| match number % 3 {
@@ -187,8 +203,9 @@ mod tests {
         for n_lines in [0, 1, 2, 300, 1000] {
             let lines: Vec<Vec<u8>> = (0..n_lines).map(|n| line(n).into_bytes()).collect();
             let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
-            let mut texts = <[Texts; 2]>::default();
-            let redacted = of_lines(&redactor, &lines, &mut texts);
+            let (mut texts, mut n_first) = (Vec::new(), 0);
+            let redacted = of_lines(&redactor, &lines, &mut texts, &mut || n_first += 1);
+            assert_eq!(n_first, 1);
             assert_eq!(redacted.len(), n_lines);
             let texts: Vec<&[u8]> = texts.iter().flat_map(Texts::iter).collect();
             for (number, (line, redacted)) in lines.iter().zip(redacted).enumerate() {

@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 
 use crate::figure::{Figure, time};
 use crate::sink::Sink;
-use crate::world::{World, proc_number, wait_for};
+use crate::world::{World, proc_number, processor_time, wait_for};
 
 const SMALL_BYTES: u64 = 100_000_000;
 const LARGE_BYTES: u64 = 1_000_000_000;
@@ -63,30 +63,36 @@ pub fn run() {
         let mut peak = 0;
         let mut first = |world: &World, run: usize| {
             let id = format!("first-{bytes}-{run}");
-            let (took, kilobytes) = first_sync(world, &sink, &id, &text, n_lines);
+            let (took, processor, kilobytes) = first_sync(world, &sink, &id, &text, n_lines);
             peak = peak.max(kilobytes);
-            took
+            (took, processor)
         };
-        let mut times = [const { Vec::new() }; 5];
+        let mut times = [const { Vec::new() }; 7];
         for run in 0..runs {
             times[0].push(time(|| read_lines(&text)));
             times[1].push(time(|| cat(&text, bytes, sink.port)));
             times[2].push(time(|| bare_stages(&text)));
-            times[3].push(first(&plain, run));
-            times[4].push(first(&redacted, run));
+            for (index, world) in [(3, &plain), (5, &redacted)] {
+                let (took, processor) = first(world, run);
+                times[index].push(took);
+                times[index + 1].push(processor);
+            }
         }
-        let [read, cat, bare, unredacted, took] = times.map(Figure::of);
+        let [read, cat, bare, unredacted, its_processor, took, processor] = times.map(Figure::of);
         println!("first sync of {} MB, {n_lines} lines, {runs} runs", bytes / 1_000_000);
         println!("  reading its lines: {read}");
         println!("  cat to the same sink: {cat}");
         println!("  read, escaped and compressed: {bare}, {:.0} MB/s", bare.rate(bytes));
-        for (what, took) in [("without redaction", unredacted), ("with redaction", took)] {
+        for (what, took, processor) in
+            [("without redaction", unredacted, its_processor), ("with redaction", took, processor)]
+        {
             println!(
                 "  {what}: {took}, {:.0} MB/s, {:.2} x the bare stages, {:.2} x cat",
                 took.rate(bytes),
                 took.over(&bare),
                 took.over(&cat)
             );
+            println!("    of the processor: {processor}");
         }
         println!("  peak memory {:.1} MB", peak as f64 / 1024.0);
     }
@@ -126,8 +132,15 @@ fn bare_stages(text: &Path) {
     black_box(body.finish().unwrap());
 }
 
-/// From the hook to the last line's acknowledgement, and the daemon's peak memory in kB.
-fn first_sync(world: &World, sink: &Sink, id: &str, text: &Path, n_lines: u64) -> (Duration, u64) {
+/// From the hook to the last line's acknowledgement; what the daemon took of the processor, and its
+/// peak memory in kB.
+fn first_sync(
+    world: &World,
+    sink: &Sink,
+    id: &str,
+    text: &Path,
+    n_lines: u64,
+) -> (Duration, Duration, u64) {
     fs::hard_link(text, world.transcript(id)).unwrap();
     let input = world.input(id);
     let before = sink.lines.load(Ordering::Relaxed);
@@ -136,9 +149,10 @@ fn first_sync(world: &World, sink: &Sink, id: &str, text: &Path, n_lines: u64) -
     wait_for(|| (sink.lines.load(Ordering::Relaxed) - before >= n_lines).then_some(()));
     let took = started.elapsed();
     let peak = proc_number(world.daemon(id), "status", "VmHWM:");
+    let processor = processor_time(world.daemon(id));
     world.kill(id);
     fs::remove_file(world.transcript(id)).unwrap();
-    (took, peak)
+    (took, processor, peak)
 }
 
 /// A daemon that has sent everything: its memory, what it reads while nothing happens, and what it

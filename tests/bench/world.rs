@@ -125,3 +125,13 @@ pub fn proc_number(pid: u32, file: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
+
+/// What a process and its threads have taken of the processor, in steps of a hundredth of a second.
+pub fn processor_time(pid: u32) -> Duration {
+    const TICKS_A_SECOND: u64 = 100;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The 14th and 15th field; the second one, a name in brackets, may hold anything.
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+    let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_A_SECOND)
+}
