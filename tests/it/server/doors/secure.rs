@@ -91,8 +91,10 @@ fn the_real_client_syncs_through_tls_with_a_private_authority() {
     assert!(outcome.status.success(), "{outcome:?}");
     let outcome = sandbox.run(&["session", "verify", &session_id(0)]);
     assert!(outcome.status.success(), "{outcome:?}");
-    let log = fs::read_to_string(log_of(&folder.0)).unwrap();
-    assert!(log.contains("route=/api/v1/sync/chunk status=200"), "{log}");
+    eventually("the request is in the log", || {
+        let log = fs::read_to_string(log_of(&folder.0)).unwrap();
+        log.contains("route=/api/v1/sync/chunk status=200")
+    });
 }
 
 #[test]
