@@ -20,7 +20,11 @@ const CLASSES_MAX: usize = 64;
 const LANES: usize = 4;
 /// Bytes of a part.
 const LANE_BYTES_MIN: usize = 64;
-const LANE_BYTES_MAX: usize = 1 << 10;
+const LANE_BYTES_MAX: usize = 1 << 9;
+/// In how many places words may end in parts that are read side by side, some four times as many as
+/// in most texts. Room for them is part of the search: a libc may take longer to find memory for
+/// each line than the search takes.
+const FOUND_MAX: usize = 128;
 
 /// Finds words in any case of their ASCII letters.
 #[derive(Debug)]
@@ -137,6 +141,16 @@ pub struct Hit {
     pub range: Range<usize>,
 }
 
+/// Where words end in one of the parts that are read side by side.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    lane: u8,
+    /// Behind the beginning of the first part.
+    end: u16,
+    /// What leads there.
+    step: u16,
+}
+
 /// All hits in a text.
 pub struct Hits<'a> {
     automaton: &'a Automaton,
@@ -144,11 +158,15 @@ pub struct Hits<'a> {
     /// What was read, and where that has led to.
     at: usize,
     step: u16,
-    /// By part of what was read side by side: the steps to where words end, and where that is.
-    found: [Vec<(usize, u16)>; LANES],
-    /// The part that is told of, and how many of its steps were.
+    /// Up to here parts are not read side by side: more is found there than there is room for.
+    alone_until: usize,
+    /// Where words end in what was read side by side from a place on, as it was met.
+    found: [Found; FOUND_MAX],
+    n_found: usize,
+    found_from: usize,
+    /// The part that is told of, and how many of `found` were looked at for it.
     lane: usize,
-    n_told: usize,
+    n_seen: usize,
     /// Words that were not told yet, and where they end.
     words: std::slice::Iter<'a, u32>,
     end: usize,
@@ -156,40 +174,61 @@ pub struct Hits<'a> {
 
 impl<'a> Hits<'a> {
     pub fn new(automaton: &'a Automaton, text: &'a [u8]) -> Hits<'a> {
-        let found = [const { Vec::new() }; LANES];
-        let (lane, words) = (LANES, [].iter());
-        Hits { automaton, text, at: 0, step: 0, found, lane, n_told: 0, words, end: 0 }
+        Hits {
+            automaton,
+            text,
+            at: 0,
+            step: 0,
+            alone_until: 0,
+            found: [Found::default(); FOUND_MAX],
+            n_found: 0,
+            found_from: 0,
+            lane: LANES,
+            n_seen: 0,
+            words: [].iter(),
+            end: 0,
+        }
     }
 
     /// The next place where words end, with the step that leads there.
     fn next_end(&mut self) -> Option<(usize, u16)> {
         loop {
-            while let Some(found) = self.found.get(self.lane) {
-                if let Some(found) = found.get(self.n_told) {
-                    self.n_told += 1;
-                    return Some(*found);
+            while self.lane < LANES {
+                let mut left = self.found[self.n_seen..self.n_found].iter();
+                if let Some(found) = left.find(|found| usize::from(found.lane) == self.lane) {
+                    self.n_seen = self.n_found - left.len();
+                    return Some((self.found_from + usize::from(found.end), found.step));
                 }
-                (self.lane, self.n_told) = (self.lane + 1, 0);
+                (self.lane, self.n_seen) = (self.lane + 1, 0);
             }
-            if self.text.len() - self.at < LANES * LANE_BYTES_MIN {
-                return self.next_end_alone();
+            let left = self.text.len() - self.at;
+            if left == 0 {
+                return None;
             }
-            self.read_side_by_side();
+            if self.at >= self.alone_until && left >= LANES * LANE_BYTES_MIN {
+                self.read_side_by_side();
+                continue;
+            }
+            if let Some(found) = self.next_end_alone() {
+                return Some(found);
+            }
         }
     }
 
-    /// The same in what is too short for parts.
+    /// The same in what is too short for parts, or too full of words.
     fn next_end_alone(&mut self) -> Option<(usize, u16)> {
+        let until = if self.at < self.alone_until { self.alone_until } else { self.text.len() };
         let mut step = self.step;
-        let length = self.text[self.at..].iter().position(|byte| {
+        let length = self.text[self.at..until].iter().position(|byte| {
             step = self.automaton.step(step, *byte);
             step & ENDS != 0
         });
         self.step = step;
-        self.at = length.map_or(self.text.len(), |length| self.at + length + 1);
+        self.at = length.map_or(until, |length| self.at + length + 1);
         length.map(|_| (self.at, step))
     }
 
+    /// Reads parts, or finds that there is no room for what is in them.
     fn read_side_by_side(&mut self) {
         let (automaton, text) = (self.automaton, &self.text[self.at..]);
         let length = (text.len() / LANES).min(LANE_BYTES_MAX);
@@ -198,10 +237,10 @@ impl<'a> Hits<'a> {
             let before = &text[lane * length - automaton.length_max..lane * length];
             before.iter().fold(0, |step, byte| automaton.step(step, *byte))
         };
-        self.found.iter_mut().for_each(Vec::clear);
         let lanes = [lane(0), lane(1), lane(2), lane(3)];
         let [mut first, mut second, mut third, mut fourth] =
             [self.step, before(1), before(2), before(3)];
+        (self.n_found, self.found_from) = (0, self.at);
         let mut index = 0;
         while index < length {
             // Written out: it is the innermost loop of all, and shall be fast however small the
@@ -210,18 +249,26 @@ impl<'a> Hits<'a> {
             second = automaton.step(second, lanes[1][index]);
             third = automaton.step(third, lanes[2][index]);
             fourth = automaton.step(fourth, lanes[3][index]);
-            if (first | second | third | fourth) & ENDS != 0 {
-                for (lane, step) in [first, second, third, fourth].into_iter().enumerate() {
-                    if step & ENDS != 0 {
-                        self.found[lane].push((self.at + lane * length + index + 1, step));
-                    }
-                }
-            }
             index += 1;
+            if (first | second | third | fourth) & ENDS == 0 {
+                continue;
+            }
+            for (lane, step) in [first, second, third, fourth].into_iter().enumerate() {
+                if step & ENDS == 0 {
+                    continue;
+                }
+                let Some(found) = self.found.get_mut(self.n_found) else {
+                    self.alone_until = self.at + LANES * length;
+                    return;
+                };
+                let end = (lane * length + index) as u16;
+                *found = Found { lane: lane as u8, end, step };
+                self.n_found += 1;
+            }
         }
         self.step = fourth;
         self.at += LANES * length;
-        (self.lane, self.n_told) = (0, 0);
+        (self.lane, self.n_seen) = (0, 0);
     }
 }
 

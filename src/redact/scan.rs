@@ -30,8 +30,6 @@ const HIDING_ESCAPES: [&str; 7] =
     ["\\/", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"];
 /// Bytes of a keyword that the automaton knows.
 const KEYWORD_BYTES_MAX: usize = 5;
-/// Stands for names among the indices of what resumes.
-const NAMES: usize = usize::MAX;
 /// Bytes behind `://` in which an `@` makes it worth a look.
 const USER_INFO_BYTES_MAX: usize = 512;
 /// Words of a sentence behind which a secret without a name may stand.
@@ -267,10 +265,10 @@ impl Keywords {
         let suspicious = match self.meanings[pattern] {
             Meaning::Token(index, word) => whole(raw, hit.start, word)
                 .is_some_and(|hit| self.tokens.at(index, raw, hit, resume).is_some()),
-            Meaning::Name if resume.is_behind(NAMES, hit.start) => false,
+            Meaning::Name if hit.start < resume.names => false,
             Meaning::Name => {
                 let range = context::name_range(raw, hit.clone());
-                resume.set(NAMES, range.end);
+                resume.names = resume.names.max(range.end);
                 context::name_in(raw, range)
                     .is_some_and(|name| !is_key_of_number(raw, name.range.end))
             }

@@ -33,7 +33,11 @@ pub struct Tokens {
 /// Where each rule goes on in one text: nothing before it can be the beginning of another match.
 /// Few rules ever meet a keyword in one text.
 #[derive(Default)]
-pub struct Resume(Vec<(usize, usize)>);
+pub struct Resume {
+    rules: Vec<(usize, usize)>,
+    /// Where names have ended: nearly every text has some, and is to need no memory for that.
+    pub names: usize,
+}
 
 /// The expressions of a rule, anchored.
 struct Compiled {
@@ -107,14 +111,14 @@ impl Tokens {
 impl Resume {
     /// Whether a rule has been at this place before.
     pub fn is_behind(&self, rule: usize, at: usize) -> bool {
-        self.0.iter().any(|(index, end)| *index == rule && at < *end)
+        self.rules.iter().any(|(index, end)| *index == rule && at < *end)
     }
 
     /// Notes where a rule goes on.
     pub fn set(&mut self, rule: usize, end: usize) {
-        match self.0.iter_mut().find(|(index, _)| *index == rule) {
+        match self.rules.iter_mut().find(|(index, _)| *index == rule) {
             Some((_, known)) => *known = end.max(*known),
-            None => self.0.push((rule, end)),
+            None => self.rules.push((rule, end)),
         }
     }
 }
