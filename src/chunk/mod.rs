@@ -225,6 +225,7 @@ impl<'a> Builder<'a> {
         let redacted = text::of_lines(self.redactor, &lines, &mut texts, &mut compress);
         compressed?;
         self.waiting.clear();
+        self.waiting.reserve(texts.iter().map(Texts::len).sum::<usize>().min(WAITING_BYTES_MAX));
         let texts_of_lines = texts.iter().flat_map(Texts::iter);
         let mut is_full = false;
         for (((line, redacted), text), end) in

@@ -38,14 +38,26 @@ impl Texts {
         redacted
     }
 
+    /// Bytes of all of them.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The texts in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends.iter().map(move |end| &self.bytes[std::mem::replace(&mut start, *end)..*end])
     }
 
-    fn fill<'a>(&mut self, redactor: &Redactor, lines: &[&'a [u8]]) -> Vec<Redacted<'a>> {
-        lines.iter().map(|line| self.add(redactor, line)).collect()
+    /// Adds the texts of lines; `redacted` is what redaction has made of them.
+    fn fill<'a>(&mut self, redactor: &Redactor, lines: &[&'a [u8]], redacted: &mut [Redacted<'a>]) {
+        // Room for most texts at once: a libc may take long to find more and more of it.
+        let bytes: usize = lines.iter().map(|line| line.len()).sum();
+        self.bytes.reserve(bytes + bytes / 4);
+        self.ends.reserve(lines.len());
+        for (line, redacted) in lines.iter().zip(redacted) {
+            *redacted = self.add(redactor, line);
+        }
     }
 }
 
@@ -58,15 +70,15 @@ pub fn of_lines<'a>(
     texts: &mut Vec<Texts>,
     first: &mut dyn FnMut(),
 ) -> Vec<Redacted<'a>> {
-    let batches = batches(lines);
+    let mut redacted = vec![Err(Withheld); lines.len()];
+    let batches = batches(lines, &mut redacted);
     texts.iter_mut().for_each(Texts::clear);
     texts.resize_with(texts.len().max(batches.len()), Texts::default);
-    let mut redacted: Vec<Vec<Redacted<'a>>> = batches.iter().map(|_| Vec::new()).collect();
-    let left = Mutex::new(batches.iter().zip(texts).zip(&mut redacted));
+    let left = Mutex::new(batches.into_iter().zip(texts));
     let next = || left.lock().expect("going on to the next batch never fails").next();
     let work = || {
-        while let Some(((lines, texts), redacted)) = next() {
-            *redacted = texts.fill(redactor, lines);
+        while let Some(((lines, redacted), texts)) = next() {
+            texts.fill(redactor, lines, redacted);
         }
     };
     if lines.iter().map(|line| line.len()).sum::<usize>() < SHARED_BYTES_MIN {
@@ -84,23 +96,28 @@ pub fn of_lines<'a>(
             }
         });
     }
-    redacted.into_iter().flatten().collect()
+    redacted
 }
 
-/// Lines in a row, as many as a thread takes at once.
-fn batches<'a, 'b>(lines: &'b [&'a [u8]]) -> Vec<&'b [&'a [u8]]> {
+/// Lines in a row, as many as a thread takes at once, and the places for what is made of them.
+fn batches<'a, 'b>(
+    lines: &'b [&'a [u8]],
+    redacted: &'b mut [Redacted<'a>],
+) -> Vec<(&'b [&'a [u8]], &'b mut [Redacted<'a>])> {
     let mut batches = Vec::new();
-    let mut rest = lines;
-    while !rest.is_empty() {
+    let mut rest = (lines, redacted);
+    while !rest.0.is_empty() {
         let mut bytes = 0;
         let fits = |line: &&&[u8]| {
             let fits = bytes < BATCH_BYTES_MIN;
             bytes += line.len();
             fits
         };
-        let (batch, behind) = rest.split_at(rest.iter().take_while(fits).count());
-        batches.push(batch);
-        rest = behind;
+        let n_lines = rest.0.iter().take_while(fits).count();
+        let (batch, behind) = rest.0.split_at(n_lines);
+        let (places, places_behind) = rest.1.split_at_mut(n_lines);
+        batches.push((batch, places));
+        rest = (behind, places_behind);
     }
     batches
 }
