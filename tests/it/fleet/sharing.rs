@@ -42,7 +42,8 @@ fn a_daemons_session_is_left_to_it_and_taken_over() {
     processes::signal(daemon, "STOP");
     append(&sandbox.transcript(ID), line(ID, 3));
     processes::signal(daemon, "KILL");
-    sandbox.daemons_end();
+    // A watch that is slow to hear of the line finds the daemon gone, and takes over by itself.
+    eventually("the daemon is gone", || sandbox.daemons().is_empty());
     watch.signal("USR1");
     backend.eventually_holds(ID, &lines(ID, 1, 3));
     append(&sandbox.transcript(ID), line(ID, 4));
@@ -86,7 +87,8 @@ fn a_session_that_hooks_announce_is_handed_over() {
     append(&sandbox.transcript(ID), line(ID, 3));
     backend.eventually_holds(ID, &lines(ID, 1, 3));
     sandbox.session_end(ID);
-    sandbox.daemons_end();
+    // A watch that hears of the last line only now may have locked the session already.
+    eventually("the daemon is gone", || sandbox.daemons().is_empty());
     let events = backend.session(ID).unwrap().events;
     assert_eq!(events.len(), 1, "{events:?}");
     watch.stop();

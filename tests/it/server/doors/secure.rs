@@ -204,15 +204,16 @@ fn certificate_and_log_are_read_again_while_clients_are_connected() {
     assert!(connect(&server.address, &next).is_err());
 
     let (log, aside) = (log_of(&folder.0), folder.0.join("aside.log"));
+    // A line is written behind its answer.
+    eventually("the log has the line", || {
+        fs::read_to_string(&log).unwrap().contains("route=/health")
+    });
     fs::rename(&log, &aside).unwrap();
     install(&next, &folder.0);
     server.hang_up();
     eventually("the new certificate is shown", || connect(&server.address, &next).is_ok());
     assert!(connect(&server.address, authority).is_err());
-    // A line is written behind its answer.
-    eventually("the old log has the line", || {
-        fs::read_to_string(&aside).unwrap().contains("route=/health")
-    });
+    assert!(fs::read_to_string(&aside).unwrap().contains("route=/health"));
     eventually("the new log is there", || log.exists());
     assert_eq!(health(&mut old).unwrap().status, 200, "who was connected goes on");
     eventually("the new log has the line", || {
