@@ -110,13 +110,40 @@ impl Store {
         })
     }
 
-    /// What the next lines of a file tell; `None` when there are none.
+    /// What the next lines of a file tell, with their words; `None` when there are none. Each block
+    /// is a transaction of its own: the log cannot be begun anew while one lasts.
     fn batch(&self, file: i64, lines_max: usize) -> Result<Option<Batch>> {
-        self.read("read lines to index", |connection| {
-            let Some(position) = position(connection, file)? else { return Ok(None) };
-            let (lines, n_bytes) = next_lines(connection, file, &position, lines_max)?;
-            Ok((!lines.is_empty()).then_some(Batch { file, position, lines, n_bytes }))
-        })
+        let found = self.read("look for the next lines", |connection| {
+            position(connection, file).map_err(Failure::from)
+        })?;
+        let Some(position) = found else { return Ok(None) };
+        let mut line = position.indexed_line + 1;
+        let (mut told, mut n_bytes, mut words) = (Vec::new(), 0, Words::default());
+        while line <= position.last_line && told.len() < lines_max && n_bytes < STEP_BYTES_MAX {
+            let Some(text) = self.lines_of(file, &position.owner, line)? else { return Ok(None) };
+            let lines = text.split_inclusive(|byte| *byte == b'\n');
+            for bytes in lines.take(lines_max - told.len()) {
+                let text = String::from_utf8_lossy(bytes.trim_ascii_end());
+                let event = event(&text);
+                let words = words.of_line(&text, &event, position.owner.user);
+                told.push((event, words));
+                n_bytes += bytes.len();
+                line += 1;
+            }
+        }
+        Ok((!told.is_empty()).then_some(Batch { file, position, lines: told, n_bytes }))
+    }
+
+    /// The lines of a block from one on; `None` when the file was removed meanwhile.
+    fn lines_of(&self, file: i64, owner: &Owner, line: i64) -> Result<Option<Vec<u8>>> {
+        let found = self.read("read lines to index", |connection| {
+            let is_there = position(connection, file)?.is_some_and(|now| now.owner == *owner);
+            match is_there {
+                true => blocks::block_with(connection, file, line).map(Some),
+                false => Ok(None),
+            }
+        })?;
+        found.map(|(block, base)| block.text_from(line, &base)).transpose()
     }
 
     /// Writes rows, in one transaction, except where somebody else was faster.
@@ -221,29 +248,4 @@ fn position(connection: &Connection, file: i64) -> rusqlite::Result<Option<Posit
             Ok(Position { owner, indexed_line: row.get(3)?, last_line: row.get(4)? })
         })
         .optional()
-}
-
-/// What the next lines tell, with their words, and their bytes.
-fn next_lines(
-    connection: &Connection,
-    file: i64,
-    position: &Position,
-    lines_max: usize,
-) -> Result<(Vec<(Event, LineWords)>, usize), Failure> {
-    let (mut told, mut n_bytes, mut words) = (Vec::new(), 0, Words::default());
-    let mut line = position.indexed_line + 1;
-    while line <= position.last_line && told.len() < lines_max && n_bytes < STEP_BYTES_MAX {
-        let (block, base) = blocks::block_with(connection, file, line)?;
-        let text = block.text_from(line, &base)?;
-        let lines = text.split_inclusive(|byte| *byte == b'\n');
-        for bytes in lines.take(lines_max - told.len()) {
-            let text = String::from_utf8_lossy(bytes.trim_ascii_end());
-            let event = event(&text);
-            let words = words.of_line(&text, &event, position.owner.user);
-            told.push((event, words));
-            n_bytes += bytes.len();
-            line += 1;
-        }
-    }
-    Ok((told, n_bytes))
 }
