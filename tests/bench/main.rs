@@ -10,6 +10,7 @@
 
 mod figure;
 mod hook;
+mod lines;
 mod list;
 mod live;
 mod redact;
@@ -32,6 +33,7 @@ fn main() {
     world::measure(client.map(Path::new));
     let is_all = names.iter().all(|name| name.starts_with("client="));
     let wanted = |name: &str| is_all || names.iter().any(|wanted| wanted == name);
+    let recorded = || lines::recorded();
     if wanted("hook") {
         hook::run();
     }
@@ -39,29 +41,29 @@ fn main() {
         sync::run();
     }
     if wanted("live") {
-        live::run(&sync::recorded_lines());
+        live::run(&recorded());
     }
     if wanted("list") {
-        list::run(&sync::recorded_lines());
+        list::run(&recorded());
     }
     let seconds = names.iter().find_map(|name| name.strip_prefix("idle=")?.parse().ok());
     if wanted("idle") || seconds.is_some() {
-        live::idle(&sync::recorded_lines(), seconds.map_or(IDLE_TIME, Duration::from_secs));
+        live::idle(&recorded(), seconds.map_or(IDLE_TIME, Duration::from_secs));
     }
     if wanted("watch") {
-        watch::run(&sync::recorded_lines());
+        watch::run(&recorded());
     }
     if wanted("watch-idle") {
         watch::idle(seconds.map_or(IDLE_TIME, Duration::from_secs));
     }
     if wanted("redact") {
-        redact::run(&sync::recorded_lines());
+        redact::run(&recorded());
     }
     if wanted("finding") {
         server::finding::run();
     }
     if wanted("server") {
-        server::run(&sync::recorded_lines());
+        server::run(&recorded());
     }
     world::clean_up();
 }

@@ -31,16 +31,16 @@
 //! read in one piece are halved between two threads.
 
 use std::fs::{self, OpenOptions};
-use std::hint::black_box;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::figure::{Figure, time};
+use crate::lines::{self, AsWritten};
 use crate::sink::Sink;
 use crate::world::{World, proc_number, processor_time, wait_for};
 
@@ -54,49 +54,64 @@ const APPENDS: usize = 20;
 
 pub fn run() {
     let sink = Sink::start();
-    let redacted = World::new("sync", sink.port);
-    let plain = World::plain("sync-plain", sink.port);
-    let lines = recorded_lines();
+    let worlds = [World::new("sync", sink.port), World::plain("sync-plain", sink.port)];
     for (bytes, runs) in [(SMALL_BYTES, RUNS), (LARGE_BYTES, RUNS_LARGE)] {
-        let text = redacted.home.join("text");
-        let n_lines = write_lines(&text, &lines, bytes);
-        let mut peak = 0;
-        let mut first = |world: &World, run: usize| {
-            let id = format!("first-{bytes}-{run}");
-            let (took, processor, kilobytes) = first_sync(world, &sink, &id, &text, n_lines);
-            peak = peak.max(kilobytes);
-            (took, processor)
-        };
-        let mut times = [const { Vec::new() }; 7];
-        for run in 0..runs {
-            times[0].push(time(|| read_lines(&text)));
-            times[1].push(time(|| cat(&text, bytes, sink.port)));
-            times[2].push(time(|| bare_stages(&text)));
-            for (index, world) in [(3, &plain), (5, &redacted)] {
-                let (took, processor) = first(world, run);
-                times[index].push(took);
-                times[index + 1].push(processor);
-            }
-        }
-        let [read, cat, bare, unredacted, its_processor, took, processor] = times.map(Figure::of);
+        let text = worlds[0].home.join("text");
+        let n_lines = write_lines(&text, AsWritten::new(), bytes);
         println!("first sync of {} MB, {n_lines} lines, {runs} runs", bytes / 1_000_000);
-        println!("  reading its lines: {read}");
-        println!("  cat to the same sink: {cat}");
-        println!("  read, escaped and compressed: {bare}, {:.0} MB/s", bare.rate(bytes));
-        for (what, took, processor) in
-            [("without redaction", unredacted, its_processor), ("with redaction", took, processor)]
-        {
-            println!(
-                "  {what}: {took}, {:.0} MB/s, {:.2} x the bare stages, {:.2} x cat",
-                took.rate(bytes),
-                took.over(&bare),
-                took.over(&cat)
-            );
-            println!("    of the processor: {processor}");
-        }
-        println!("  peak memory {:.1} MB", peak as f64 / 1024.0);
+        first_syncs(&worlds, &sink, &text, (bytes, n_lines), runs);
     }
-    follow(&redacted, &sink, &lines);
+    let text = worlds[0].home.join("text");
+    let n_lines = write_lines(&text, lines::recorded().into_iter().cycle(), SMALL_BYTES);
+    println!("the same of {n_lines} lines whose long texts were cut, {RUNS} runs");
+    first_syncs(&worlds, &sink, &text, (SMALL_BYTES, n_lines), RUNS);
+    follow(&worlds[0], &sink);
+}
+
+/// First syncs of a text of so many bytes and lines, with and without redaction, and what they are
+/// measured against.
+fn first_syncs(worlds: &[World; 2], sink: &Sink, text: &Path, size: (u64, u64), runs: usize) {
+    let [redacted, plain] = worlds;
+    let (bytes, n_lines) = size;
+    let mut peak = 0;
+    let mut first = |world: &World, run: usize| {
+        let id = format!("first-{bytes}-{n_lines}-{run}");
+        let (took, processor, kilobytes) = first_sync(world, sink, &id, text, n_lines);
+        peak = peak.max(kilobytes);
+        (took, processor)
+    };
+    let mut times = [const { Vec::new() }; 7];
+    let mut compressed = 0;
+    for run in 0..runs {
+        times[0].push(time(|| read_lines(text)));
+        times[1].push(time(|| cat(text, bytes, sink.port)));
+        times[2].push(time(|| compressed = bare_stages(text)));
+        for (index, world) in [(3, plain), (5, redacted)] {
+            let (took, processor) = first(world, run);
+            times[index].push(took);
+            times[index + 1].push(processor);
+        }
+    }
+    let [read, cat, bare, unredacted, its_processor, took, processor] = times.map(Figure::of);
+    println!("  reading its lines: {read}");
+    println!("  cat to the same sink: {cat}");
+    println!(
+        "  read, escaped and compressed {:.1} to 1: {bare}, {:.0} MB/s",
+        bytes as f64 / compressed as f64,
+        bare.rate(bytes)
+    );
+    for (what, took, processor) in
+        [("without redaction", unredacted, its_processor), ("with redaction", took, processor)]
+    {
+        println!(
+            "  {what}: {took}, {:.0} MB/s, {:.2} x the bare stages, {:.2} x cat",
+            took.rate(bytes),
+            took.over(&bare),
+            took.over(&cat)
+        );
+        println!("    of the processor: {processor}");
+    }
+    println!("  peak memory {:.1} MB", peak as f64 / 1024.0);
 }
 
 /// `cat` with a connection to the sink as its output.
@@ -112,24 +127,24 @@ fn cat(text: &Path, bytes: u64, port: u16) {
 }
 
 /// What has to be done in any case: lines read, escaped as JSON strings, compressed in bodies of
-/// the same size, one after the other.
-fn bare_stages(text: &Path) {
+/// the same size, one after the other. Returns the size of the bodies.
+fn bare_stages(text: &Path) -> usize {
     let mut reader = BufReader::with_capacity(256 << 10, fs::File::open(text).unwrap());
     let (mut line, mut escaped) = (Vec::new(), Vec::new());
     let encoder = || zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
-    let (mut body, mut size) = (encoder(), 0);
+    let (mut body, mut size, mut compressed) = (encoder(), 0, 0);
     while reader.read_until(b'\n', &mut line).unwrap() > 0 {
         escaped.clear();
         serde_json::to_writer(&mut escaped, std::str::from_utf8(&line).unwrap()).unwrap();
         body.write_all(&escaped).unwrap();
         size += escaped.len();
         if size > BODY_BYTES {
-            black_box(std::mem::replace(&mut body, encoder()).finish().unwrap());
+            compressed += std::mem::replace(&mut body, encoder()).finish().unwrap().len();
             size = 0;
         }
         line.clear();
     }
-    black_box(body.finish().unwrap());
+    compressed + body.finish().unwrap().len()
 }
 
 /// From the hook to the last line's acknowledgement; what the daemon took of the processor, and its
@@ -157,10 +172,11 @@ fn first_sync(
 
 /// A daemon that has sent everything: its memory, what it reads while nothing happens, and what it
 /// reads for what is appended.
-fn follow(world: &World, sink: &Sink, lines: &[Vec<u8>]) {
+fn follow(world: &World, sink: &Sink) {
     let id = "follow";
     let transcript = world.transcript(id);
-    write_lines(&transcript, lines, 10_000_000);
+    let mut lines = AsWritten::new();
+    write_lines(&transcript, &mut lines, 10_000_000);
     let input = world.input(id);
     let sent = || sink.lines.load(Ordering::Relaxed);
     assert!(world.hook("session-start", &input).status().unwrap().success());
@@ -181,11 +197,10 @@ fn follow(world: &World, sink: &Sink, lines: &[Vec<u8>]) {
     println!("  read in 10 intervals: {idle_read} bytes, the transcript has 10 MB");
     let before = proc_number(pid, "io", "rchar:");
     let mut appended = 0;
-    for turn in 0..APPENDS {
+    for _ in 0..APPENDS {
         let n_before = sent();
         let mut file = OpenOptions::new().append(true).open(&transcript).unwrap();
-        let batch: Vec<u8> =
-            lines.iter().cycle().skip(turn * 100).take(100).flatten().copied().collect();
+        let batch: Vec<u8> = lines.by_ref().take(100).flatten().collect();
         file.write_all(&batch).unwrap();
         appended += batch.len();
         wait_for(|| (sent() >= n_before + 100).then_some(()));
@@ -197,47 +212,17 @@ fn follow(world: &World, sink: &Sink, lines: &[Vec<u8>]) {
     world.kill(id);
 }
 
-/// The lines of all recorded sessions.
-pub fn recorded_lines() -> Vec<Vec<u8>> {
-    let mut paths = Vec::new();
-    collect(Path::new("fixtures/transcripts"), &mut paths);
-    paths.sort();
-    let lines: Vec<Vec<u8>> = paths
-        .iter()
-        .flat_map(|path| {
-            fs::read(path)
-                .unwrap()
-                .split_inclusive(|b| *b == b'\n')
-                .map(<[u8]>::to_vec)
-                .collect::<Vec<_>>()
-        })
-        .filter(|line| line.ends_with(b"\n"))
-        .collect();
-    assert!(lines.len() > 1000, "the recorded sessions are missing");
-    lines
-}
-
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            collect(&path, paths);
-        } else if path.extension().is_some_and(|ending| ending == "jsonl") {
-            paths.push(path);
-        }
-    }
-}
-
-fn write_lines(path: &Path, lines: &[Vec<u8>], bytes: u64) -> u64 {
+/// Lines until there are so many bytes; how many lines that are.
+fn write_lines(path: &Path, lines: impl Iterator<Item = Vec<u8>>, bytes: u64) -> u64 {
     let mut out = BufWriter::new(fs::File::create(path).unwrap());
     let (mut written, mut n_lines) = (0, 0);
-    for line in lines.iter().cycle() {
+    for line in lines {
+        out.write_all(&line).unwrap();
+        written += line.len() as u64;
+        n_lines += 1;
         if written >= bytes {
             break;
         }
-        out.write_all(line).unwrap();
-        written += line.len() as u64;
-        n_lines += 1;
     }
     out.flush().unwrap();
     n_lines
