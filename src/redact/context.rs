@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::escape::rest_of_escape;
 use super::names::{NAME_BYTES_MAX, Names, announces, may_announce};
 use super::spans::MARKER_START;
 use super::value::{Looks, is_basic, is_passphrase, is_placeholder, is_sentence, looks};
@@ -68,8 +69,7 @@ pub fn name_range(text: &[u8], hit: Range<usize>) -> Range<usize> {
     let right = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let window = &text[hit.start.saturating_sub(NAME_BYTES_MAX + 1)..hit.start];
     let mut start = hit.start - window.iter().rev().take_while(|byte| left(byte)).count();
-    // The letter of an escaped line end is not part of the name behind it.
-    start += usize::from(start > 0 && start < hit.start && text[start - 1] == b'\\');
+    start += rest_of_escape(text, start).min(hit.start - start);
     // A keyword may end with the operator.
     let from = hit.end - usize::from(matches!(text[hit.end - 1], b'=' | b':'));
     let end = from + text[from..].iter().take(NAME_BYTES_MAX + 1).take_while(right).count();

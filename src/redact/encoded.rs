@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::escape::rest_of_escape;
+
 /// Bytes of a run that is worth decoding.
 const RUN_BYTES_MIN: usize = 24;
 /// Bytes of a run that is decoded; a longer one is a file's content.
@@ -87,26 +89,42 @@ fn is_member(byte: u8) -> bool {
     DIGITS[usize::from(byte)] != NONE
 }
 
-/// The next run behind `at`, which moves behind it. Every run holds a multiple of its least length.
+/// Bytes that are looked at together.
+const WORD_BYTES: usize = 8;
+
+/// The next run behind `at`, where one may begin; it moves behind the run. The least run holds two
+/// whole words, and few texts hold two words of nothing but digits.
 fn next_run(text: &[u8], at: &mut usize) -> Option<Range<usize>> {
+    const { assert!(RUN_BYTES_MIN >= 3 * WORD_BYTES - 1) };
     loop {
-        let probe = *at + RUN_BYTES_MIN - 1;
-        if !is_member(*text.get(probe)?) {
-            *at = probe + 1;
-            continue;
-        }
+        let (words, _) = text[*at..].as_chunks::<WORD_BYTES>();
+        let of_digits = |pair: &[[u8; WORD_BYTES]]| pair.iter().flatten().all(|b| is_member(*b));
+        let is_run = |pair: &[[u8; WORD_BYTES]]| {
+            may_be_digits(pair[0]) & may_be_digits(pair[1]) && of_digits(pair)
+        };
+        let probe = *at + words.windows(2).position(is_run)? * WORD_BYTES;
         let back = text[*at..probe].iter().rev().take_while(|byte| is_member(**byte)).count();
+        let mut end = probe + text[probe..].iter().take_while(|byte| is_member(**byte)).count();
         let mut start = probe - back;
-        // The letter of an escaped line end is not part of what follows it.
-        start += usize::from(start > 0 && start < probe && text[start - 1] == b'\\');
-        let ahead = text[probe..].iter().take_while(|byte| is_member(**byte)).count();
-        let mut end = probe + ahead;
+        start += rest_of_escape(text, start).min(end - start);
+        let is_long = end - start >= RUN_BYTES_MIN;
         end += text[end..].iter().take(2).take_while(|byte| **byte == b'=').count();
         *at = end;
-        if end - start >= RUN_BYTES_MIN {
+        if is_long {
             return Some(start..end);
         }
     }
+}
+
+/// Whether there is neither a blank, a quote, a bracket nor another byte below `+`, nor one that is
+/// not ASCII: a quick look that rules out nearly all words.
+fn may_be_digits(word: [u8; WORD_BYTES]) -> bool {
+    const EACH: u64 = u64::from_le_bytes([1; WORD_BYTES]);
+    const HIGHEST: u64 = EACH << 7;
+    let word = u64::from_le_bytes(word);
+    // No byte carries into the next one: both addends are less than 128.
+    let high_from_plus = (word & !HIGHEST) + EACH * (0x80 - b'+' as u64);
+    high_from_plus & !word & HIGHEST == HIGHEST
 }
 
 fn is_text(bytes: &[u8]) -> bool {
@@ -135,6 +153,51 @@ mod tests {
         ];
         for (encoded, decoded) in cases {
             assert_eq!(decode(encoded.as_bytes()).as_deref(), decoded, "{encoded}");
+        }
+    }
+
+    #[test]
+    fn digits_may_be_digits() {
+        for byte in 0..=u8::MAX {
+            for at in 0..WORD_BYTES {
+                let mut word = *b"aZ09+/-_";
+                word[at] = byte;
+                let expected = byte.is_ascii() && byte >= b'+';
+                assert_eq!(may_be_digits(word), expected, "{byte} at {at}");
+                assert!(expected || !is_member(byte));
+            }
+        }
+    }
+
+    /// Against a search byte by byte.
+    #[test]
+    fn runs_are_as_long_as_they_can_be() {
+        let mut random = fastrand::Rng::with_seed(3);
+        for _ in 0..20_000 {
+            let part = |random: &mut fastrand::Rng| match random.usize(..6) {
+                0 => "=",
+                1 => " ",
+                2 => "\\n",
+                _ => ["aZ9", "+/-_aZ9+/-_aZ9", "Q"][random.usize(..3)],
+            };
+            let text: String = (0..random.usize(..30)).map(|_| part(&mut random)).collect();
+            let text = text.as_bytes();
+            let mut expected = Vec::new();
+            let mut at = 0;
+            while at < text.len() {
+                let members = text[at..].iter().take_while(|byte| is_member(**byte)).count();
+                let ends = text[at + members..].iter().take(2).take_while(|b| **b == b'=').count();
+                let start = at + usize::from(members > 0 && at > 0 && text[at - 1] == b'\\');
+                let end = at + members + ends;
+                let is_long = members >= RUN_BYTES_MIN + (start - at);
+                if is_long {
+                    expected.push(start..end);
+                }
+                at = if is_long { end } else { at + members + 1 };
+            }
+            let mut at = 0;
+            let found: Vec<_> = std::iter::from_fn(|| next_run(text, &mut at)).collect();
+            assert_eq!(found, expected, "{}", String::from_utf8_lossy(text));
         }
     }
 

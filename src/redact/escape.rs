@@ -9,23 +9,57 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use super::hits::Hit;
+
 /// The text of a raw string. A surrogate without its partner becomes U+FFFD.
 pub fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
+    unescape_with(raw, &mut Vec::new())
+}
+
+/// The same; hits in the raw content, in order of their ends and without a backslash in them,
+/// become the same hits in the text. What begins with a part of an escape is none.
+pub fn unescape_with<'a>(raw: &'a [u8], hits: &mut Vec<Hit>) -> Cow<'a, [u8]> {
     if memchr(b'\\', raw).is_none() {
         return Cow::Borrowed(raw);
     }
     let mut text = Vec::with_capacity(raw.len());
+    let (mut n_seen, mut n_kept) = (0, 0);
     let mut at = 0;
     while let Some(piece) = Piece::at(raw, at) {
+        let end = at + piece.raw_bytes;
+        while let Some(Hit { word, range }) = hits.get(n_seen).filter(|hit| hit.range.end <= end) {
+            if piece.escaped.is_none() && range.start >= at {
+                let moved = at - text.len();
+                let range = range.start - moved..range.end - moved;
+                hits[n_kept] = Hit { word: *word, range };
+                n_kept += 1;
+            }
+            n_seen += 1;
+        }
         match piece.escaped {
             Some(character) => {
                 text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
             }
-            None => text.extend_from_slice(&raw[at..at + piece.raw_bytes]),
+            None => text.extend_from_slice(&raw[at..end]),
         }
-        at += piece.raw_bytes;
+        at = end;
     }
+    hits.truncate(n_kept);
     Cow::Owned(text)
+}
+
+/// How many bytes at a place are still part of an escape that begins before it, so that they belong
+/// to nothing behind it: the letter of `\n`, `u2192` of `\u2192`.
+pub fn rest_of_escape(text: &[u8], at: usize) -> usize {
+    match at.checked_sub(1).map(|at| &text[at..]) {
+        Some([b'\\', b'u', digits @ ..])
+            if digits.iter().take(4).filter(|digit| digit.is_ascii_hexdigit()).count() == 4 =>
+        {
+            5
+        }
+        Some([b'\\', _, ..]) => 1,
+        _ => 0,
+    }
 }
 
 /// Turns sorted, disjoint ranges of `unescape(raw)` into ranges of `raw`. A range that begins or
@@ -132,6 +166,25 @@ mod tests {
         for (raw, expected) in cases {
             assert_eq!(unescape(raw.as_bytes()), expected.as_bytes(), "{raw}");
         }
+    }
+
+    #[test]
+    fn hits_are_moved_to_where_the_text_has_them() {
+        let raw = br"key\nkey \u00e9key\\key\u00KEYkey";
+        let is_key = |part: &[u8]| part.eq_ignore_ascii_case(b"key");
+        let ranges = |text: &[u8]| -> Vec<Range<usize>> {
+            let starts = (0..text.len()).filter(|at| text.get(*at..at + 3).is_some_and(is_key));
+            starts.map(|at| at..at + 3).collect()
+        };
+        let mut hits: Vec<Hit> =
+            ranges(raw).into_iter().map(|range| Hit { word: 7, range }).collect();
+        // `n` and `u` are parts of escapes.
+        hits.insert(1, Hit { word: 8, range: 4..6 });
+        hits.insert(3, Hit { word: 9, range: 11..13 });
+        let text = unescape_with(raw, &mut hits).into_owned();
+        assert!(hits.iter().all(|hit| hit.word == 7));
+        let moved: Vec<Range<usize>> = hits.into_iter().map(|hit| hit.range).collect();
+        assert_eq!(moved, ranges(&text), "{}", String::from_utf8_lossy(&text));
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::escape::{raw_ranges, unescape};
+use super::escape::{raw_ranges, unescape, unescape_with};
+use super::hits::Hit;
 use super::json::{Malformed, StringValue, Strings};
 use super::labels::{PRIVATE_KEY, SENSITIVE_FIELD};
 use super::names::{Names, announces};
-use super::scan::{Scanner, Suspicions};
+use super::scan::{Scanner, Search, Suspicions};
 use super::spans::{Span, settle};
 use super::{context, jwk, private_key, splice};
 
@@ -37,13 +38,14 @@ const ESCAPES_MAX: usize = 4;
 /// many and some more.
 pub fn line_spans(scanner: &Scanner, line: &[u8]) -> Vec<Span> {
     let mut suspicions = scanner.suspicions(line);
-    if !suspicions.within(&(0..line.len())) {
+    if !suspicions.any() {
         return Vec::new();
     }
     match json_spans(scanner, line, suspicions) {
         Ok(spans) => spans,
         Err(Malformed) => {
-            windows(line, |text| rounds(scanner, text, |text| damaged(scanner, text, ESCAPES_MAX)))
+            let search = |text: &[u8]| damaged(scanner, text, ESCAPES_MAX);
+            windows(line, |text| rounds(scanner, text, search(text), search))
         }
     }
 }
@@ -62,7 +64,8 @@ fn damaged(scanner: &Scanner, text: &[u8], levels: usize) -> Vec<Span> {
 
 /// The secrets of a text that is not JSON.
 pub fn text_spans(scanner: &Scanner, text: &[u8]) -> Vec<Span> {
-    windows(text, |text| rounds(scanner, text, |text| scanner.scan(text, None, None)))
+    let search = |text: &[u8]| scanner.scan(text, None, None);
+    windows(text, |text| rounds(scanner, text, search(text), search))
 }
 
 fn json_spans(
@@ -81,13 +84,22 @@ fn json_spans(
             neighbours.meet(string, line, &mut spans);
         }
         let field = string.key.and_then(|key| announces(&unescape(key), &[]));
-        if field.is_none() && !suspicions.within(&string.range) {
-            continue;
-        }
+        let places = match suspicions.within(&string.range) {
+            Search::Nowhere if field.is_none() => continue,
+            Search::Nowhere => Some(Vec::new()),
+            Search::At(hits) => Some(hits),
+            Search::Everywhere => None,
+        };
         let key = string.key.map(unescape);
-        let found = windows(&line[string.range.clone()], |raw| {
-            rounds(scanner, raw, |raw| escaped(scanner, raw, field, key.as_deref(), 0))
-        });
+        let raw = &line[string.range.clone()];
+        let search = |raw: &[u8]| escaped(scanner, raw, field, key.as_deref(), None, 0);
+        let found = match places {
+            Some(hits) if raw.len() <= WINDOW_BYTES => {
+                let first = escaped(scanner, raw, field, key.as_deref(), Some(hits), 0);
+                rounds(scanner, raw, first, search)
+            }
+            _ => windows(raw, |raw| rounds(scanner, raw, search(raw), search)),
+        };
         let offset = string.range.start;
         spans.extend(found.into_iter().map(|span| shifted(span, offset)));
         if spans.len() > SPANS_MAX {
@@ -129,15 +141,19 @@ fn whole_place(text: &[u8], at: usize) -> usize {
     (lowest..=at).rev().find(whole).unwrap_or(at)
 }
 
-/// The secrets in the raw content of a JSON string, as places in it.
+/// The secrets in the raw content of a JSON string, as places in it; where it is known which
+/// keywords can say something, with `hits`.
 fn escaped(
     scanner: &Scanner,
     raw: &[u8],
     field: Option<Names>,
     key: Option<&[u8]>,
+    hits: Option<Vec<Hit>>,
     nesting: usize,
 ) -> Vec<Span> {
-    let text = unescape(raw);
+    let is_known = hits.is_some();
+    let mut hits = hits.unwrap_or_default();
+    let text = unescape_with(raw, &mut hits);
     let document = nesting < NESTING_MAX && is_document(&text);
     let inner = document.then(|| nested(scanner, &text, nesting + 1));
     let mut spans = match inner {
@@ -145,6 +161,7 @@ fn escaped(
             inner.extend(scanner.scan_custom(&text, key));
             settle(&text, inner)
         }
+        _ if is_known => scanner.scan_at(&text, field, key, &hits),
         _ => scanner.scan(&text, field, key),
     };
     raw_ranges(raw, spans.iter_mut().map(|span| &mut span.range));
@@ -163,7 +180,7 @@ fn nested(scanner: &Scanner, text: &[u8], nesting: usize) -> Result<Vec<Span>, M
         let key = string.key.map(unescape);
         let field = key.as_deref().and_then(|key| announces(key, &[]));
         let raw = &text[string.range.clone()];
-        let found = escaped(scanner, raw, field, key.as_deref(), nesting);
+        let found = escaped(scanner, raw, field, key.as_deref(), None, nesting);
         spans.extend(found.into_iter().map(|span| shifted(span, string.range.start)));
     }
     Ok(spans)
@@ -251,10 +268,14 @@ impl Armour {
     }
 }
 
-/// Searches a text until its redacted form holds nothing more, and says everything that was found
-/// in places of the text itself.
-fn rounds(scanner: &Scanner, text: &[u8], search: impl Fn(&[u8]) -> Vec<Span>) -> Vec<Span> {
-    let mut spans = search(text);
+/// Searches a text, in which `spans` were found, until its redacted form holds nothing more, and
+/// says everything that was found in places of the text itself.
+fn rounds(
+    scanner: &Scanner,
+    text: &[u8],
+    mut spans: Vec<Span>,
+    search: impl Fn(&[u8]) -> Vec<Span>,
+) -> Vec<Span> {
     for _ in 1..ROUNDS_MAX {
         // Nothing is left to search behind a marker that stands for all of it.
         if spans.is_empty() || spans[0].range == (0..text.len()) {

@@ -11,7 +11,7 @@ use memchr::memchr;
 use regex::bytes::Regex;
 
 use super::custom::Custom;
-use super::hits::{Automaton, Hits};
+use super::hits::{Automaton, Hit, Hits};
 use super::labels::{
     COMMAND_PASSWORD, CONTEXT_RULES, Label, PASSWORD, PHRASE, PRIVATE_KEY, SENSITIVE_FIELD,
     URL_PASSWORD, WEBHOOK, label_of, marker_type, tag,
@@ -144,12 +144,41 @@ impl Scanner {
     /// The secrets in a text, in order and disjoint. `field` is what the object key that it belongs
     /// to announces, `key` that key itself.
     pub fn scan(&self, text: &[u8], field: Option<Names>, key: Option<&[u8]>) -> Vec<Span> {
+        self.scan_beside(text, field, key, |spans| self.scan_built_in(text, spans))
+    }
+
+    /// The same where it is known which keywords can say something.
+    pub fn scan_at(
+        &self,
+        text: &[u8],
+        field: Option<Names>,
+        key: Option<&[u8]>,
+        hits: &[Hit],
+    ) -> Vec<Span> {
+        self.scan_beside(text, field, key, |spans| {
+            if let Some(keywords) = &self.keywords {
+                keywords.scan(text, &mut hits.iter().cloned(), spans);
+            }
+        })
+    }
+
+    /// What every rule finds but those of keywords, and what these find.
+    fn scan_beside(
+        &self,
+        text: &[u8],
+        field: Option<Names>,
+        key: Option<&[u8]>,
+        of_keywords: impl FnOnce(&mut Vec<Span>),
+    ) -> Vec<Span> {
         let mut spans = self.scan_custom(text, key);
-        self.scan_into(text, field, &mut spans);
         if self.keywords.is_some() {
+            if let Some(range) = field.and_then(|names| context::secret_field(names, text)) {
+                spans.push(Span { range, label: SENSITIVE_FIELD });
+            }
+            of_keywords(&mut spans);
             for (run, decoded) in encoded::readable_runs(text) {
                 let mut inner = Vec::new();
-                self.scan_into(&decoded, None, &mut inner);
+                self.scan_built_in(&decoded, &mut inner);
                 spans.extend(inner.first().map(|first| Span { range: run, label: first.label }));
             }
         }
@@ -171,12 +200,10 @@ impl Scanner {
         spans
     }
 
-    fn scan_into(&self, text: &[u8], field: Option<Names>, spans: &mut Vec<Span>) {
-        let Some(keywords) = &self.keywords else { return };
-        if let Some(range) = field.and_then(|names| context::secret_field(names, text)) {
-            spans.push(Span { range, label: SENSITIVE_FIELD });
+    fn scan_built_in(&self, text: &[u8], spans: &mut Vec<Span>) {
+        if let Some(keywords) = &self.keywords {
+            keywords.scan(text, &mut Hits::new(&keywords.automaton, text), spans);
         }
-        keywords.scan(text, spans);
     }
 }
 
@@ -189,27 +216,56 @@ pub struct Suspicions<'a> {
     resume: Resume,
     runs_at: usize,
     /// The next one of each kind, once it has been looked for.
-    keyword: Option<usize>,
+    keyword: Option<Hit>,
     run: Option<usize>,
 }
 
+/// Where a string has to be searched.
+pub enum Search {
+    /// Nowhere.
+    Nowhere,
+    /// For keywords at these places, and for runs of base64.
+    At(Vec<Hit>),
+    /// All of it: keywords may be hidden in it.
+    Everywhere,
+}
+
 impl Suspicions<'_> {
-    /// Whether there is one in a range. Ranges are asked for in order.
-    pub fn within(&mut self, range: &Range<usize>) -> bool {
-        self.everywhere || self.keyword_within(range) || self.run_within(range)
+    /// Whether there is anything at all.
+    pub fn any(&mut self) -> bool {
+        let range = 0..self.raw.len();
+        self.everywhere || self.keyword_within(&range) || self.run_within(&range)
     }
 
+    /// What there is in the raw content of a string. Ranges are asked for in order.
+    pub fn within(&mut self, range: &Range<usize>) -> Search {
+        let mut hits = Vec::new();
+        let mut is_hidden = false;
+        while self.keyword_within(range) {
+            let Some(Hit { word, range: its }) = self.keyword.take() else { break };
+            is_hidden |= self.keywords.is_some_and(|keywords| keywords.is_hiding(word));
+            hits.push(Hit { word, range: its.start - range.start..its.end - range.start });
+        }
+        if is_hidden {
+            return Search::Everywhere;
+        }
+        let is_worth_it = self.everywhere || !hits.is_empty() || self.run_within(range);
+        if is_worth_it { Search::At(hits) } else { Search::Nowhere }
+    }
+
+    /// Whether the next suspicious keyword is in a range.
     fn keyword_within(&mut self, range: &Range<usize>) -> bool {
         let (Some(keywords), Some(matches)) = (self.keywords, &mut self.matches) else {
             return false;
         };
-        while self.keyword.is_none_or(|at| at < range.start) {
+        while self.keyword.as_ref().is_none_or(|hit| hit.range.start < range.start) {
             let (raw, resume) = (self.raw, &mut self.resume);
-            let next = matches
-                .find_map(|found| keywords.is_suspicious(raw, found.word, found.range, resume));
-            self.keyword = Some(next.unwrap_or(usize::MAX));
+            self.keyword = matches.find(|found| keywords.is_suspicious(raw, found, resume));
+            if self.keyword.is_none() {
+                return false;
+            }
         }
-        self.keyword.is_some_and(|at| at < range.end)
+        self.keyword.as_ref().is_some_and(|hit| hit.range.start < range.end)
     }
 
     fn run_within(&mut self, range: &Range<usize>) -> bool {
@@ -254,20 +310,21 @@ impl Keywords {
         Keywords { automaton, meanings, tokens }
     }
 
-    /// Whether a keyword in raw JSON is worth reading its strings, from where on.
-    fn is_suspicious(
-        &self,
-        raw: &[u8],
-        pattern: usize,
-        hit: Range<usize>,
-        resume: &mut Resume,
-    ) -> Option<usize> {
-        let suspicious = match self.meanings[pattern] {
+    /// Whether a keyword stands for one that is written otherwise.
+    fn is_hiding(&self, word: usize) -> bool {
+        matches!(self.meanings[word], Meaning::Escape)
+    }
+
+    /// Whether a keyword in raw JSON is worth decoding its string. What is not worth it there finds
+    /// nothing in the string either.
+    fn is_suspicious(&self, raw: &[u8], found: &Hit, resume: &mut Resume) -> bool {
+        let hit = found.range.clone();
+        match self.meanings[found.word] {
             Meaning::Token(index, word) => whole(raw, hit.start, word)
                 .is_some_and(|hit| self.tokens.at(index, raw, hit, resume).is_some()),
             Meaning::Name if hit.start < resume.names => false,
             Meaning::Name => {
-                let range = context::name_range(raw, hit.clone());
+                let range = context::name_range(raw, hit);
                 resume.names = resume.names.max(range.end);
                 context::name_in(raw, range)
                     .is_some_and(|name| !is_key_of_number(raw, name.range.end))
@@ -279,16 +336,16 @@ impl Keywords {
             Meaning::Jwk | Meaning::Phrase | Meaning::Literal | Meaning::Hook | Meaning::Escape => {
                 true
             }
-        };
-        suspicious.then_some(hit.start)
+        }
     }
 
-    fn scan(&self, text: &[u8], spans: &mut Vec<Span>) {
+    /// What keywords find where they stand in a text.
+    fn scan(&self, text: &[u8], hits: &mut dyn Iterator<Item = Hit>, spans: &mut Vec<Span>) {
         // Where each rule goes on: nothing before it can be the beginning of another match.
         let mut resume = Resume::default();
         let (mut name_end, mut key_end, mut jwk_end, mut url_end, mut hook_end) = (0, 0, 0, 0, 0);
         let mut found = Vec::new();
-        for hit in Hits::new(&self.automaton, text) {
+        for hit in hits {
             let range = hit.range;
             match self.meanings[hit.word] {
                 Meaning::Token(index, word) => {

@@ -203,6 +203,24 @@ fn an_escape_sequence_before_a_token_is_a_boundary() {
     }
 }
 
+/// Whoever writes JSON in ASCII alone writes arrows and bullets as escapes.
+#[test]
+fn an_escape_of_a_character_before_a_secret_is_no_part_of_it() {
+    let redactor = redactor();
+    let word = noise(12, 40);
+    let base64 = ["cGFzc3dvcmQ9", "aHVudGVyMjI4OTk5IHBhc3M="].concat();
+    for before in ["\\u2192", "\\u00b7", "\\n", "\\\\u2192"] {
+        for (secret, kind) in [
+            (format!("pass = {word}"), "pass = [REDACTED:PASSWORD]"),
+            (base64.clone(), "[REDACTED:PASSWORD]"),
+        ] {
+            let line = format!(r#"{{"content":"5{before}{secret} and"}}"#);
+            let expected = format!(r#"{{"content":"5{before}{kind} and"}}"#);
+            assert_eq!(redact(&redactor, &line), expected);
+        }
+    }
+}
+
 /// Every file below a folder whose name ends in `.jsonl`.
 fn jsonl_files(folder: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten() {

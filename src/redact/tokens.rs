@@ -10,6 +10,7 @@ use memchr::memrchr;
 use regex::bytes::Regex;
 
 use super::custom::compile;
+use super::escape::rest_of_escape;
 use super::private_key;
 use super::rules::{self, Begin, Left, Rule, is_token};
 use super::value::{Looks, contains_ignoring_case, entropy, looks};
@@ -80,9 +81,7 @@ impl Tokens {
                     return None;
                 }
                 let start = hit.start - run;
-                // The letter of an escaped line end is not part of what follows it.
-                let escaped = start > 0 && start < hit.start && text[start - 1] == b'\\';
-                start + usize::from(escaped)
+                start + rest_of_escape(text, start).min(run)
             }
         };
         if resume.is_behind(index, start) || !may_begin(rule.left, &text[..start]) {
