@@ -107,6 +107,18 @@ fn secret_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) -> Option<
     (read.len() > LONG_BYTES_MIN).then_some(read.end)
 }
 
+/// Whether a name in raw JSON can have a value at all: most names of code and prose are followed by
+/// a sign behind which none stands, however it is decoded.
+pub fn may_have_value(raw: &[u8], name: &Name) -> bool {
+    let at = name.range.end;
+    let follows = matches!(
+        raw.get(at),
+        Some(b':' | b'=' | b'>' | b' ' | b'\t' | b'\n' | b'\r' | b'\\' | b'"' | b'\'' | b'`')
+    );
+    let is_path = raw[at..].starts_with(b"::");
+    follows && !is_path || value_before(raw, name).is_some()
+}
+
 /// Whether a field's whole value, such as a JSON string, is the secret that its name announces.
 pub fn secret_field(names: Names, value: &[u8]) -> Option<Range<usize>> {
     let value_range = Value { range: 0..value.len(), sure: true, bare: false, tight: false };
@@ -414,24 +426,26 @@ pub fn literal_at(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// `use … as the password`: the value stands before the name.
 fn backwards(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
-    if !matches!(name.names, Names::Password | Names::Passphrase | Names::Key) {
-        return;
-    }
-    let start = name.range.start.saturating_sub(BEFORE_BYTES_MAX);
-    let before = &text[start..name.range.start];
-    let near = before.len().saturating_sub(BETWEEN_BYTES_MAX);
-    let Some(as_at) = memmem::rfind(&before[near..], b" as ") else { return };
-    let as_at = near + as_at;
-    if !before[as_at + 4..].iter().all(|b| b.is_ascii_alphabetic() || *b == b' ') {
-        return;
-    }
-    let head = &before[..as_at];
+    let Some((start, end)) = value_before(text, name) else { return };
+    let head = &text[start..end];
     let blank = head.iter().rposition(u8::is_ascii_whitespace).map_or(0, |blank| blank + 1);
-    let range = unquoted(text, start + blank..start + as_at);
+    let range = unquoted(text, start + blank..end);
     let least = if name.names == Names::Key { Looks::Random } else { Looks::MadeUp };
     if looks(&text[range.clone()]) >= least {
         found.push(range);
     }
+}
+
+/// From where on a value that stands before the name is read, and where it ends.
+fn value_before(text: &[u8], name: &Name) -> Option<(usize, usize)> {
+    if !matches!(name.names, Names::Password | Names::Passphrase | Names::Key) {
+        return None;
+    }
+    let near = name.range.start.saturating_sub(BETWEEN_BYTES_MAX);
+    let between = &text[near..name.range.start];
+    let as_at = memmem::rfind(between, b" as ")?;
+    let is_between = between[as_at + 4..].iter().all(|b| b.is_ascii_alphabetic() || *b == b' ');
+    is_between.then(|| (name.range.start.saturating_sub(BEFORE_BYTES_MAX), near + as_at))
 }
 
 fn unquoted(text: &[u8], range: Range<usize>) -> Range<usize> {

@@ -22,30 +22,55 @@ pub fn unescape_with<'a>(raw: &'a [u8], hits: &mut Vec<Hit>) -> Cow<'a, [u8]> {
     if memchr(b'\\', raw).is_none() {
         return Cow::Borrowed(raw);
     }
-    let mut text = Vec::with_capacity(raw.len());
+    // No escape is shorter than what it stands for.
+    let mut text = vec![0; raw.len() + WORD_BYTES];
     let (mut n_seen, mut n_kept) = (0, 0);
-    let mut at = 0;
-    while let Some(piece) = Piece::at(raw, at) {
-        let end = at + piece.raw_bytes;
+    let (mut raw_at, mut text_at) = (0, 0);
+    loop {
+        let plain = copy_plain(&raw[raw_at..], &mut text[text_at..]);
+        let end = raw_at + plain;
         while let Some(Hit { word, range }) = hits.get(n_seen).filter(|hit| hit.range.end <= end) {
-            if piece.escaped.is_none() && range.start >= at {
-                let moved = at - text.len();
+            if range.start >= raw_at {
+                let moved = raw_at - text_at;
                 let range = range.start - moved..range.end - moved;
                 hits[n_kept] = Hit { word: *word, range };
                 n_kept += 1;
             }
             n_seen += 1;
         }
-        match piece.escaped {
-            Some(character) => {
-                text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            None => text.extend_from_slice(&raw[at..end]),
-        }
-        at = end;
+        (raw_at, text_at) = (end, text_at + plain);
+        let Some(piece) = Piece::at(raw, raw_at) else { break };
+        let escaped = piece.escaped.unwrap_or('\\');
+        text_at += escaped.encode_utf8(&mut text[text_at..]).len();
+        raw_at += piece.raw_bytes;
     }
     hits.truncate(n_kept);
+    text.truncate(text_at);
     Cow::Owned(text)
+}
+
+/// Bytes that are copied at once.
+const WORD_BYTES: usize = 8;
+
+/// Copies what stands before the next backslash, of which there are many with little in between;
+/// says how many bytes that is. There is room for one word more.
+fn copy_plain(raw: &[u8], text: &mut [u8]) -> usize {
+    const EACH: u64 = u64::from_le_bytes([1; WORD_BYTES]);
+    let (words, rest) = raw.as_chunks::<WORD_BYTES>();
+    for (index, word) in words.iter().enumerate() {
+        let at = index * WORD_BYTES;
+        text[at..at + WORD_BYTES].copy_from_slice(word);
+        // The lowest byte that becomes 0 takes the first borrow.
+        let others = u64::from_le_bytes(*word) ^ (EACH * b'\\' as u64);
+        let backslashes = others.wrapping_sub(EACH) & !others & (EACH << 7);
+        if backslashes != 0 {
+            return at + backslashes.trailing_zeros() as usize / 8;
+        }
+    }
+    let at = raw.len() - rest.len();
+    let plain = rest.iter().take_while(|byte| **byte != b'\\').count();
+    text[at..at + plain].copy_from_slice(&rest[..plain]);
+    at + plain
 }
 
 /// How many bytes at a place are still part of an escape that begins before it, so that they belong
@@ -185,6 +210,20 @@ mod tests {
         assert!(hits.iter().all(|hit| hit.word == 7));
         let moved: Vec<Range<usize>> = hits.into_iter().map(|hit| hit.range).collect();
         assert_eq!(moved, ranges(&text), "{}", String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn a_backslash_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            for at in 0..=length {
+                let plain = "x[]\u{7f}é\u{1}zA".as_bytes();
+                let mut raw: Vec<u8> = plain.iter().copied().cycle().take(at).collect();
+                raw.resize(length, b'\\');
+                let mut text = vec![0; length + WORD_BYTES];
+                assert_eq!(copy_plain(&raw, &mut text), at);
+                assert_eq!(text[..at], raw[..at]);
+            }
+        }
     }
 
     #[test]
