@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::escape::WORD_BYTES;
+
 /// Bytes of a run that is worth decoding.
 const RUN_BYTES_MIN: usize = 24;
 /// Bytes of a run that is decoded; a longer one is a file's content.
@@ -93,9 +95,6 @@ fn digit(byte: u8) -> Option<u8> {
 fn is_member(byte: u8) -> bool {
     DIGITS[usize::from(byte)] != NONE
 }
-
-/// Bytes that are looked at together.
-const WORD_BYTES: usize = 8;
 
 /// The next run behind `at`, where one may begin; it moves behind the run. The least run holds two
 /// whole words, and few texts hold two words of nothing but digits.

@@ -49,22 +49,32 @@ pub fn unescape_with<'a>(raw: &'a [u8], hits: &mut Vec<Hit>) -> Cow<'a, [u8]> {
     Cow::Owned(text)
 }
 
-/// Bytes that are copied at once.
-const WORD_BYTES: usize = 8;
+/// Bytes that are looked at together.
+pub const WORD_BYTES: usize = 8;
+
+/// Where the first of some bytes stands in a word.
+#[inline]
+pub fn first_in<const N: usize>(word: [u8; WORD_BYTES], wanted: &[u8; N]) -> Option<usize> {
+    const EACH: u64 = u64::from_le_bytes([1; WORD_BYTES]);
+    let word = u64::from_le_bytes(word);
+    // Where a byte is the wanted one, 0 is left; the lowest of those takes the first borrow.
+    let places = |wanted: u8| {
+        let others = word ^ (EACH * u64::from(wanted));
+        others.wrapping_sub(EACH) & !others & (EACH << 7)
+    };
+    let found = wanted.iter().fold(0, |found, wanted| found | places(*wanted));
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
 
 /// Copies what stands before the next backslash, of which there are many with little in between;
 /// says how many bytes that is. There is room for one word more.
 fn copy_plain(raw: &[u8], text: &mut [u8]) -> usize {
-    const EACH: u64 = u64::from_le_bytes([1; WORD_BYTES]);
     let (words, rest) = raw.as_chunks::<WORD_BYTES>();
     for (index, word) in words.iter().enumerate() {
         let at = index * WORD_BYTES;
         text[at..at + WORD_BYTES].copy_from_slice(word);
-        // The lowest byte that becomes 0 takes the first borrow.
-        let others = u64::from_le_bytes(*word) ^ (EACH * b'\\' as u64);
-        let backslashes = others.wrapping_sub(EACH) & !others & (EACH << 7);
-        if backslashes != 0 {
-            return at + backslashes.trailing_zeros() as usize / 8;
+        if let Some(found) = first_in(*word, b"\\") {
+            return at + found;
         }
     }
     let at = raw.len() - rest.len();

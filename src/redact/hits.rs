@@ -21,10 +21,10 @@ const LANES: usize = 4;
 /// Bytes of a part.
 const LANE_BYTES_MIN: usize = 64;
 const LANE_BYTES_MAX: usize = 1 << 9;
-/// In how many places words may end in parts that are read side by side, some four times as many as
-/// in most texts. Room for them is part of the search: a libc may take longer to find memory for
-/// each line than the search takes.
-const FOUND_MAX: usize = 128;
+/// In how many places words may end in each of the parts that are read side by side, some six times
+/// as many as in most texts. Room for them is part of the search: a libc may take longer to find
+/// memory for each line than the search takes.
+const FOUND_MAX: usize = 48;
 
 /// Finds words in any case of their ASCII letters.
 #[derive(Debug)]
@@ -144,7 +144,6 @@ pub struct Hit {
 /// Where words end in one of the parts that are read side by side.
 #[derive(Clone, Copy, Default)]
 struct Found {
-    lane: u8,
     /// Behind the beginning of the first part.
     end: u16,
     /// What leads there.
@@ -160,11 +159,11 @@ pub struct Hits<'a> {
     step: u16,
     /// Up to here parts are not read side by side: more is found there than there is room for.
     alone_until: usize,
-    /// Where words end in what was read side by side from a place on, as it was met.
-    found: [Found; FOUND_MAX],
-    n_found: usize,
+    /// Where words end in each of the parts that were read side by side from a place on.
+    found: [[Found; FOUND_MAX]; LANES],
+    n_found: [usize; LANES],
     found_from: usize,
-    /// The part that is told of, and how many of `found` were looked at for it.
+    /// The part that is told of, and how many places of it were told.
     lane: usize,
     n_seen: usize,
     /// Words that were not told yet, and where they end.
@@ -180,8 +179,8 @@ impl<'a> Hits<'a> {
             at: 0,
             step: 0,
             alone_until: 0,
-            found: [Found::default(); FOUND_MAX],
-            n_found: 0,
+            found: [[Found::default(); FOUND_MAX]; LANES],
+            n_found: [0; LANES],
             found_from: 0,
             lane: LANES,
             n_seen: 0,
@@ -194,9 +193,9 @@ impl<'a> Hits<'a> {
     fn next_end(&mut self) -> Option<(usize, u16)> {
         loop {
             while self.lane < LANES {
-                let mut left = self.found[self.n_seen..self.n_found].iter();
-                if let Some(found) = left.find(|found| usize::from(found.lane) == self.lane) {
-                    self.n_seen = self.n_found - left.len();
+                if self.n_seen < self.n_found[self.lane] {
+                    let found = self.found[self.lane][self.n_seen];
+                    self.n_seen += 1;
                     return Some((self.found_from + usize::from(found.end), found.step));
                 }
                 (self.lane, self.n_seen) = (self.lane + 1, 0);
@@ -240,7 +239,7 @@ impl<'a> Hits<'a> {
         let lanes = [lane(0), lane(1), lane(2), lane(3)];
         let [mut first, mut second, mut third, mut fourth] =
             [self.step, before(1), before(2), before(3)];
-        (self.n_found, self.found_from) = (0, self.at);
+        (self.n_found, self.found_from) = ([0; LANES], self.at);
         let mut index = 0;
         while index < length {
             // Written out: it is the innermost loop of all, and shall be fast however small the
@@ -257,13 +256,13 @@ impl<'a> Hits<'a> {
                 if step & ENDS == 0 {
                     continue;
                 }
-                let Some(found) = self.found.get_mut(self.n_found) else {
+                let n_found = &mut self.n_found[lane];
+                let Some(found) = self.found[lane].get_mut(*n_found) else {
                     self.alone_until = self.at + LANES * length;
                     return;
                 };
-                let end = (lane * length + index) as u16;
-                *found = Found { lane: lane as u8, end, step };
-                self.n_found += 1;
+                *found = Found { end: (lane * length + index) as u16, step };
+                *n_found += 1;
             }
         }
         self.step = fourth;

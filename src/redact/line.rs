@@ -8,7 +8,6 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::escape::{raw_ranges, unescape, unescape_with};
-use super::hits::Hit;
 use super::json::{Malformed, StringValue, Strings};
 use super::labels::{PRIVATE_KEY, SENSITIVE_FIELD};
 use super::names::{Names, announces};
@@ -84,21 +83,19 @@ fn json_spans(
             neighbours.meet(string, line, &mut spans);
         }
         let field = string.key.and_then(|key| announces(&unescape(key), &[]));
-        let places = match suspicions.within(&string.range) {
-            Search::Nowhere if field.is_none() => continue,
-            Search::Nowhere => Some(Vec::new()),
-            Search::At(hits) => Some(hits),
-            Search::Everywhere => None,
-        };
+        let search = suspicions.within(&string.range);
+        if field.is_none() && matches!(search, Search::Nowhere) {
+            continue;
+        }
         let key = string.key.map(unescape);
         let raw = &line[string.range.clone()];
-        let search = |raw: &[u8]| escaped(scanner, raw, field, key.as_deref(), None, 0);
-        let found = match places {
-            Some(hits) if raw.len() <= WINDOW_BYTES => {
-                let first = escaped(scanner, raw, field, key.as_deref(), Some(hits), 0);
-                rounds(scanner, raw, first, search)
-            }
-            _ => windows(raw, |raw| rounds(scanner, raw, search(raw), search)),
+        let everywhere =
+            |raw: &[u8]| escaped(scanner, raw, field, key.as_deref(), Search::Everywhere, 0);
+        let found = if raw.len() <= WINDOW_BYTES {
+            let first = escaped(scanner, raw, field, key.as_deref(), search, 0);
+            rounds(scanner, raw, first, everywhere)
+        } else {
+            windows(raw, |raw| rounds(scanner, raw, everywhere(raw), everywhere))
         };
         let offset = string.range.start;
         spans.extend(found.into_iter().map(|span| shifted(span, offset)));
@@ -141,19 +138,19 @@ fn whole_place(text: &[u8], at: usize) -> usize {
     (lowest..=at).rev().find(whole).unwrap_or(at)
 }
 
-/// The secrets in the raw content of a JSON string, as places in it; where it is known which
-/// keywords can say something, with `hits`.
+/// The secrets in the raw content of a JSON string, as places in it. `search` says where in it.
 fn escaped(
     scanner: &Scanner,
     raw: &[u8],
     field: Option<Names>,
     key: Option<&[u8]>,
-    hits: Option<Vec<Hit>>,
+    mut search: Search,
     nesting: usize,
 ) -> Vec<Span> {
-    let is_known = hits.is_some();
-    let mut hits = hits.unwrap_or_default();
-    let text = unescape_with(raw, &mut hits);
+    let text = match &mut search {
+        Search::At(hits, _) => unescape_with(raw, hits),
+        Search::Nowhere | Search::Everywhere => unescape(raw),
+    };
     let document = nesting < NESTING_MAX && is_document(&text);
     let inner = document.then(|| nested(scanner, &text, nesting + 1));
     let mut spans = match inner {
@@ -161,8 +158,7 @@ fn escaped(
             inner.extend(scanner.scan_custom(&text, key));
             settle(&text, inner)
         }
-        _ if is_known => scanner.scan_at(&text, field, key, &hits),
-        _ => scanner.scan(&text, field, key),
+        _ => scanner.scan_for(&text, field, key, &search),
     };
     raw_ranges(raw, spans.iter_mut().map(|span| &mut span.range));
     spans
@@ -180,7 +176,7 @@ fn nested(scanner: &Scanner, text: &[u8], nesting: usize) -> Result<Vec<Span>, M
         let key = string.key.map(unescape);
         let field = key.as_deref().and_then(|key| announces(key, &[]));
         let raw = &text[string.range.clone()];
-        let found = escaped(scanner, raw, field, key.as_deref(), None, nesting);
+        let found = escaped(scanner, raw, field, key.as_deref(), Search::Everywhere, nesting);
         spans.extend(found.into_iter().map(|span| shifted(span, string.range.start)));
     }
     Ok(spans)

@@ -144,42 +144,34 @@ impl Scanner {
     /// The secrets in a text, in order and disjoint. `field` is what the object key that it belongs
     /// to announces, `key` that key itself.
     pub fn scan(&self, text: &[u8], field: Option<Names>, key: Option<&[u8]>) -> Vec<Span> {
-        self.scan_beside(text, field, key, |spans| self.scan_built_in(text, spans))
+        self.scan_for(text, field, key, &Search::Everywhere)
     }
 
-    /// The same where it is known which keywords can say something.
-    pub fn scan_at(
+    /// The same where it is known what is worth searching for.
+    pub fn scan_for(
         &self,
         text: &[u8],
         field: Option<Names>,
         key: Option<&[u8]>,
-        hits: &[Hit],
-    ) -> Vec<Span> {
-        self.scan_beside(text, field, key, |spans| {
-            if let Some(keywords) = &self.keywords {
-                keywords.scan(text, &mut hits.iter().cloned(), spans);
-            }
-        })
-    }
-
-    /// What every rule finds but those of keywords, and what these find.
-    fn scan_beside(
-        &self,
-        text: &[u8],
-        field: Option<Names>,
-        key: Option<&[u8]>,
-        of_keywords: impl FnOnce(&mut Vec<Span>),
+        search: &Search,
     ) -> Vec<Span> {
         let mut spans = self.scan_custom(text, key);
-        if self.keywords.is_some() {
+        if let Some(keywords) = &self.keywords {
             if let Some(range) = field.and_then(|names| context::secret_field(names, text)) {
                 spans.push(Span { range, label: SENSITIVE_FIELD });
             }
-            of_keywords(&mut spans);
-            for (run, decoded) in encoded::readable_runs(text) {
-                let mut inner = Vec::new();
-                self.scan_built_in(&decoded, &mut inner);
-                spans.extend(inner.first().map(|first| Span { range: run, label: first.label }));
+            match search {
+                Search::Nowhere => {}
+                Search::At(hits, _) => keywords.scan(text, &mut hits.iter().cloned(), &mut spans),
+                Search::Everywhere => keywords.scan_all(text, &mut spans),
+            }
+            if matches!(search, Search::At(_, true) | Search::Everywhere) {
+                for (run, decoded) in encoded::readable_runs(text) {
+                    let mut inner = Vec::new();
+                    keywords.scan_all(&decoded, &mut inner);
+                    let label = inner.first().map(|first| first.label);
+                    spans.extend(label.map(|label| Span { range: run, label }));
+                }
             }
         }
         spans.retain(|span| {
@@ -198,12 +190,6 @@ impl Scanner {
             custom.scan(text, key, |range| spans.push(Span { range, label }));
         }
         spans
-    }
-
-    fn scan_built_in(&self, text: &[u8], spans: &mut Vec<Span>) {
-        if let Some(keywords) = &self.keywords {
-            keywords.scan(text, &mut Hits::new(&keywords.automaton, text), spans);
-        }
     }
 }
 
@@ -224,8 +210,8 @@ pub struct Suspicions<'a> {
 pub enum Search {
     /// Nowhere.
     Nowhere,
-    /// For keywords at these places, and for runs of base64.
-    At(Vec<Hit>),
+    /// For keywords at these places, and for runs of base64 if there are any.
+    At(Vec<Hit>, bool),
     /// All of it: keywords may be hidden in it.
     Everywhere,
 }
@@ -249,8 +235,9 @@ impl Suspicions<'_> {
         if is_hidden {
             return Search::Everywhere;
         }
-        let is_worth_it = self.everywhere || !hits.is_empty() || self.run_within(range);
-        if is_worth_it { Search::At(hits) } else { Search::Nowhere }
+        let has_runs = self.run_within(range);
+        let is_worth_it = self.everywhere || !hits.is_empty() || has_runs;
+        if is_worth_it { Search::At(hits, has_runs) } else { Search::Nowhere }
     }
 
     /// Whether the next suspicious keyword is in a range.
@@ -340,6 +327,11 @@ impl Keywords {
         }
     }
 
+    /// What keywords find in a text.
+    fn scan_all(&self, text: &[u8], spans: &mut Vec<Span>) {
+        self.scan(text, &mut Hits::new(&self.automaton, text), spans);
+    }
+
     /// What keywords find where they stand in a text.
     fn scan(&self, text: &[u8], hits: &mut dyn Iterator<Item = Hit>, spans: &mut Vec<Span>) {
         // Where each rule goes on: nothing before it can be the beginning of another match.
@@ -420,7 +412,10 @@ fn beginning(word: &'static str) -> &'static str {
 
 /// Where a keyword stands as a whole, in exactly this spelling.
 fn whole(text: &[u8], start: usize, word: &str) -> Option<Range<usize>> {
-    text[start..].starts_with(word.as_bytes()).then(|| start..start + word.len())
+    let word = word.as_bytes();
+    // Most are told apart by the case of a letter, and comparing all of it costs a call.
+    let is_whole = text[start] == word[0] && text[start..].starts_with(word);
+    is_whole.then(|| start..start + word.len())
 }
 
 /// A secret behind a phrase: nothing says what it is, so it must look like one beyond doubt.
