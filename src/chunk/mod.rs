@@ -93,7 +93,9 @@ pub struct Builder<'a> {
     size_target: usize,
     /// How lines stand in the request; kept for the next ones.
     texts: Vec<Texts>,
-    /// What the compressor has not taken yet.
+    /// What the compressor has not taken yet: the texts of a piece that was taken whole, and then
+    /// single ones.
+    piece: Vec<Texts>,
     waiting: Vec<u8>,
     /// Words without which a line says nothing of agents, and is no summary.
     news: [Finder<'static>; 2],
@@ -117,6 +119,7 @@ impl<'a> Builder<'a> {
             size: text.len(),
             size_target: size_target.min(REQUEST_BYTES_MAX - ENVELOPE_BYTES_MAX),
             texts: Vec::new(),
+            piece: Vec::new(),
             waiting: Vec::new(),
             news: [Finder::new(transcript::AGENT_ID), Finder::new(transcript::SUMMARY)],
             contents: Contents::default(),
@@ -219,26 +222,34 @@ impl<'a> Builder<'a> {
             lines.push(&held[range]);
             at = end.offset;
         }
-        let mut texts = std::mem::take(&mut self.texts);
+        let (redactor, mut texts) = (self.redactor, std::mem::take(&mut self.texts));
         let mut compressed = Ok(());
-        let mut compress = || compressed = self.encoder.write_all(&self.waiting);
-        let redacted = text::of_lines(self.redactor, &lines, &mut texts, &mut compress);
+        let mut compress = || compressed = self.compress();
+        let redacted = text::of_lines(redactor, &lines, &mut texts, &mut compress);
         compressed?;
-        self.waiting.clear();
-        self.waiting.reserve(texts.iter().map(Texts::len).sum::<usize>().min(WAITING_BYTES_MAX));
+        let bytes: usize = texts.iter().map(|texts| texts.bytes().len()).sum();
+        let is_whole = self.contents.n_lines > 0
+            && self.size + bytes <= self.size_target
+            && redacted.iter().all(Result::is_ok);
         let texts_of_lines = texts.iter().flat_map(Texts::iter);
         let mut is_full = false;
         for (((line, redacted), text), end) in
             lines.into_iter().zip(redacted).zip(texts_of_lines).zip(ends)
         {
-            is_full = !self.take(line, redacted, text)?;
+            if is_whole {
+                self.inspect(line, &redacted.unwrap_or_default());
+                self.size += text.len();
+            } else {
+                is_full = !self.take(line, redacted, text)?;
+            }
             if is_full {
                 break;
             }
             self.note_position(end);
             before = end;
         }
-        self.texts = texts;
+        // A whole piece is not copied for the compressor, and its memory serves the one behind it.
+        self.texts = if is_whole { std::mem::replace(&mut self.piece, texts) } else { texts };
         if is_full {
             tail.unread(before);
         }
@@ -315,6 +326,10 @@ impl<'a> Builder<'a> {
 
     /// Hands to the compressor what waits for it.
     fn compress(&mut self) -> io::Result<()> {
+        for texts in &mut self.piece {
+            self.encoder.write_all(texts.bytes())?;
+            texts.clear();
+        }
         self.encoder.write_all(&self.waiting)?;
         self.waiting.clear();
         Ok(())

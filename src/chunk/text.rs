@@ -38,9 +38,9 @@ impl Texts {
         redacted
     }
 
-    /// Bytes of all of them.
-    pub fn len(&self) -> usize {
-        self.bytes.len()
+    /// All of them, one behind the other.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The texts in order.
