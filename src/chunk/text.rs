@@ -1,6 +1,7 @@
 //! How lines stand in a request: redacted, escaped, each as `,"…"`.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::sync::Mutex;
 
 use crate::redact::{Redactor, Withheld};
@@ -8,7 +9,7 @@ use crate::redact::{Redactor, Withheld};
 /// Bytes of lines that are worth a thread: starting one takes as long as some ten thousand bytes.
 const SHARED_BYTES_MIN: usize = 64 << 10;
 /// Bytes of lines that a thread takes at once; its last line may be longer.
-const BATCH_BYTES_MIN: usize = 16 << 10;
+const BATCH_BYTES_MIN: usize = 8 << 10;
 
 /// What redaction has made of a line.
 pub type Redacted<'a> = Result<Cow<'a, [u8]>, Withheld>;
@@ -74,14 +75,18 @@ pub fn of_lines<'a>(
     let batches = batches(lines, &mut redacted);
     texts.iter_mut().for_each(Texts::clear);
     texts.resize_with(texts.len().max(batches.len()), Texts::default);
-    let left = Mutex::new(batches.into_iter().zip(texts));
+    let mut batches: Vec<_> = batches.into_iter().zip(texts).collect();
+    // The largest first: whoever takes it last would be waited for.
+    let bytes = |lines: &[&[u8]]| lines.iter().map(|line| line.len()).sum::<usize>();
+    batches.sort_by_cached_key(|((lines, _), _)| Reverse(bytes(lines)));
+    let left = Mutex::new(batches.into_iter());
     let next = || left.lock().expect("going on to the next batch never fails").next();
     let work = || {
         while let Some(((lines, redacted), texts)) = next() {
             texts.fill(redactor, lines, redacted);
         }
     };
-    if lines.iter().map(|line| line.len()).sum::<usize>() < SHARED_BYTES_MIN {
+    if bytes(lines) < SHARED_BYTES_MIN {
         first();
         work();
     } else {
