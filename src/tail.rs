@@ -18,7 +18,7 @@ pub const LINE_BYTES_MAX: usize = 15 << 20;
 /// How much of the beginning of a longer line is kept.
 pub const LINE_HEAD_BYTES: usize = 64 << 10;
 /// Bytes read at once.
-const READ_BYTES: usize = 256 << 10;
+const READ_BYTES: usize = 512 << 10;
 /// Bytes in front of the position that are remembered, to see whether the file is still the same.
 pub const BEHIND_BYTES: usize = 64;
 

@@ -16,12 +16,11 @@ mod text;
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
-use memchr::memmem::Finder;
 use serde::Serialize;
 
 use crate::redact::{Redactor, Withheld};
 use crate::tail::{Line, Position, Tail, TooLarge};
-use crate::transcript::{self, OutlineFacts};
+use crate::transcript::{self, News, OutlineFacts};
 use crate::wire::{self, ChunkMetadata};
 
 use text::Texts;
@@ -97,8 +96,7 @@ pub struct Builder<'a> {
     /// single ones.
     piece: Vec<Texts>,
     waiting: Vec<u8>,
-    /// Words without which a line says nothing of agents, and is no summary.
-    news: [Finder<'static>; 2],
+    news: News,
     contents: Contents,
 }
 
@@ -121,7 +119,7 @@ impl<'a> Builder<'a> {
             texts: Vec::new(),
             piece: Vec::new(),
             waiting: Vec::new(),
-            news: [Finder::new(transcript::AGENT_ID), Finder::new(transcript::SUMMARY)],
+            news: News::new(),
             contents: Contents::default(),
         })
     }
@@ -340,7 +338,7 @@ impl<'a> Builder<'a> {
     fn inspect(&mut self, line: &[u8], redacted: &[u8]) {
         let is_settled = self.contents.branch.is_some() && self.contents.first_message.is_some();
         // Behind the first lines only agents and summaries are news, and few lines name one.
-        if is_settled && self.news.iter().all(|word| word.find(line).is_none()) {
+        if is_settled && !self.news.may_be_in(line) {
             return;
         }
         let facts = transcript::inspect(line);

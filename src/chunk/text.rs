@@ -1,7 +1,6 @@
 //! How lines stand in a request: redacted, escaped, each as `,"…"`.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::sync::Mutex;
 
 use crate::redact::{Redactor, Withheld};
@@ -72,21 +71,22 @@ pub fn of_lines<'a>(
     first: &mut dyn FnMut(),
 ) -> Vec<Redacted<'a>> {
     let mut redacted = vec![Err(Withheld); lines.len()];
-    let batches = batches(lines, &mut redacted);
     texts.iter_mut().for_each(Texts::clear);
-    texts.resize_with(texts.len().max(batches.len()), Texts::default);
-    let mut batches: Vec<_> = batches.into_iter().zip(texts).collect();
-    // The largest first: whoever takes it last would be waited for.
-    let bytes = |lines: &[&[u8]]| lines.iter().map(|line| line.len()).sum::<usize>();
-    batches.sort_by_cached_key(|((lines, _), _)| Reverse(bytes(lines)));
-    let left = Mutex::new(batches.into_iter());
-    let next = || left.lock().expect("going on to the next batch never fails").next();
+    let batches = batches(lines, &mut redacted, texts);
+    let bytes: usize = batches.iter().map(|batch| batch.bytes).sum();
+    let left = Mutex::new(batches);
+    // The largest first: whoever took it last would be waited for.
+    let next = || {
+        let mut left = left.lock().expect("taking a batch never fails");
+        let largest = (0..left.len()).max_by_key(|index| left[*index].bytes)?;
+        Some(left.swap_remove(largest))
+    };
     let work = || {
-        while let Some(((lines, redacted), texts)) = next() {
+        while let Some(Batch { lines, redacted, texts, .. }) = next() {
             texts.fill(redactor, lines, redacted);
         }
     };
-    if bytes(lines) < SHARED_BYTES_MIN {
+    if bytes < SHARED_BYTES_MIN {
         first();
         work();
     } else {
@@ -104,24 +104,35 @@ pub fn of_lines<'a>(
     redacted
 }
 
-/// Lines in a row, as many as a thread takes at once, and the places for what is made of them.
+/// Lines in a row, as many as a thread takes at once.
+struct Batch<'a, 'b> {
+    bytes: usize,
+    lines: &'b [&'a [u8]],
+    /// The places for what is made of them.
+    redacted: &'b mut [Redacted<'a>],
+    texts: &'b mut Texts,
+}
+
+/// All batches, with `texts` of as many as there are.
 fn batches<'a, 'b>(
     lines: &'b [&'a [u8]],
     redacted: &'b mut [Redacted<'a>],
-) -> Vec<(&'b [&'a [u8]], &'b mut [Redacted<'a>])> {
-    let mut batches = Vec::new();
+    texts: &'b mut Vec<Texts>,
+) -> Vec<Batch<'a, 'b>> {
+    let mut sizes: Vec<(usize, usize)> = Vec::new();
+    for line in lines {
+        match sizes.last_mut().filter(|(_, bytes)| *bytes < BATCH_BYTES_MIN) {
+            Some((n_lines, bytes)) => (*n_lines, *bytes) = (*n_lines + 1, *bytes + line.len()),
+            None => sizes.push((1, line.len())),
+        }
+    }
+    texts.resize_with(texts.len().max(sizes.len()), Texts::default);
     let mut rest = (lines, redacted);
-    while !rest.0.is_empty() {
-        let mut bytes = 0;
-        let fits = |line: &&&[u8]| {
-            let fits = bytes < BATCH_BYTES_MIN;
-            bytes += line.len();
-            fits
-        };
-        let n_lines = rest.0.iter().take_while(fits).count();
-        let (batch, behind) = rest.0.split_at(n_lines);
-        let (places, places_behind) = rest.1.split_at_mut(n_lines);
-        batches.push((batch, places));
+    let mut batches = Vec::with_capacity(sizes.len());
+    for ((n_lines, bytes), texts) in sizes.into_iter().zip(texts) {
+        let (lines, behind) = rest.0.split_at(n_lines);
+        let (redacted, places_behind) = rest.1.split_at_mut(n_lines);
+        batches.push(Batch { bytes, lines, redacted, texts });
         rest = (behind, places_behind);
     }
     batches

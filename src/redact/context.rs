@@ -107,16 +107,18 @@ fn secret_of(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) -> Option<
     (read.len() > LONG_BYTES_MIN).then_some(read.end)
 }
 
-/// Whether a name in raw JSON can have a value at all: most names of code and prose are followed by
-/// a sign behind which none stands, however it is decoded.
-pub fn may_have_value(raw: &[u8], name: &Name) -> bool {
-    let at = name.range.end;
-    let follows = matches!(
-        raw.get(at),
-        Some(b':' | b'=' | b'>' | b' ' | b'\t' | b'\n' | b'\r' | b'\\' | b'"' | b'\'' | b'`')
-    );
-    let is_path = raw[at..].starts_with(b"::");
-    follows && !is_path || value_before(raw, name).is_some()
+/// Whether what stands in raw JSON where a name may can have a value at all: most words of code and
+/// prose are followed by a sign behind which none stands, however it is decoded.
+pub fn may_have_value(raw: &[u8], name: Range<usize>) -> bool {
+    let follows = match raw[name.end..] {
+        [b':', b':', ..] => false,
+        [byte, ..] => matches!(
+            byte,
+            b':' | b'=' | b'>' | b' ' | b'\t' | b'\n' | b'\r' | b'\\' | b'"' | b'\'' | b'`'
+        ),
+        [] => false,
+    };
+    follows || as_before(raw, name.start).is_some()
 }
 
 /// Whether a field's whole value, such as a JSON string, is the secret that its name announces.
@@ -441,11 +443,17 @@ fn value_before(text: &[u8], name: &Name) -> Option<(usize, usize)> {
     if !matches!(name.names, Names::Password | Names::Passphrase | Names::Key) {
         return None;
     }
-    let near = name.range.start.saturating_sub(BETWEEN_BYTES_MAX);
-    let between = &text[near..name.range.start];
+    let end = as_before(text, name.range.start)?;
+    Some((name.range.start.saturating_sub(BEFORE_BYTES_MAX), end))
+}
+
+/// Where ` as ` and words stand before a name.
+fn as_before(text: &[u8], name_start: usize) -> Option<usize> {
+    let near = name_start.saturating_sub(BETWEEN_BYTES_MAX);
+    let between = &text[near..name_start];
     let as_at = memmem::rfind(between, b" as ")?;
     let is_between = between[as_at + 4..].iter().all(|b| b.is_ascii_alphabetic() || *b == b' ');
-    is_between.then(|| (name.range.start.saturating_sub(BEFORE_BYTES_MAX), near + as_at))
+    is_between.then_some(near + as_at)
 }
 
 fn unquoted(text: &[u8], range: Range<usize>) -> Range<usize> {

@@ -313,9 +313,10 @@ impl Keywords {
             Meaning::Name => {
                 let range = context::name_range(raw, hit);
                 resume.names = resume.names.max(range.end);
-                context::name_in(raw, range).is_some_and(|name| {
-                    context::may_have_value(raw, &name) && !is_key_of_number(raw, name.range.end)
-                })
+                let end = range.end;
+                context::may_have_value(raw, range.clone())
+                    && !is_key_of_number(raw, end)
+                    && context::name_in(raw, range).is_some()
             }
             Meaning::Address => has_at_sign(raw, hit.end),
             Meaning::Armour(word) | Meaning::Command(_, word) => {

@@ -11,7 +11,7 @@ mod text;
 
 use std::borrow::Cow;
 
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use serde_json::value::RawValue;
 
 pub use members::{elements, is_json, members, string};
@@ -23,9 +23,32 @@ const AGENT_ID_CHARS_MIN: usize = 6;
 const AGENT_ID_CHARS_MAX: usize = 128;
 
 /// What stands in every line that names an agent, as Claude Code writes it.
-pub const AGENT_ID: &str = "agentId";
+const AGENT_ID: &str = "\"agentId\"";
+const AGENT_RESULT: &str = "\"toolUseResult\"";
 /// What stands in every summary, as Claude Code writes it.
-pub const SUMMARY: &str = "\"summary\"";
+const SUMMARY: &str = "\"summary\"";
+
+/// Words without which a line names no agent and is no summary: most lines are spared a reading.
+pub struct News {
+    agent_id: Finder<'static>,
+    agent_result: Finder<'static>,
+    summary: Finder<'static>,
+}
+
+impl News {
+    /// Prepares the search for the words.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> News {
+        let [agent_id, agent_result, summary] = [AGENT_ID, AGENT_RESULT, SUMMARY].map(Finder::new);
+        News { agent_id, agent_result, summary }
+    }
+
+    /// Whether a line may name an agent or be a summary.
+    pub fn may_be_in(&self, line: &[u8]) -> bool {
+        let has = |word: &Finder<'_>| word.find(line).is_some();
+        has(&self.agent_id) && has(&self.agent_result) || has(&self.summary)
+    }
+}
 
 /// What a line says about itself and about others.
 #[derive(Debug, Default, PartialEq)]
