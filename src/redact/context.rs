@@ -451,7 +451,8 @@ fn value_before(text: &[u8], name: &Name) -> Option<(usize, usize)> {
 fn as_before(text: &[u8], name_start: usize) -> Option<usize> {
     let near = name_start.saturating_sub(BETWEEN_BYTES_MAX);
     let between = &text[near..name_start];
-    let as_at = memmem::rfind(between, b" as ")?;
+    // Before most names of code stands no blank, and the search costs more than this look.
+    let as_at = between.ends_with(b" ").then(|| memmem::rfind(between, b" as "))??;
     let is_between = between[as_at + 4..].iter().all(|b| b.is_ascii_alphabetic() || *b == b' ');
     is_between.then_some(near + as_at)
 }
