@@ -11,9 +11,10 @@ use super::escape::WORD_BYTES;
 const RUN_BYTES_MIN: usize = 24;
 /// Bytes of a run that is decoded; a longer one is a file's content.
 const RUN_BYTES_MAX: usize = 16 << 10;
-/// Bytes before a run that look like its first digits: an option's letters, the rest of an escape as
-/// in `\u2192`.
+/// Bytes before a run that look like its first digits, such as those of an option.
 const BEFORE_BYTES_MAX: usize = 5;
+/// Bytes of an escape in raw JSON that look like digits as well: `u2192` of `\u2192`.
+const ESCAPE_BYTES_MAX: usize = 5;
 /// Digits that stand for three bytes together.
 const GROUP_BYTES: usize = 4;
 /// Bytes at the beginning of a run that must be readable text already.
@@ -21,14 +22,22 @@ const HEAD_BYTES: usize = 24;
 
 /// The runs of base64 in a text that decode to readable text, with that text.
 pub fn readable_runs(text: &[u8]) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
+    runs(text, BEFORE_BYTES_MAX)
+}
+
+/// The same in the raw content of JSON strings: all that are in their texts, at least.
+pub fn raw_runs(raw: &[u8]) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
+    runs(raw, ESCAPE_BYTES_MAX + BEFORE_BYTES_MAX)
+}
+
+fn runs(text: &[u8], before_max: usize) -> impl Iterator<Item = (Range<usize>, Vec<u8>)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         while let Some(run) = next_run(text, &mut at) {
             if run.len() > RUN_BYTES_MAX {
                 continue;
             }
-            let starts =
-                run.start..=run.end.min(run.start + HEAD_BYTES + BEFORE_BYTES_MAX) - HEAD_BYTES;
+            let starts = run.start..=run.end.min(run.start + HEAD_BYTES + before_max) - HEAD_BYTES;
             let is_readable_from = |at: &usize| has_readable_head(&text[*at..*at + HEAD_BYTES]);
             let Some(start) = starts.clone().find(is_readable_from) else { continue };
             let run = start..run.end;

@@ -261,7 +261,7 @@ impl Suspicions<'_> {
         }
         while self.run.is_none_or(|at| at < range.start) {
             self.runs_at = self.runs_at.max(range.start);
-            let mut runs = encoded::readable_runs(&self.raw[self.runs_at..]);
+            let mut runs = encoded::raw_runs(&self.raw[self.runs_at..]);
             let next = runs.next().map(|(run, _)| run);
             self.run = Some(next.as_ref().map_or(usize::MAX, |run| self.runs_at + run.start));
             self.runs_at += next.map_or(0, |run| run.end);

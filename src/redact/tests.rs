@@ -222,6 +222,72 @@ fn an_escape_of_a_character_before_a_secret_is_no_part_of_it() {
     }
 }
 
+/// A string of a line is searched where its raw content is suspicious; a text is searched everywhere.
+#[test]
+fn a_string_of_a_line_loses_what_a_text_loses() {
+    let redactor = redactor();
+    let token = ["gh", "p_", &noise(36, 40)].concat();
+    let base64 = ["cGFzc3dvcmQ9", "aHVudGVyMjI4OTk5IHBhc3M="].concat();
+    let strong = noise(24, 40);
+    let parts = [
+        "password",
+        "api_key",
+        "DB_TOKEN",
+        "session",
+        "secret",
+        "key",
+        "Bearer",
+        "login",
+        " as ",
+        "=",
+        ": ",
+        " = ",
+        "::",
+        " is ",
+        ",",
+        ".",
+        "(",
+        ")",
+        "\"",
+        "'",
+        "`",
+        "\\",
+        "\n",
+        "\t",
+        " ",
+        "→",
+        "é",
+        "/",
+        "://",
+        "@",
+        "user:",
+        "value",
+        "-----BEGIN ",
+        "--",
+        "identified by ",
+        "the ",
+        "hunter2hunter2",
+        &token,
+        &base64,
+        &strong,
+    ];
+    let mut random = fastrand::Rng::with_seed(5);
+    let mut n_redacted = 0;
+    for _ in 0..40_000 {
+        let n_parts = random.usize(2..14);
+        let text: String = (0..n_parts).map(|_| parts[random.usize(..parts.len())]).collect();
+        let expected = redactor.text(&text);
+        n_redacted += usize::from(expected != text);
+        let mut line = serde_json::json!({ "content": text }).to_string();
+        if random.bool() {
+            line = line.replace('→', "\\u2192").replace('é', "\\u00e9").replace('/', "\\/");
+        }
+        let redacted: serde_json::Value = serde_json::from_str(&redact(&redactor, &line)).unwrap();
+        assert_eq!(redacted["content"], *expected, "{line}");
+    }
+    assert!(n_redacted > 4_000, "{n_redacted}");
+}
+
 /// Every file below a folder whose name ends in `.jsonl`.
 fn jsonl_files(folder: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
