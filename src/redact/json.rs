@@ -188,8 +188,8 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// Most strings are short, and in long ones escapes stand close to each other: a library's search is
-/// the faster one for what is far away.
+/// Most strings are short, and in long ones escapes stand close to each other: a library's search
+/// is the faster one for what is far away.
 fn quote_or_backslash(text: &[u8]) -> Option<usize> {
     let (words, _) = text.as_chunks::<WORD_BYTES>();
     let near = &words[..words.len().min(NEAR_WORDS)];

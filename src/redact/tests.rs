@@ -222,7 +222,7 @@ fn an_escape_of_a_character_before_a_secret_is_no_part_of_it() {
     }
 }
 
-/// A string of a line is searched where its raw content is suspicious; a text is searched everywhere.
+/// A string of a line is searched where its raw content is suspicious, a text everywhere.
 #[test]
 fn a_string_of_a_line_loses_what_a_text_loses() {
     let redactor = redactor();
