@@ -33,8 +33,8 @@
 //! All of that was measured with lines whose long texts had been cut (see `lines`). With texts as
 //! long as sessions have them, most of what is read are strings of kilobytes that name a key, a
 //! token or a session somewhere, and each of them was decoded and then searched a second time: 71
-//! of 100 bytes. Single-threaded redaction of such lines, before and after, best of twelve runs in
-//! turn: 170 and 272 MB/s. By what was sampled of it, before and after:
+//! of 100 bytes. Single-threaded redaction of such lines took 174 MB/s at best before and 272
+//! after. By what was sampled of it:
 //!
 //! | | before | after |
 //! |---|---|---|
