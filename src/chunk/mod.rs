@@ -1,9 +1,9 @@
 //! Lines to one bounded, redacted, compressed request.
 //!
-//! Each line is redacted, escaped and handed to the compressor, so that memory holds one line and a
-//! compressed request, whatever the request's size. The size that counts is that of the JSON text
-//! before compression, as the backend measures it. A line that no request could hold becomes a
-//! small JSON stand-in with the same number.
+//! Each line is redacted, escaped and handed to the compressor, so that memory holds what is read in
+//! one piece and a compressed request, whatever the request's size. The size that counts is that of
+//! the JSON text before compression, as the backend measures it. A line that no request could hold
+//! becomes a small JSON stand-in with the same number.
 //!
 //! Of lines that are read in one piece, two threads redact and escape some each: that is most of
 //! the work of a first sync. The compressor takes the texts in order, while the next piece is
@@ -38,7 +38,7 @@ const ENVELOPE_BYTES_MAX: usize = 160 << 10;
 /// How much of the end of a stand-in's head is not shown: a secret that is cut in two there is no
 /// longer recognised by its rule.
 const HEAD_MARGIN_BYTES: usize = 4 << 10;
-/// Texts that wait for the compressor: those of a piece that was read, mostly.
+/// Texts that were taken one by one and wait for the compressor.
 const WAITING_BYTES_MAX: usize = 512 << 10;
 /// zstd's fastest ordinary level: 743 MB/s, a quarter of the size.
 const COMPRESSION_LEVEL: i32 = 1;
@@ -119,7 +119,7 @@ impl<'a> Builder<'a> {
             texts: Vec::new(),
             piece: Vec::new(),
             waiting: Vec::new(),
-            news: News::new(),
+            news: News::prepare(),
             contents: Contents::default(),
         })
     }

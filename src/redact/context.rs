@@ -428,7 +428,11 @@ pub fn literal_at(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// `use … as the password`: the value stands before the name.
 fn backwards(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
-    let Some((start, end)) = value_before(text, name) else { return };
+    if !matches!(name.names, Names::Password | Names::Passphrase | Names::Key) {
+        return;
+    }
+    let Some(end) = as_before(text, name.range.start) else { return };
+    let start = name.range.start.saturating_sub(BEFORE_BYTES_MAX);
     let head = &text[start..end];
     let blank = head.iter().rposition(u8::is_ascii_whitespace).map_or(0, |blank| blank + 1);
     let range = unquoted(text, start + blank..end);
@@ -436,15 +440,6 @@ fn backwards(text: &[u8], name: &Name, found: &mut Vec<Range<usize>>) {
     if looks(&text[range.clone()]) >= least {
         found.push(range);
     }
-}
-
-/// From where on a value that stands before the name is read, and where it ends.
-fn value_before(text: &[u8], name: &Name) -> Option<(usize, usize)> {
-    if !matches!(name.names, Names::Password | Names::Passphrase | Names::Key) {
-        return None;
-    }
-    let end = as_before(text, name.range.start)?;
-    Some((name.range.start.saturating_sub(BEFORE_BYTES_MAX), end))
 }
 
 /// Where ` as ` and words stand before a name.

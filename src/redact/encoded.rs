@@ -1,7 +1,7 @@
 //! Base64 in a text, which may hide what would be found in the open.
 //!
-//! Runs are found by probing, so that text without any costs a fraction of a pass. Only what
-//! decodes to readable text is looked at further.
+//! Runs are looked for eight bytes at a time, so that text without any costs a fraction of a pass.
+//! Only what decodes to readable text is looked at further.
 
 use std::ops::Range;
 
@@ -37,9 +37,10 @@ fn runs(text: &[u8], before_max: usize) -> impl Iterator<Item = (Range<usize>, V
             if run.len() > RUN_BYTES_MAX {
                 continue;
             }
-            let starts = run.start..=run.end.min(run.start + HEAD_BYTES + before_max) - HEAD_BYTES;
+            let mut starts =
+                run.start..=run.end.min(run.start + HEAD_BYTES + before_max) - HEAD_BYTES;
             let is_readable_from = |at: &usize| has_readable_head(&text[*at..*at + HEAD_BYTES]);
-            let Some(start) = starts.clone().find(is_readable_from) else { continue };
+            let Some(start) = starts.find(is_readable_from) else { continue };
             let run = start..run.end;
             // An incomplete last group is left out.
             let whole = start..start + run.len() / GROUP_BYTES * GROUP_BYTES;

@@ -148,7 +148,7 @@ fn escaped(
     nesting: usize,
 ) -> Vec<Span> {
     let text = match &mut search {
-        Search::At(hits, _) => unescape_with(raw, hits),
+        Search::At { hits, .. } => unescape_with(raw, hits),
         Search::Nowhere | Search::Everywhere => unescape(raw),
     };
     let document = nesting < NESTING_MAX && is_document(&text);

@@ -162,10 +162,12 @@ impl Scanner {
             }
             match search {
                 Search::Nowhere => {}
-                Search::At(hits, _) => keywords.scan(text, &mut hits.iter().cloned(), &mut spans),
+                Search::At { hits, .. } => {
+                    keywords.scan(text, &mut hits.iter().cloned(), &mut spans)
+                }
                 Search::Everywhere => keywords.scan_all(text, &mut spans),
             }
-            if matches!(search, Search::At(_, true) | Search::Everywhere) {
+            if matches!(search, Search::At { has_runs: true, .. } | Search::Everywhere) {
                 for (run, decoded) in encoded::readable_runs(text) {
                     let mut inner = Vec::new();
                     keywords.scan_all(&decoded, &mut inner);
@@ -211,7 +213,12 @@ pub enum Search {
     /// Nowhere.
     Nowhere,
     /// For keywords at these places, and for runs of base64 if there are any.
-    At(Vec<Hit>, bool),
+    At {
+        /// Keywords that were suspicious.
+        hits: Vec<Hit>,
+        /// Whether there are runs.
+        has_runs: bool,
+    },
     /// All of it: keywords may be hidden in it.
     Everywhere,
 }
@@ -237,7 +244,7 @@ impl Suspicions<'_> {
         }
         let has_runs = self.run_within(range);
         let is_worth_it = self.everywhere || !hits.is_empty() || has_runs;
-        if is_worth_it { Search::At(hits, has_runs) } else { Search::Nowhere }
+        if is_worth_it { Search::At { hits, has_runs } } else { Search::Nowhere }
     }
 
     /// Whether the next suspicious keyword is in a range.

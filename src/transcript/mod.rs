@@ -37,8 +37,7 @@ pub struct News {
 
 impl News {
     /// Prepares the search for the words.
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> News {
+    pub fn prepare() -> News {
         let [agent_id, agent_result, summary] = [AGENT_ID, AGENT_RESULT, SUMMARY].map(Finder::new);
         News { agent_id, agent_result, summary }
     }

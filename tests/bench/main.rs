@@ -33,7 +33,7 @@ fn main() {
     world::measure(client.map(Path::new));
     let is_all = names.iter().all(|name| name.starts_with("client="));
     let wanted = |name: &str| is_all || names.iter().any(|wanted| wanted == name);
-    let recorded = || lines::recorded();
+    let written = || lines::recorded();
     if wanted("hook") {
         hook::run();
     }
@@ -41,29 +41,29 @@ fn main() {
         sync::run();
     }
     if wanted("live") {
-        live::run(&recorded());
+        live::run(&written());
     }
     if wanted("list") {
-        list::run(&recorded());
+        list::run(&written());
     }
     let seconds = names.iter().find_map(|name| name.strip_prefix("idle=")?.parse().ok());
     if wanted("idle") || seconds.is_some() {
-        live::idle(&recorded(), seconds.map_or(IDLE_TIME, Duration::from_secs));
+        live::idle(&written(), seconds.map_or(IDLE_TIME, Duration::from_secs));
     }
     if wanted("watch") {
-        watch::run(&recorded());
+        watch::run(&written());
     }
     if wanted("watch-idle") {
         watch::idle(seconds.map_or(IDLE_TIME, Duration::from_secs));
     }
     if wanted("redact") {
-        redact::run(&recorded());
+        redact::run(&written());
     }
     if wanted("finding") {
         server::finding::run();
     }
     if wanted("server") {
-        server::run(&recorded());
+        server::run(&written());
     }
     world::clean_up();
 }
