@@ -1,9 +1,9 @@
 //! Lines to one bounded, redacted, compressed request.
 //!
-//! Each line is redacted, escaped and handed to the compressor, so that memory holds what is read in
-//! one piece and a compressed request, whatever the request's size. The size that counts is that of
-//! the JSON text before compression, as the backend measures it. A line that no request could hold
-//! becomes a small JSON stand-in with the same number.
+//! Each line is redacted, escaped and handed to the compressor, so that memory holds what is read
+//! in one piece and a compressed request, whatever the request's size. The size that counts is that
+//! of the JSON text before compression, as the backend measures it. A line that no request could
+//! hold becomes a small JSON stand-in with the same number.
 //!
 //! Of lines that are read in one piece, two threads redact and escape some each: that is most of
 //! the work of a first sync. The compressor takes the texts in order, while the next piece is

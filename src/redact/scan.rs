@@ -30,6 +30,8 @@ const HIDING_ESCAPES: [&str; 7] =
     ["\\/", "\\u002", "\\u003", "\\u004", "\\u005", "\\u006", "\\u007"];
 /// Bytes of a keyword that the automaton knows.
 const KEYWORD_BYTES_MAX: usize = 5;
+/// Suspicious keywords of a string that are kept in mind; one with more is searched everywhere.
+const HITS_MAX: usize = 4096;
 /// Bytes behind `://` in which an `@` makes it worth a look.
 const USER_INFO_BYTES_MAX: usize = 512;
 /// Words of a sentence behind which a secret without a name may stand.
@@ -233,14 +235,13 @@ impl Suspicions<'_> {
     /// What there is in the raw content of a string. Ranges are asked for in order.
     pub fn within(&mut self, range: &Range<usize>) -> Search {
         let mut hits = Vec::new();
-        let mut is_hidden = false;
         while self.keyword_within(range) {
             let Some(Hit { word, range: its }) = self.keyword.take() else { break };
-            is_hidden |= self.keywords.is_some_and(|keywords| keywords.is_hiding(word));
+            let is_hiding = self.keywords.is_some_and(|keywords| keywords.is_hiding(word));
+            if is_hiding || hits.len() == HITS_MAX {
+                return Search::Everywhere;
+            }
             hits.push(Hit { word, range: its.start - range.start..its.end - range.start });
-        }
-        if is_hidden {
-            return Search::Everywhere;
         }
         let has_runs = self.run_within(range);
         let is_worth_it = self.everywhere || !hits.is_empty() || has_runs;

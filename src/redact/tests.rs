@@ -288,6 +288,19 @@ fn a_string_of_a_line_loses_what_a_text_loses() {
     assert!(n_redacted > 4_000, "{n_redacted}");
 }
 
+/// Behind more keywords than are kept in mind, and behind many escapes.
+#[test]
+fn what_stands_behind_many_keywords_is_found() {
+    let redactor = redactor();
+    let secret = noise(12, 40);
+    for before in ["key: a, ", "\\u0041 ", "\\/ "] {
+        let line = |password: &str| {
+            format!(r#"{{"content":"{}password = {password}"}}"#, before.repeat(10_000))
+        };
+        assert!(redact(&redactor, &line(&secret)) == line("[REDACTED:PASSWORD]"), "{before}");
+    }
+}
+
 /// Every file below a folder whose name ends in `.jsonl`.
 fn jsonl_files(folder: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
