@@ -150,7 +150,7 @@ fn no_command_speaks_to_another_host() {
     let server = Server::start(&sandbox);
     sandbox.configure(&json!({ "backend_url": server.url(), "api_key": server.key() }));
     append_session(&sandbox);
-    let port = server.url().rsplit(':').next().unwrap().to_string();
+    let address = server.address();
     let out = sandbox.root().join("out");
     let commands: [&[&str]; 16] = [
         &["setup"],
@@ -179,14 +179,14 @@ fn no_command_speaks_to_another_host() {
             Ok(_) if trace.exists() => {}
             reason => return eprintln!("skipped: strace is not usable here: {reason:?}"),
         }
-        n_connections += only_to(&trace, &port, words);
+        n_connections += only_to(&trace, address, words);
     }
-    n_connections += daemon_connections(&sandbox, &port);
+    n_connections += daemon_connections(&sandbox, address);
     assert!(n_connections >= 10, "{n_connections} connections to the backend");
 }
 
 /// Those of hooks and of the daemon that they start.
-fn daemon_connections(sandbox: &Sandbox, port: &str) -> usize {
+fn daemon_connections(sandbox: &Sandbox, address: &str) -> usize {
     let id = "88888888-1111-4aaa-8bbb-0123456789ab";
     append(&sandbox.transcript(id), lines(id, 1, 5));
     let events = [("session-start", "SessionStart"), ("session-end", "SessionEnd")];
@@ -200,15 +200,16 @@ fn daemon_connections(sandbox: &Sandbox, port: &str) -> usize {
     strace.arg("-f").arg("-o").arg(&trace).args(["-e", "trace=connect,sendto", "/bin/sh", "-c"]);
     // It ends when the daemon ends.
     assert!(strace.arg(commands.join(";")).output().unwrap().status.success());
-    only_to(&trace, port, &["hook"])
+    only_to(&trace, address, &["hook"])
 }
 
-/// How many connections there were, all of them to this port of this machine.
-fn only_to(trace: &Path, port: &str, words: &[&str]) -> usize {
+/// How many connections there were, all of them to this address.
+fn only_to(trace: &Path, address: &str, words: &[&str]) -> usize {
+    let (host, port) = address.split_once(':').unwrap();
     let text = fs::read_to_string(trace).unwrap();
     let calls: Vec<&str> = text.lines().filter(|line| line.contains("connect(")).collect();
     let is_ours = |call: &&&str| {
-        call.contains(&format!("sin_port=htons({port})")) && call.contains("\"127.0.0.1\"")
+        call.contains(&format!("sin_port=htons({port})")) && call.contains(&format!("\"{host}\""))
     };
     // A local socket, of a name service's cache say, leads nowhere.
     let leads_out = |call: &&&str| call.contains("AF_INET");

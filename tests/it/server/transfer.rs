@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use super::process::{Folder, Server, chunk, command, create_key};
 use super::upkeep::run;
 use crate::support::backend::{Backend, Endpoint, Fault, Manner};
+use crate::support::loopback::own_address;
 use crate::support::processes;
 
 /// A server with a session that has everything, one of another agent, and one with nothing.
@@ -217,7 +219,11 @@ fn an_interrupt_ends_a_push() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let push = ["push", "--to", &url, "--key", "k"];
-    let mut pushing = command(&push, &full.folder.0).spawn().unwrap();
+    let push = command(&push, &full.folder.0);
+    // Whoever runs the tests in the background of a script may have them ignore it.
+    let mut interruptible = Command::new("env");
+    interruptible.arg("--default-signal=INT").arg(push.get_program()).args(push.get_args());
+    let mut pushing = interruptible.spawn().unwrap();
     let _asked = silent.accept().unwrap();
     processes::signal(pushing.id(), "INT");
     assert_eq!(pushing.wait().unwrap().signal(), Some(2));
@@ -228,7 +234,8 @@ fn a_push_goes_on_when_the_server_is_killed() {
     let full = Full::new();
     let there = Folder::new();
     let key = create_key(&there.0, "me@x");
-    let server = Server::start(&there.0);
+    // Nobody else takes a port of this address in between.
+    let server = Server::start_at(&there.0, &format!("{}:0", own_address()));
     let address = server.address.clone();
     let url = format!("http://{address}");
     let said = std::thread::scope(|scope| {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::eventually::{WAIT_MAX, eventually, within};
 use super::http::{Answer, Request, read_request};
 use super::limits::{init_limits, text};
+use super::loopback::own_address;
 
 const CHUNK_BYTES_MAX: u64 = 16 << 20;
 const SMALL_BYTES_MAX: u64 = 128 << 10;
@@ -141,7 +142,7 @@ pub struct StoredFile {
 /// The backend; it stops when it is dropped.
 pub struct Backend {
     shared: Arc<Shared>,
-    port: u16,
+    address: SocketAddr,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -172,9 +173,9 @@ struct State {
 impl Backend {
     /// Starts on a free port of loopback; stores everything, knows workflow files.
     pub fn start() -> Backend {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let mut backend = Backend { shared: Arc::default(), port, listener: None };
+        let listener = TcpListener::bind((own_address(), 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut backend = Backend { shared: Arc::default(), address, listener: None };
         backend.state().key = ["cfb_", &"k".repeat(40)].concat();
         backend.state().capabilities =
             Some(json!({ "workflow_files": true, "workflow_journal": true }));
@@ -184,7 +185,7 @@ impl Backend {
 
     /// Its address, for `backend_url`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     /// The API key that it accepts.
@@ -245,14 +246,14 @@ impl Backend {
         }
         if let Some(listener) = self.listener.take() {
             // The listener looks whether it still runs when someone knocks.
-            let _ = TcpStream::connect(("127.0.0.1", self.port));
+            let _ = TcpStream::connect(self.address);
             listener.join().unwrap();
         }
     }
 
     /// Opens the same port again, with everything that was stored.
     pub fn restart(&mut self) {
-        let bind = || TcpListener::bind(("127.0.0.1", self.port)).ok();
+        let bind = || TcpListener::bind(self.address).ok();
         let listener = within(WAIT_MAX, "the port is free again", bind);
         self.listen(listener);
     }
@@ -640,7 +641,7 @@ mod tests {
 
     /// Sends one request over a connection of its own; status 0 when there was no answer.
     fn ask(backend: &Backend, method: &str, path: &str, body: &[u8], zstd: bool) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", backend.port)).unwrap();
+        let mut stream = TcpStream::connect(backend.address).unwrap();
         let encoding = if zstd { "content-encoding: zstd\r\n" } else { "" };
         let (key, length) = (backend.key(), body.len());
         let head = format!(
@@ -740,7 +741,7 @@ mod tests {
             assert_eq!(asking.join().unwrap().0, 0);
         });
         backend.stop();
-        assert!(TcpStream::connect(("127.0.0.1", backend.port)).is_err());
+        assert!(TcpStream::connect(backend.address).is_err());
         backend.restart();
         assert_eq!(init(&backend), id);
     }

@@ -7,6 +7,7 @@ pub mod eventually;
 pub mod fixtures;
 pub mod http;
 mod limits;
+pub mod loopback;
 pub mod parallel;
 pub mod processes;
 pub mod replay;

@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 
 use super::eventually::WAIT_MAX;
+use super::loopback::own_address;
 use super::processes;
 use super::sandbox::Sandbox;
 
@@ -28,7 +29,7 @@ impl Server {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let key = String::from_utf8(output.stdout).unwrap().trim().to_string();
-        let (child, address) = serve(sandbox, "127.0.0.1:0");
+        let (child, address) = serve(sandbox, &format!("{}:0", own_address()));
         Server { address, child, key }
     }
 
@@ -38,7 +39,6 @@ impl Server {
     }
 
     /// Where it listens.
-    #[allow(dead_code, reason = "used by chaos alone")]
     pub fn address(&self) -> &str {
         &self.address
     }
