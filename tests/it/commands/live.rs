@@ -59,7 +59,7 @@ fn a_daemon_is_well_until_it_stops_delivering() {
 fn an_untrusted_certificate_is_told_from_other_troubles() {
     let sandbox = Sandbox::new("doctor-certificate");
     let Some(authority) = Authority::of_all_names(sandbox.root()) else { return };
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let port = backend.url().rsplit_once(':').unwrap().1.parse().unwrap();
     let terminator = authority.terminate(port, &[]);
     let url = format!("https://localhost:{}", terminator.number());

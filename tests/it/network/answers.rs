@@ -88,7 +88,7 @@ impl Flood {
 fn answers_without_end_are_cut_off() {
     each(floods(), |flood| {
         let (name, is_cut_off) = (flood.name, flood.is_cut_off);
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let sandbox = Sandbox::new(&format!("flood-{name}"));
         let (is_well, is_sent) = <(Arc<AtomicBool>, Arc<AtomicBool>)>::default();
         let (well, sent, port) = (Arc::clone(&is_well), Arc::clone(&is_sent), port_of(&backend));
@@ -126,7 +126,7 @@ fn patient(
     endpoint: Endpoint,
     retry_after: &str,
 ) -> (Backend, Sandbox, Arc<Mutex<Vec<SystemTime>>>) {
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let times: Arc<Mutex<Vec<SystemTime>>> = Arc::default();
     let noted = Arc::clone(&times);
     backend.observe(move |_, moment| {
@@ -198,7 +198,7 @@ fn retry_after_is_waited_for_at_the_end_when_there_is_time() {
 fn a_retry_after_of_an_hour_does_not_hold_up_the_end() {
     let hour = vec![("Retry-After".to_owned(), "3600".to_owned())];
     for endpoint in [Endpoint::Init, Endpoint::Chunk, Endpoint::Event] {
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let sandbox = Sandbox::with_backend(&format!("hour-{endpoint:?}"), &backend);
         backend.fail_always(endpoint, Fault::new(Manner::Status(429, hour.clone())));
         append(&sandbox.transcript(ID), lines(ID, 1, 3));

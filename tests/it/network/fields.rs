@@ -92,7 +92,7 @@ fn password() -> String {
 
 #[test]
 fn every_field_that_leaves_is_known_and_holds_no_secret() {
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     rich_session(&backend);
     let mut values: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for arrived in backend.arrived() {

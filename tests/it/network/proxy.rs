@@ -81,7 +81,7 @@ fn https_goes_through_the_proxy_of_the_environment() {
     each(variables.to_vec(), |variable| {
         let mut sandbox = Sandbox::new(&format!("proxy-{variable}"));
         let Some(authority) = Authority::of_all_names(sandbox.root()) else { return };
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let port = authority.terminate(port_of(&backend), &[]);
         let proxy = Proxy::start(Ok(port.number()));
         sandbox.set(variable, &proxy.url());
@@ -97,7 +97,7 @@ fn https_goes_through_the_proxy_of_the_environment() {
 fn a_proxy_is_told_its_own_user_and_password() {
     let mut sandbox = Sandbox::new("proxy-password");
     let Some(authority) = Authority::of_all_names(sandbox.root()) else { return };
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let port = authority.terminate(port_of(&backend), &[]);
     let proxy = Proxy::start(Ok(port.number()));
     let password = ["open", "sesame"].concat();
@@ -123,7 +123,7 @@ fn no_proxy_is_honoured() {
     let cases = [("NO_PROXY", HOST), ("no_proxy", ".test"), ("NO_PROXY", "a.example, *")];
     each(cases.into_iter().enumerate().collect(), |(number, (variable, value))| {
         let mut sandbox = Sandbox::new(&format!("no-proxy-{number}"));
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let proxy = Proxy::start(Ok(port_of(&backend)));
         for name in ["HTTPS_PROXY", "ALL_PROXY"] {
             sandbox.set(name, &proxy.url());
@@ -147,7 +147,7 @@ fn this_machine_is_reached_without_a_proxy() {
         (sandbox, proxy)
     };
     for host in ["127.0.0.1", "localhost", "LocalHost"] {
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let (sandbox, proxy) = with_proxy(&format!("loopback-{host}"));
         let url = format!("http://{host}:{}", port_of(&backend));
         sandbox.configure(&config(&backend, &url, &json!({})));
@@ -156,7 +156,7 @@ fn this_machine_is_reached_without_a_proxy() {
     }
     let (sandbox, proxy) = with_proxy("loopback-tls");
     let Some(authority) = Authority::of_all_names(sandbox.root()) else { return };
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let port = authority.terminate(port_of(&backend), &[]);
     let more = json!({ "ca_file": authority.certificate() });
     let url = format!("https://localhost:{}", port.number());
@@ -170,7 +170,7 @@ fn this_machine_is_reached_without_a_proxy() {
 /// https.
 #[test]
 fn plain_http_to_another_machine_needs_permission() {
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let proxy = Proxy::start(Ok(port_of(&backend)));
     let other_proxy = Proxy::start(Err("502 Bad Gateway"));
     let mut sandbox = Sandbox::new("plain-http");
@@ -201,7 +201,7 @@ fn a_proxy_that_refuses_is_shown() {
         ("302", "302 Found\r\nlocation: http://login.test/"),
     ];
     each(refusals.to_vec(), |(name, refusal)| {
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let proxy = Proxy::start(Err(refusal));
         let mut sandbox = Sandbox::new(&format!("proxy-refuses-{name}"));
         sandbox.set("HTTPS_PROXY", &proxy.url());
@@ -219,7 +219,7 @@ fn a_proxy_that_refuses_is_shown() {
 fn a_proxy_may_speak_tls_itself() {
     let mut sandbox = Sandbox::new("proxy-tls");
     let Some(authority) = Authority::of_all_names(sandbox.root()) else { return };
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let port = authority.terminate(port_of(&backend), &[]);
     let proxy = Proxy::start(Ok(port.number()));
     let secure_proxy = authority.terminate(proxy.port.number(), &[]);
@@ -236,7 +236,7 @@ fn a_proxy_may_speak_tls_itself() {
 fn a_proxy_of_an_unknown_kind_is_an_error() {
     let values = ["ftp://proxy.test", "http://", "socks5://127.0.0.1:1", "socks4a://127.0.0.1:1"];
     each(values.into_iter().enumerate().collect(), |(number, value)| {
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let mut sandbox = Sandbox::new(&format!("proxy-unknown-{number}"));
         sandbox.set("ALL_PROXY", value);
         let more = json!({ "allow_insecure_http": true });

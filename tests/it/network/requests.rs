@@ -23,7 +23,7 @@ fn redirects_are_not_followed() {
     }
     each(cases, |(status, endpoint)| {
         let name = format!("redirect-{status}-{endpoint:?}");
-        let (backend, elsewhere) = (Backend::start(), Backend::start());
+        let (backend, elsewhere) = (Backend::at_localhost(), Backend::at_localhost());
         elsewhere.set_key(&backend.key());
         let sandbox = Sandbox::with_backend(&name, &backend);
         let location = format!("{}/api/v1/sync/init", elsewhere.url());
@@ -39,7 +39,7 @@ fn redirects_are_not_followed() {
 
 /// A rich session: side files, a workflow run, a summary for an earlier session, and its end.
 fn rich_session(name: &str, url: impl Fn(&Backend) -> String) -> Backend {
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let sandbox = Sandbox::new(name);
     sandbox.configure(&config(&backend, &url(&backend), &json!({})));
     append(&sandbox.transcript(OTHER), lines(OTHER, 1, 5));

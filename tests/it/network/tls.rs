@@ -25,7 +25,7 @@ impl Scene {
     fn new(name: &str, options: &[&str]) -> Option<Scene> {
         let sandbox = Sandbox::new(name);
         let authority = Authority::of_all_names(sandbox.root())?;
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let port = authority.terminate(port_of(&backend), options);
         Some(Scene { backend, sandbox, authority, port })
     }
@@ -96,7 +96,7 @@ fn the_authorities_of_the_environment_are_trusted() {
 fn a_certificate_for_another_name_is_refused() {
     let sandbox = Sandbox::new("other-name");
     let Some(authority) = Authority::new(sandbox.root(), "DNS:elsewhere.test") else { return };
-    let backend = Backend::start();
+    let backend = Backend::at_localhost();
     let port = authority.terminate(port_of(&backend), &[]);
     let url = format!("https://localhost:{}", port.number());
     let more = json!({ "ca_file": authority.certificate() });
@@ -157,7 +157,7 @@ fn a_ca_file_that_cannot_be_used_is_named() {
         paths.push(path);
     }
     for path in paths {
-        let backend = Backend::start();
+        let backend = Backend::at_localhost();
         let sandbox = Sandbox::new(&format!("bad-{}", path.file_stem().unwrap().display()));
         let more = json!({ "ca_file": path });
         sandbox.configure(&config(&backend, "https://localhost:1", &more));

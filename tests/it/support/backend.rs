@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -171,9 +171,18 @@ struct State {
 }
 
 impl Backend {
-    /// Starts on a free port of loopback; stores everything, knows workflow files.
+    /// Starts at an address of its own on loopback; stores everything, knows workflow files.
     pub fn start() -> Backend {
-        let listener = TcpListener::bind((own_address(), 0)).unwrap();
+        Backend::start_at(own_address())
+    }
+
+    /// The same where `localhost` leads.
+    pub fn at_localhost() -> Backend {
+        Backend::start_at(Ipv4Addr::LOCALHOST)
+    }
+
+    fn start_at(address: Ipv4Addr) -> Backend {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let mut backend = Backend { shared: Arc::default(), address, listener: None };
         backend.state().key = ["cfb_", &"k".repeat(40)].concat();
