@@ -17,25 +17,12 @@ use super::eventually::{WAIT_MAX, eventually, within};
 use super::http::{Answer, Request, read_request};
 use super::limits::{init_limits, text};
 use super::loopback::own_address;
+use super::routes::{endpoint, linked, summary_of};
+
+pub use super::routes::{Endpoint, STANDING};
 
 const CHUNK_BYTES_MAX: u64 = 16 << 20;
 const SMALL_BYTES_MAX: u64 = 128 << 10;
-
-/// What a request is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    Init,
-    Chunk,
-    Event,
-    Summary,
-    Capabilities,
-    Validate,
-    Link,
-    Other,
-}
-
-/// Where a machine tells how it stands, if the backend takes that.
-pub const STANDING: &str = "/api/v1/sync/standing";
 
 /// What goes wrong with one request.
 #[derive(Debug, Clone)]
@@ -434,27 +421,6 @@ fn hang(shared: &Shared) -> bool {
     let hangs = |state: &mut State| state.running && state.released == released;
     drop(shared.changed.wait_while(state, hangs));
     false
-}
-
-fn endpoint(request: &Request) -> Endpoint {
-    match (request.method.as_str(), request.path.as_str()) {
-        ("POST", "/api/v1/sync/init") => Endpoint::Init,
-        ("POST", "/api/v1/sync/chunk") => Endpoint::Chunk,
-        ("POST", "/api/v1/sync/event") => Endpoint::Event,
-        ("GET", "/api/v1/capabilities") => Endpoint::Capabilities,
-        ("GET", "/api/v1/auth/validate") => Endpoint::Validate,
-        ("POST", path) if linked(path).is_some() => Endpoint::Link,
-        ("PATCH", path) if summary_of(path).is_some() => Endpoint::Summary,
-        _ => Endpoint::Other,
-    }
-}
-
-fn linked(path: &str) -> Option<&str> {
-    path.strip_prefix("/api/v1/sessions/")?.strip_suffix("/github-links")
-}
-
-fn summary_of(path: &str) -> Option<&str> {
-    path.strip_prefix("/api/v1/sessions/")?.strip_suffix("/summary")
 }
 
 /// The body as JSON, or why there is none. Limits count decompressed bytes.

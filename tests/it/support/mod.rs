@@ -11,5 +11,6 @@ pub mod loopback;
 pub mod parallel;
 pub mod processes;
 pub mod replay;
+mod routes;
 pub mod sandbox;
 pub mod server;
