@@ -18,7 +18,9 @@ pub const LINE_BYTES_MAX: usize = 15 << 20;
 /// How much of the beginning of a longer line is kept.
 pub const LINE_HEAD_BYTES: usize = 64 << 10;
 /// Bytes read at once.
-const READ_BYTES: usize = 512 << 10;
+const READ_BYTES: usize = 256 << 10;
+/// Buffers that are kept for the lines to come.
+const SPARE_MAX: usize = 2;
 /// Bytes in front of the position that are remembered, to see whether the file is still the same.
 pub const BEHIND_BYTES: usize = 64;
 
@@ -57,6 +59,29 @@ pub struct TooLarge<'a> {
     pub outline: OutlineFacts,
 }
 
+/// What [`Tail::hold_line`] finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Complete lines are in memory.
+    Lines,
+    /// The next line is too large to be held.
+    TooLarge,
+    /// There is no complete line yet.
+    Nothing,
+}
+
+/// Complete lines that were taken in one piece.
+#[derive(Debug)]
+pub struct Piece {
+    buffer: Vec<u8>,
+    /// Where the first line begins in the buffer.
+    start: usize,
+    /// The last bytes before the first line.
+    behind: Vec<u8>,
+    from: Position,
+    ends: Vec<Position>,
+}
+
 /// Reads the lines of a file behind a position.
 #[derive(Debug)]
 pub struct Tail<R> {
@@ -70,6 +95,41 @@ pub struct Tail<R> {
     head: Vec<u8>,
     /// The last bytes before those that are in the buffer.
     behind: Vec<u8>,
+    /// Buffers of pieces that are done with.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Piece {
+    /// How many lines it has.
+    pub fn n_lines(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How many bytes its lines have, with their newlines.
+    pub fn bytes(&self) -> usize {
+        self.ends.last().map_or(0, |end| (end.offset - self.from.offset) as usize)
+    }
+
+    /// A line, without its newline.
+    pub fn line(&self, index: usize) -> &[u8] {
+        let start = self.place(self.before(index));
+        &self.buffer[start..self.place(self.ends[index]) - 1]
+    }
+
+    /// The position behind a line.
+    pub fn end(&self, index: usize) -> Position {
+        self.ends[index]
+    }
+
+    /// The position in front of a line.
+    fn before(&self, index: usize) -> Position {
+        if index == 0 { self.from } else { self.ends[index - 1] }
+    }
+
+    /// Where a position is in the buffer.
+    fn place(&self, position: Position) -> usize {
+        self.start + (position.offset - self.from.offset) as usize
+    }
 }
 
 impl<R: Read> Tail<R> {
@@ -85,6 +145,7 @@ impl<R: Read> Tail<R> {
             position,
             head: Vec::new(),
             behind: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -138,34 +199,70 @@ impl<R: Read> Tail<R> {
         }
     }
 
-    /// Whether a complete line is in memory, so that [`Tail::next_line`] has nothing to read.
-    pub fn holds_line(&self) -> bool {
-        memchr::memchr(b'\n', &self.buffer[self.start..self.end]).is_some()
+    /// Reads until a complete line is in memory, if one can be.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn hold_line(&mut self) -> io::Result<Held> {
+        let mut searched = 0;
+        loop {
+            let held = &self.buffer[self.start..self.end];
+            if memchr::memchr(b'\n', &held[searched..]).is_some() {
+                return Ok(Held::Lines);
+            }
+            searched = held.len();
+            if searched > self.line_bytes_max {
+                return Ok(Held::TooLarge);
+            }
+            if self.fill()? == 0 {
+                return Ok(Held::Nothing);
+            }
+        }
     }
 
     /// Takes the complete lines that are in memory, of `bytes_max` bytes together unless the first
-    /// one is longer, and at most `lines_max`. Returns the position behind each of them;
-    /// [`Tail::taken`] has the lines.
-    pub fn take_held(&mut self, bytes_max: usize, lines_max: usize) -> Vec<Position> {
+    /// one is longer, and at most `lines_max`.
+    pub fn take_piece(&mut self, bytes_max: usize, lines_max: usize) -> Piece {
+        let (from, start, behind) = (self.position, self.start, self.behind());
         let mut ends = Vec::new();
-        let from = self.start;
         while ends.len() < lines_max {
             let held = &self.buffer[self.start..self.end];
             let Some(length) = memchr::memchr(b'\n', held) else { break };
-            if !ends.is_empty() && self.start + length - from > bytes_max {
+            if !ends.is_empty() && self.start + length - start > bytes_max {
                 break;
             }
             self.position.advance(hash(&held[..length]), length as u64 + 1);
             self.start += length + 1;
             ends.push(self.position);
         }
-        ends
+        self.behind = self.behind();
+        let rest = &self.buffer[self.start..self.end];
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.resize(rest.len().max(READ_BYTES), 0);
+        buffer[..rest.len()].copy_from_slice(rest);
+        (self.start, self.end) = (0, rest.len());
+        let buffer = std::mem::replace(&mut self.buffer, buffer);
+        Piece { buffer, start, behind, from, ends }
     }
 
-    /// What was taken behind this position, with its newlines.
-    pub fn taken(&self, from: Position) -> &[u8] {
-        let bytes = usize::try_from(self.position.offset - from.offset);
-        &self.buffer[self.start - bytes.expect("the lines are still in the buffer")..self.start]
+    /// Puts the lines of a piece back, from one on, in front of what is in memory: the position is
+    /// what it was there. Nothing else may have been taken meanwhile.
+    pub fn put_back(&mut self, piece: &Piece, from: usize) {
+        let position = piece.before(from);
+        let (start, end) = (piece.place(position), piece.start + piece.bytes());
+        let held = &self.buffer[self.start..self.end];
+        let mut buffer = [&piece.buffer[start..end], held].concat();
+        (self.start, self.end) = (0, buffer.len());
+        buffer.resize(buffer.len().max(READ_BYTES), 0);
+        self.behind = last(&[&piece.behind, last(&piece.buffer[..start])].concat()).to_vec();
+        (self.buffer, self.position) = (buffer, position);
+    }
+
+    /// Takes the memory of a piece for the lines to come.
+    pub fn reuse(&mut self, piece: Piece) {
+        if piece.buffer.len() == READ_BYTES && self.spare.len() < SPARE_MAX {
+            self.spare.push(piece.buffer);
+        }
     }
 
     /// What follows the last complete line. Call it when [`Tail::next_line`] has returned `None`.
@@ -182,8 +279,7 @@ impl<R: Read> Tail<R> {
         line
     }
 
-    /// Puts back the last line, which began at `position` and was held whole, or the last ones of
-    /// [`Tail::take_held`].
+    /// Puts back the last line, which began at `position` and was held whole.
     pub fn unread(&mut self, position: Position) {
         let bytes = self.position.offset - position.offset;
         self.start -= usize::try_from(bytes).expect("the line is still in the buffer");
@@ -522,6 +618,44 @@ mod tests {
         }
         assert!(lines(b"a\n{}\n", from, 1, 100).0.is_empty());
         assert!(lines(b"a\n{}", from, 1, 100).0.is_empty());
+    }
+
+    /// Whatever is taken in pieces and put back, the same lines follow, at the same positions.
+    #[test]
+    fn what_is_put_back_is_read_again() {
+        let line = |number: usize| format!("{number} {}\n", "x".repeat(number * 7 % 50));
+        let text: String = (0..400).map(line).collect();
+        let from_start = |n_lines: usize| {
+            let mut tail = Tail::new(text.as_bytes(), Position::default(), 1000);
+            (0..n_lines).for_each(|_| assert!(tail.next_line().unwrap().is_some()));
+            (tail.position(), tail.behind())
+        };
+        let mut random = fastrand::Rng::with_seed(7);
+        for size in [1, 30, 1000, 100_000] {
+            let mut tail = Tail::new(Pieces(text.as_bytes(), size), Position::default(), 1000);
+            let mut n_lines = 0;
+            while tail.hold_line().unwrap() == Held::Lines {
+                let before = n_lines;
+                let mut pieces = Vec::new();
+                while pieces.len() < 3 && tail.hold_line().unwrap() == Held::Lines {
+                    let piece = tail.take_piece(random.usize(..300), random.usize(1..9));
+                    for index in 0..piece.n_lines() {
+                        assert_eq!([piece.line(index), b"\n"].concat(), line(n_lines).as_bytes());
+                        n_lines += 1;
+                        assert_eq!(piece.end(index), from_start(n_lines).0);
+                    }
+                    pieces.push(piece);
+                }
+                let first = pieces.remove(0);
+                let n_kept = random.usize(..=first.n_lines());
+                pieces.iter().rev().for_each(|piece| tail.put_back(piece, 0));
+                tail.put_back(&first, n_kept);
+                n_lines = before + n_kept;
+                assert_eq!((tail.position(), tail.behind()), from_start(n_lines));
+                tail.reuse(first);
+            }
+            assert_eq!(n_lines, 400);
+        }
     }
 
     #[test]

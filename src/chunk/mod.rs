@@ -1,34 +1,39 @@
 //! Lines to one bounded, redacted, compressed request.
 //!
 //! Each line is redacted, escaped and handed to the compressor, so that memory holds what is read
-//! in one piece and a compressed request, whatever the request's size. The size that counts is that
-//! of the JSON text before compression, as the backend measures it. A line that no request could
-//! hold becomes a small JSON stand-in with the same number.
+//! in two pieces and a compressed request, whatever the request's size. The size that counts is
+//! that of the JSON text before compression, as the backend measures it. A line that no request
+//! could hold becomes a small JSON stand-in with the same number.
 //!
-//! Of lines that are read in one piece, two threads redact and escape some each: that is most of
-//! the work of a first sync. The compressor takes the texts in order, while the next piece is
-//! redacted.
+//! Two threads redact and escape what is read in pieces: that is most of the work of a first sync
+//! (see `pieces`). The compressor takes the texts of one piece while the next one is redacted.
 //!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
 
+mod pieces;
 mod text;
 
-use std::borrow::Cow;
 use std::io::{self, Read, Write};
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::redact::{Redactor, Withheld};
-use crate::tail::{Line, Position, Tail, TooLarge};
+use crate::tail::{Held, Line, Piece, Position, Tail, TooLarge};
 use crate::transcript::{self, News, OutlineFacts};
 use crate::wire::{self, ChunkMetadata};
 
+use pieces::{Queue, SHARED_BYTES_MIN, Workshop};
 use text::Texts;
 
 /// Size that a request is filled to.
 pub const REQUEST_BYTES_TARGET: usize = 4 << 20;
 /// Size that a request is never filled to less than, after timeouts.
 pub const REQUEST_BYTES_MIN: usize = 64 << 10;
+/// Bytes of a piece that the next one is begun behind before it is done: as many as are worth a
+/// thread, and none of the long lines, whose memory is not needed twice then.
+const AHEAD_OF_BYTES: RangeInclusive<usize> = SHARED_BYTES_MIN..=1 << 20;
 /// Size that a request never exceeds; the backend refuses more than 16 MiB.
 pub const REQUEST_BYTES_MAX: usize = wire::CHUNK_BODY_BYTES_MAX - (256 << 10);
 /// Lines of one request.
@@ -38,8 +43,6 @@ const ENVELOPE_BYTES_MAX: usize = 160 << 10;
 /// How much of the end of a stand-in's head is not shown: a secret that is cut in two there is no
 /// longer recognised by its rule.
 const HEAD_MARGIN_BYTES: usize = 4 << 10;
-/// Texts that were taken one by one and wait for the compressor.
-const WAITING_BYTES_MAX: usize = 512 << 10;
 /// zstd's fastest ordinary level: 743 MB/s, a quarter of the size.
 const COMPRESSION_LEVEL: i32 = 1;
 
@@ -90,12 +93,6 @@ pub struct Builder<'a> {
     /// Bytes of JSON text so far.
     size: usize,
     size_target: usize,
-    /// How lines stand in the request; kept for the next ones.
-    texts: Vec<Texts>,
-    /// What the compressor has not taken yet: the texts of a piece that was taken whole, and then
-    /// single ones.
-    piece: Vec<Texts>,
-    waiting: Vec<u8>,
     news: News,
     contents: Contents,
 }
@@ -116,9 +113,6 @@ impl<'a> Builder<'a> {
             encoder,
             size: text.len(),
             size_target: size_target.min(REQUEST_BYTES_MAX - ENVELOPE_BYTES_MAX),
-            texts: Vec::new(),
-            piece: Vec::new(),
-            waiting: Vec::new(),
             news: News::prepare(),
             contents: Contents::default(),
         })
@@ -137,10 +131,11 @@ impl<'a> Builder<'a> {
                 break;
             }
             tail.settle()?;
-            if !stand_in && tail.holds_line() {
-                match self.push_held(tail)? {
-                    true => continue,
-                    false => break,
+            if !stand_in {
+                match tail.hold_line()? {
+                    Held::Lines if self.push_pieces(tail)? => continue,
+                    Held::Lines | Held::Nothing => break,
+                    Held::TooLarge => {}
                 }
             }
             let before = tail.position();
@@ -189,7 +184,6 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As the compressor.
     pub fn finish(mut self, metadata: Option<&ChunkMetadata>) -> io::Result<(Vec<u8>, Contents)> {
-        self.compress()?;
         self.encoder.write_all(b"]")?;
         if let Some(metadata) = metadata {
             self.encoder.write_all(b",\"metadata\":")?;
@@ -206,72 +200,83 @@ impl<'a> Builder<'a> {
         self.contents.bytes = self.size;
     }
 
-    /// Adds the lines that are in memory; false when one does not fit any more, which is then put
-    /// back with all behind it.
-    fn push_held<R: Read>(&mut self, tail: &mut Tail<R>) -> io::Result<bool> {
-        let mut before = tail.position();
-        let lines_max = REQUEST_LINES_MAX - self.contents.hashes.len();
-        let ends = tail.take_held(self.size_target.saturating_sub(self.size), lines_max);
-        let held = tail.taken(before);
-        let mut lines = Vec::with_capacity(ends.len());
-        let mut at = before.offset;
-        for end in &ends {
-            let range = (at - before.offset) as usize..(end.offset - before.offset) as usize - 1;
-            lines.push(&held[range]);
-            at = end.offset;
+    /// Adds the lines that are in memory and what is read behind them; false when a line does not
+    /// fit any more, which is then put back with all behind it.
+    fn push_pieces<R: Read>(&mut self, tail: &mut Tail<R>) -> io::Result<bool> {
+        let queue = Queue::default();
+        std::thread::scope(|scope| {
+            let mut workshop = Workshop::new(self.redactor, &queue, scope);
+            self.begin_piece(tail, &mut workshop);
+            loop {
+                // What cannot be read now is tried again behind this piece.
+                if AHEAD_OF_BYTES.contains(&workshop.size().1)
+                    && matches!(tail.hold_line(), Ok(Held::Lines))
+                {
+                    self.begin_piece(tail, &mut workshop);
+                }
+                let Some((piece, texts)) = workshop.finish() else { return Ok(true) };
+                let n_taken = self.add_piece(&piece, &texts)?;
+                if n_taken < piece.n_lines() {
+                    workshop.give_up().for_each(|later| tail.put_back(&later, 0));
+                    tail.put_back(&piece, n_taken);
+                    return Ok(false);
+                }
+                workshop.reuse(texts);
+                if let Some(piece) = Arc::into_inner(piece) {
+                    tail.reuse(piece);
+                }
+            }
+        })
+    }
+
+    /// Begins the lines that are in memory, as many as fit behind those that are begun; none when
+    /// there is no room.
+    fn begin_piece<R: Read>(&self, tail: &mut Tail<R>, workshop: &mut Workshop<'_, '_>) {
+        let (n_lines, bytes) = workshop.size();
+        // Escaped, lines are longer by about so much.
+        let bytes_max = self.size_target.saturating_sub(self.size + bytes + bytes / 8);
+        let lines_max = REQUEST_LINES_MAX.saturating_sub(self.contents.hashes.len() + n_lines);
+        let is_first = self.contents.n_lines == 0 && n_lines == 0;
+        if lines_max > 0 && (bytes_max > 0 || is_first) {
+            workshop.begin(tail.take_piece(bytes_max, lines_max));
         }
-        let (redactor, mut texts) = (self.redactor, std::mem::take(&mut self.texts));
-        let mut compressed = Ok(());
-        let mut compress = || compressed = self.compress();
-        let redacted = text::of_lines(redactor, &lines, &mut texts, &mut compress);
-        compressed?;
+    }
+
+    /// Adds the lines of a piece, as many as fit; returns their number.
+    fn add_piece(&mut self, piece: &Piece, texts: &[Texts]) -> io::Result<usize> {
         let bytes: usize = texts.iter().map(|texts| texts.bytes().len()).sum();
-        let is_whole = self.contents.n_lines > 0
-            && self.size + bytes <= self.size_target
-            && redacted.iter().all(Result::is_ok);
-        let texts_of_lines = texts.iter().flat_map(Texts::iter);
-        let mut is_full = false;
-        for (((line, redacted), text), end) in
-            lines.into_iter().zip(redacted).zip(texts_of_lines).zip(ends)
-        {
-            if is_whole {
-                self.inspect(line, &redacted.unwrap_or_default());
-                self.size += text.len();
-            } else {
-                is_full = !self.take(line, redacted, text)?;
+        let is_whole = self.size + bytes <= self.size_target
+            && texts.iter().flat_map(Texts::iter).all(|text| text.is_ok());
+        let mut comma = usize::from(self.contents.n_lines == 0);
+        for (index, text) in texts.iter().flat_map(Texts::iter).enumerate() {
+            match text {
+                Ok(text) if is_whole => {
+                    self.inspect(piece.line(index));
+                    self.size += text.len();
+                }
+                _ if self.take(piece.line(index), text)? => {}
+                _ => return Ok(index),
             }
-            if is_full {
-                break;
-            }
-            self.note_position(end);
-            before = end;
+            self.note_position(piece.end(index));
         }
-        // A whole piece is not copied for the compressor, and its memory serves the one behind it.
-        self.texts = if is_whole { std::mem::replace(&mut self.piece, texts) } else { texts };
-        if is_full {
-            tail.unread(before);
+        // One call for many lines: each costs something.
+        for texts in texts.iter().filter(|_| is_whole) {
+            self.encoder.write_all(&texts.bytes()[std::mem::take(&mut comma)..])?;
         }
-        Ok(!is_full)
+        Ok(piece.n_lines())
     }
 
     /// Adds a line; false when it does not fit any more.
     fn push(&mut self, line: &[u8]) -> io::Result<bool> {
-        let redacted = self.redactor.line(line);
-        let mut text = Vec::new();
-        if let Ok(redacted) = &redacted {
-            text::append(redacted, &mut text);
-        }
-        self.take(line, redacted, &text)
+        let mut texts = Texts::default();
+        texts.add(self.redactor, line);
+        let text = texts.iter().next().expect("a line was added");
+        self.take(line, text)
     }
 
-    /// Adds what redaction has made of a line, with its text; a stand-in when it has failed.
-    fn take(
-        &mut self,
-        line: &[u8],
-        redacted: Result<Cow<'_, [u8]>, Withheld>,
-        text: &[u8],
-    ) -> io::Result<bool> {
-        let Ok(redacted) = redacted else {
+    /// Adds the text of a line; a stand-in when the line could not be redacted.
+    fn take(&mut self, line: &[u8], text: Result<&[u8], Withheld>) -> io::Result<bool> {
+        let Ok(text) = text else {
             self.contents.withheld += 1;
             return self.push_replacement(&TooLarge::of(line), "line withheld", "");
         };
@@ -283,7 +288,7 @@ impl<'a> Builder<'a> {
         if size > REQUEST_BYTES_MAX - ENVELOPE_BYTES_MAX {
             return self.push_stand_in(&TooLarge::of(line));
         }
-        self.inspect(line, &redacted);
+        self.inspect(line);
         self.write(text)?;
         Ok(true)
     }
@@ -314,28 +319,12 @@ impl<'a> Builder<'a> {
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
         let comma = usize::from(self.contents.n_lines == 0);
         self.size += text.len();
-        if self.waiting.len() + text.len() <= WAITING_BYTES_MAX {
-            self.waiting.extend_from_slice(&text[comma..]);
-            return Ok(());
-        }
-        self.compress()?;
         self.encoder.write_all(&text[comma..])
-    }
-
-    /// Hands to the compressor what waits for it.
-    fn compress(&mut self) -> io::Result<()> {
-        for texts in &mut self.piece {
-            self.encoder.write_all(texts.bytes())?;
-            texts.clear();
-        }
-        self.encoder.write_all(&self.waiting)?;
-        self.waiting.clear();
-        Ok(())
     }
 
     /// Notes what a line says of the session. Ids are taken from the line as it is, texts from what
     /// is sent of it.
-    fn inspect(&mut self, line: &[u8], redacted: &[u8]) {
+    fn inspect(&mut self, line: &[u8]) {
         let is_settled = self.contents.branch.is_some() && self.contents.first_message.is_some();
         // Behind the first lines only agents and summaries are news, and few lines name one.
         if is_settled && !self.news.may_be_in(line) {
@@ -351,8 +340,9 @@ impl<'a> Builder<'a> {
         }
         match facts.kind.as_deref() {
             Some("user") if contents.first_message.is_none() => {
-                contents.first_message = transcript::user_text(redacted)
+                contents.first_message = transcript::user_text(line)
                     .filter(|text| !text.is_empty())
+                    .and_then(|_| transcript::user_text(&self.redactor.line(line).ok()?))
                     .map(|text| self.redactor.text(&text).into_owned());
             }
             Some("summary") => {
@@ -458,9 +448,10 @@ mod tests {
         let user = r#"{"type":"user","gitBranch":"main","cwd":"/w","message":{"content":"hello"}}"#;
         let agent = r#"{"type":"user","gitBranch":"b","toolUseResult":{"agentId":"abcdef12"}}"#;
         let summary = r#"{"type":"summary","summary":"what was done","leafUuid":"l1"}"#;
-        let filler = format!("{{\"type\":\"assistant\",\"x\":\"{}\"}}\n", "y".repeat(500));
+        // Escaped, it is half as long again: more lines are begun ahead than fit.
+        let filler = format!("{{\"type\":\"assistant\",\"x\":\"{}\"}}\n", r#"y\""#.repeat(167));
         let text = format!("{user}\n{}{agent}\n{summary}\n{filler}", filler.repeat(1600));
-        for size in [1, 600, 5_000, 100_000, REQUEST_BYTES_TARGET] {
+        for size in [1, 800, 5_000, 100_000, 700_000, REQUEST_BYTES_TARGET] {
             let header =
                 Header { session_id: "s", file_name: "f", file_type: "transcript", first_line: 1 };
             let mut tail = Tail::new(text.as_bytes(), Position::default(), 1 << 20);
@@ -484,7 +475,7 @@ mod tests {
                     assert_eq!(last.links, [("l1".to_owned(), "what was done".to_owned())]);
                 }
             }
-            assert_eq!(lines, text, "requests of {size} bytes");
+            assert!(lines == text, "requests of {size} bytes");
             if size == REQUEST_BYTES_TARGET {
                 assert_eq!(last.first_message.as_deref(), Some("hello"));
                 assert_eq!(last.agent_ids, ["abcdef12"]);
@@ -507,7 +498,7 @@ mod tests {
         assert!(builder.push(whole).unwrap());
         for line in [&failed[..], disguised, b"private words", b""] {
             builder.note_position(Position::default());
-            assert!(builder.take(line, Err(Withheld), b"").unwrap());
+            assert!(builder.take(line, Err(Withheld)).unwrap());
         }
         builder.note_position(Position::default());
         assert!(builder.push(whole).unwrap());
