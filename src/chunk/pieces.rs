@@ -6,8 +6,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use crate::redact::Redactor;
@@ -20,17 +19,28 @@ pub const SHARED_BYTES_MIN: usize = 64 << 10;
 /// Bytes of lines that a thread takes at once; its last line may be longer.
 const BATCH_BYTES_MIN: usize = 8 << 10;
 
-/// Where the threads find what is to be done.
+/// Nothing that can fail is done by who holds the queue.
+const UNPOISONED: &str = "nobody fails with the queue in hand";
+
+/// What the threads have in common.
 #[derive(Default)]
 pub struct Queue {
-    left: Mutex<Left>,
+    shared: Mutex<Shared>,
+    /// There are batches, or there will be none any more.
     came: Condvar,
+    /// The other thread has done one, or has failed.
+    went: Condvar,
 }
 
 #[derive(Default)]
-struct Left {
+struct Shared {
+    /// What is to be done.
     batches: VecDeque<Batch>,
     is_closed: bool,
+    /// What the other thread has done.
+    done: Vec<Done>,
+    is_awaited: bool,
+    has_failed: bool,
 }
 
 /// Some lines of a piece, in a row.
@@ -63,16 +73,11 @@ pub struct Workshop<'scope, 'env> {
     redactor: &'env Redactor,
     queue: &'env Queue,
     scope: &'scope Scope<'scope, 'env>,
-    helper: Option<Helper<'scope>>,
+    /// The other thread.
+    helper: Option<ScopedJoinHandle<'scope, ()>>,
     begun: VecDeque<Begun>,
     n_finished: usize,
     spare: Vec<Texts>,
-}
-
-/// The other thread.
-struct Helper<'scope> {
-    thread: ScopedJoinHandle<'scope, ()>,
-    done: Receiver<Done>,
 }
 
 impl<'scope, 'env> Workshop<'scope, 'env> {
@@ -113,17 +118,14 @@ impl<'scope, 'env> Workshop<'scope, 'env> {
     /// The piece that was begun first, when all of its lines are redacted, and their texts.
     pub fn finish(&mut self) -> Option<(Arc<Piece>, Vec<Texts>)> {
         loop {
-            while let Some(done) = self.helper.as_ref().and_then(|it| it.done.try_recv().ok()) {
-                self.note(done);
-            }
+            self.queue.done().into_iter().for_each(|done| self.note(done));
             if self.begun.front()?.n_left == 0 {
                 break;
             }
-            let done = match self.queue.take() {
-                Some(batch) => batch.work(self.redactor),
-                None => self.helper_has_done(),
-            };
-            self.note(done);
+            match self.queue.take() {
+                Some(batch) => self.note(batch.work(self.redactor)),
+                None => self.wait_for_helper(),
+            }
         }
         self.n_finished += 1;
         self.begun.pop_front().map(|begun| (begun.piece, begun.texts))
@@ -150,30 +152,26 @@ impl<'scope, 'env> Workshop<'scope, 'env> {
     }
 
     /// Starts the other thread; none where none can be started, and then there is time.
-    fn start_helper(&self) -> Option<Helper<'scope>> {
-        let (sender, done) = mpsc::channel();
+    fn start_helper(&self) -> Option<ScopedJoinHandle<'scope, ()>> {
         let (queue, redactor) = (self.queue, self.redactor);
         let work = move || {
-            while let Some(batch) = queue.wait() {
-                if sender.send(batch.work(redactor)).is_err() {
-                    return;
-                }
+            let _failing = Failing(queue);
+            let mut done = None;
+            while let Some(batch) = queue.exchange(done.take()) {
+                done = Some(batch.work(redactor));
             }
         };
-        let thread = thread::Builder::new().name("redact".to_owned());
-        Some(Helper { thread: thread.spawn_scoped(self.scope, work).ok()?, done })
+        thread::Builder::new().name("redact".to_owned()).spawn_scoped(self.scope, work).ok()
     }
 
     /// Waits for the other thread, which has the last batches.
-    fn helper_has_done(&mut self) -> Done {
-        let helper = self.helper.take().expect("what is not queued is with the other thread");
-        if let Ok(done) = helper.done.recv() {
-            self.helper = Some(helper);
-            return done;
+    fn wait_for_helper(&mut self) {
+        if self.queue.has_done() {
+            return;
         }
-        match helper.thread.join() {
-            Err(panic) => std::panic::resume_unwind(panic),
-            Ok(()) => unreachable!("it ends when the queue is closed"),
+        let helper = self.helper.take().expect("what is not queued is with the other thread");
+        if let Err(panic) = helper.join() {
+            std::panic::resume_unwind(panic);
         }
     }
 }
@@ -195,33 +193,63 @@ impl Batch {
     }
 }
 
+/// Says so when the thread that has it fails: it would be waited for.
+struct Failing<'a>(&'a Queue);
+
+impl Drop for Failing<'_> {
+    fn drop(&mut self) {
+        self.0.shared().has_failed = thread::panicking();
+        self.0.went.notify_one();
+    }
+}
+
 impl Queue {
     fn add(&self, batches: Vec<Batch>) {
-        self.left().batches.extend(batches);
+        self.shared().batches.extend(batches);
         self.came.notify_one();
     }
 
     fn take(&self) -> Option<Batch> {
-        self.left().batches.pop_front()
+        self.shared().batches.pop_front()
     }
 
-    /// Waits for a batch; none when there will be no further one.
-    fn wait(&self) -> Option<Batch> {
-        let is_idle = |left: &mut Left| left.batches.is_empty() && !left.is_closed;
-        let left = self.came.wait_while(self.left(), is_idle);
-        left.expect("nobody fails with the queue in hand").batches.pop_front()
+    /// What the other thread has done since this was asked last.
+    fn done(&self) -> Vec<Done> {
+        std::mem::take(&mut self.shared().done)
+    }
+
+    /// Waits until the other thread has done something; false when it has failed.
+    fn has_done(&self) -> bool {
+        let mut shared = self.shared();
+        shared.is_awaited = true;
+        let is_at_work = |shared: &mut Shared| shared.done.is_empty() && !shared.has_failed;
+        let mut shared = self.went.wait_while(shared, is_at_work).expect(UNPOISONED);
+        shared.is_awaited = false;
+        !shared.done.is_empty()
+    }
+
+    /// For the other thread: takes what it has done and waits for the next batch; none when there
+    /// will be no further one.
+    fn exchange(&self, done: Option<Done>) -> Option<Batch> {
+        let mut shared = self.shared();
+        shared.done.extend(done);
+        if shared.is_awaited {
+            self.went.notify_one();
+        }
+        let is_idle = |shared: &mut Shared| shared.batches.is_empty() && !shared.is_closed;
+        self.came.wait_while(shared, is_idle).expect(UNPOISONED).batches.pop_front()
     }
 
     /// There is nothing to be done any more.
     fn close(&self) {
-        let mut left = self.left();
-        left.batches.clear();
-        left.is_closed = true;
+        let mut shared = self.shared();
+        shared.batches.clear();
+        shared.is_closed = true;
         self.came.notify_one();
     }
 
-    fn left(&self) -> std::sync::MutexGuard<'_, Left> {
-        self.left.lock().expect("nobody fails with the queue in hand")
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().expect(UNPOISONED)
     }
 }
 
