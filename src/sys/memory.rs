@@ -34,6 +34,8 @@ pub fn release() {
     unsafe {
         libc::malloc_trim(0);
     }
+    #[cfg(all(target_env = "musl", not(feature = "server")))]
+    super::allocator::release();
     #[cfg(target_os = "linux")]
     // SAFETY: the callback has the signature that is asked for and does not unwind; no data is
     // passed.

@@ -7,6 +7,8 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(any(test, all(target_env = "musl", not(feature = "server"))))]
+mod allocator;
 pub mod daemon;
 pub mod inotify;
 pub mod input;

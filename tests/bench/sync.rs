@@ -49,7 +49,21 @@
 //! 7. A word of eight bytes at a time: what a library's search takes to begin was most of it.
 //! 8. Names behind which no value stands are not judged.
 //!
-//! Besides, a thread waited for whoever took a long line last: the longest are taken first now.
+//! Behind that, the two threads waited for each other: one of them while the other one read and
+//! compressed, each for whoever took a long line last. A piece is begun now before the one in front
+//! of it is compressed. Of 100 MB, in milliseconds of the thread that compresses and of the one
+//! that helps:
+//!
+//! | | before | after |
+//! |---|---|---|
+//! | compressing, with whatever shares the processor | 271 to 320 | 350 |
+//! | the helper is being started or has nothing to do | 145 | 95 |
+//! | waiting for the helper | 42 | 7 |
+//! | all of it, dynamic client | 633 to 788 | 597 to 705 |
+//!
+//! And the static client spent a quarter of its time on getting memory that it had just given back,
+//! as musl's allocator does (see `sys::allocator`): 360 of 1,560 ms of the processor and 48,000 page
+//! faults before, 100 of 1,170 ms and 10,600 after.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
