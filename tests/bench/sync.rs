@@ -62,8 +62,8 @@
 //! | all of it, dynamic client | 633 to 788 | 597 to 705 |
 //!
 //! And the static client spent a quarter of its time on getting memory that it had just given back,
-//! as musl's allocator does (see `sys::allocator`): 360 of 1,560 ms of the processor and 48,000 page
-//! faults before, 100 of 1,170 ms and 10,600 after.
+//! as musl's allocator does (see `sys::allocator`): 360 of 1,560 ms of the processor and 48,000
+//! page faults before, 100 of 1,170 ms and 10,600 after.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
