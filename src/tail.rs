@@ -236,11 +236,11 @@ impl<R: Read> Tail<R> {
             ends.push(self.position);
         }
         self.behind = self.behind();
-        let rest = &self.buffer[self.start..self.end];
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.resize(rest.len().max(READ_BYTES), 0);
-        buffer[..rest.len()].copy_from_slice(rest);
-        (self.start, self.end) = (0, rest.len());
+        let n_held = self.end - self.start;
+        // Where nothing is held, the piece's own memory may be back before more is read.
+        let mut buffer = if n_held == 0 { Vec::new() } else { self.new_buffer(n_held) };
+        buffer[..n_held].copy_from_slice(&self.buffer[self.start..self.end]);
+        (self.start, self.end) = (0, n_held);
         let buffer = std::mem::replace(&mut self.buffer, buffer);
         Piece { buffer, start, behind, from, ends }
     }
@@ -344,9 +344,17 @@ impl<R: Read> Tail<R> {
         Ok(Some(Line::TooLarge(TooLarge { head: &self.head, bytes, hash, outline })))
     }
 
+    /// A buffer of at least so many bytes, one that was used before if there is one.
+    fn new_buffer(&mut self, bytes: usize) -> Vec<u8> {
+        let spare = if bytes <= READ_BYTES { self.spare.pop() } else { None };
+        spare.unwrap_or_else(|| vec![0; bytes.max(READ_BYTES)])
+    }
+
     /// Reads more behind what is held; 0 at the end of the file.
     fn fill(&mut self) -> io::Result<usize> {
-        if self.start > 0 {
+        if self.buffer.is_empty() {
+            self.buffer = self.new_buffer(0);
+        } else if self.start > 0 {
             self.behind = self.behind();
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;

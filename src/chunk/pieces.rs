@@ -27,9 +27,9 @@ const UNPOISONED: &str = "nobody fails with the queue in hand";
 pub struct Queue {
     shared: Mutex<Shared>,
     /// There are batches, or there will be none any more.
-    came: Condvar,
+    added: Condvar,
     /// The other thread has done one, or has failed.
-    went: Condvar,
+    finished: Condvar,
 }
 
 #[derive(Default)]
@@ -199,14 +199,14 @@ struct Failing<'a>(&'a Queue);
 impl Drop for Failing<'_> {
     fn drop(&mut self) {
         self.0.shared().has_failed = thread::panicking();
-        self.0.went.notify_one();
+        self.0.finished.notify_one();
     }
 }
 
 impl Queue {
     fn add(&self, batches: Vec<Batch>) {
         self.shared().batches.extend(batches);
-        self.came.notify_one();
+        self.added.notify_one();
     }
 
     fn take(&self) -> Option<Batch> {
@@ -223,7 +223,7 @@ impl Queue {
         let mut shared = self.shared();
         shared.is_awaited = true;
         let is_at_work = |shared: &mut Shared| shared.done.is_empty() && !shared.has_failed;
-        let mut shared = self.went.wait_while(shared, is_at_work).expect(UNPOISONED);
+        let mut shared = self.finished.wait_while(shared, is_at_work).expect(UNPOISONED);
         shared.is_awaited = false;
         !shared.done.is_empty()
     }
@@ -234,10 +234,10 @@ impl Queue {
         let mut shared = self.shared();
         shared.done.extend(done);
         if shared.is_awaited {
-            self.went.notify_one();
+            self.finished.notify_one();
         }
         let is_idle = |shared: &mut Shared| shared.batches.is_empty() && !shared.is_closed;
-        self.came.wait_while(shared, is_idle).expect(UNPOISONED).batches.pop_front()
+        self.added.wait_while(shared, is_idle).expect(UNPOISONED).batches.pop_front()
     }
 
     /// There is nothing to be done any more.
@@ -245,7 +245,7 @@ impl Queue {
         let mut shared = self.shared();
         shared.batches.clear();
         shared.is_closed = true;
-        self.came.notify_one();
+        self.added.notify_one();
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
