@@ -75,7 +75,7 @@ const WORLD_ALLOWED: [(&str, &str, &str); 2] = [
     ("tests/chaos/pause.rs", "thread::sleep", "a slow network, and Claude Code's own speed"),
 ];
 
-/// Direct dependencies: those of the client, then those behind the feature `server`.
+/// Direct dependencies: those of every client, then those behind `tls` and `server`.
 const DEPENDENCIES: [&str; 12] = [
     "ureq",
     "serde",
@@ -90,8 +90,8 @@ const DEPENDENCIES: [&str; 12] = [
     "env_logger",
     "zstd",
 ];
-const SERVER_DEPENDENCIES: [&str; 6] =
-    ["rusqlite", "httparse", "sha2", "argon2", "rustls", "flate2"];
+const OPTIONAL_DEPENDENCIES: [&str; 6] =
+    ["rustls", "rusqlite", "httparse", "sha2", "argon2", "flate2"];
 
 /// What cargo-fuzz builds with, in a workspace of its own: what it needs, the package, and crates
 /// of the package that the shared fuzzers name.
@@ -394,7 +394,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
             let name = line.split([' ', '=']).next().unwrap_or_default();
             let optional = line.contains("optional = true");
             let agreed = match optional {
-                true => SERVER_DEPENDENCIES.contains(&name),
+                true => OPTIONAL_DEPENDENCIES.contains(&name),
                 false => DEPENDENCIES.contains(&name),
             };
             if !agreed || !line.contains("default-features = false") || !previous.starts_with("# ")
@@ -406,7 +406,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
         }
         previous = line;
     }
-    for name in DEPENDENCIES.iter().chain(&SERVER_DEPENDENCIES) {
+    for name in DEPENDENCIES.iter().chain(&OPTIONAL_DEPENDENCIES) {
         if !found.contains(*name) {
             complaints.push(format!("Cargo.toml: {name} is missing"));
         }

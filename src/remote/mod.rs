@@ -2,6 +2,8 @@
 
 mod client;
 #[cfg(feature = "tls")]
+mod cryptography;
+#[cfg(feature = "tls")]
 mod roots;
 mod route;
 mod sessions;

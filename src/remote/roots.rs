@@ -47,7 +47,10 @@ pub fn tls_config(account: &Account, network: &Network) -> Result<TlsConfig> {
                 .with_hint("install ca-certificates, or name a PEM file in ca_file"));
         }
     }
-    Ok(TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).build())
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .unversioned_rustls_crypto_provider(super::cryptography::provider())
+        .build())
 }
 
 fn system_roots(network: &Network) -> Result<Vec<Certificate<'static>>> {
