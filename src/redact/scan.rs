@@ -102,7 +102,7 @@ impl Scanner {
             labels.push(Label { rule: rule.to_owned(), kind, marker, disabled });
         };
         CONTEXT_RULES.iter().for_each(|(rule, kind)| label(rule, kind));
-        rules::all().for_each(|rule| label(rule.id, rule.kind));
+        rules::DETECTORS.iter().for_each(|rule| label(rule.id, rule.kind));
         custom.iter().for_each(|custom| label(&custom.rule, &custom.kind));
         Scanner { keywords: builtin.then(Keywords::new), custom, labels, allow, key }
     }

@@ -98,7 +98,7 @@ impl Settings {
         }
         for name in &self.disabled_rules {
             let known = CONTEXT_RULES.iter().any(|(rule, _)| rule == name)
-                || rules::all().any(|rule| rule.id == name);
+                || rules::DETECTORS.iter().any(|rule| rule.id == name);
             if !known {
                 errors.push(
                     Error::new(format!("disabled_rules names {name:?}, which is no rule"))

@@ -12,7 +12,7 @@ use regex::bytes::Regex;
 use super::custom::compile;
 use super::escape::rest_of_escape;
 use super::private_key;
-use super::rules::{self, Begin, Left, Rule, is_token};
+use super::rules::{Begin, DETECTORS, Detector, Left, is_token};
 use super::value::{Looks, contains_ignoring_case, entropy, looks};
 
 /// Bytes of a terminal's colour sequence, `[1;38;5;200m`.
@@ -27,7 +27,7 @@ const WRAPPED_BYTES_MIN: usize = 40;
 /// All token rules.
 pub struct Tokens {
     /// By index.
-    pub rules: Vec<&'static Rule>,
+    pub rules: &'static [Detector],
     compiled: Vec<OnceLock<Compiled>>,
 }
 
@@ -50,9 +50,8 @@ struct Compiled {
 impl Tokens {
     /// Prepares all rules.
     pub fn new() -> Tokens {
-        let rules: Vec<&'static Rule> = rules::all().collect();
-        let compiled = rules.iter().map(|_| OnceLock::new()).collect();
-        Tokens { rules, compiled }
+        let compiled = DETECTORS.iter().map(|_| OnceLock::new()).collect();
+        Tokens { rules: &DETECTORS, compiled }
     }
 
     /// The secret of the rule with this index, whose keyword stands at `hit`.
@@ -63,7 +62,7 @@ impl Tokens {
         hit: Range<usize>,
         resume: &mut Resume,
     ) -> Option<Range<usize>> {
-        let rule = self.rules[index];
+        let rule = &self.rules[index];
         if matches!(rule.begin, Begin::Keyword) && !token_follows(&text[hit.end..]) {
             return None;
         }
@@ -123,7 +122,7 @@ impl Resume {
 }
 
 impl Compiled {
-    fn new(rule: &Rule) -> Compiled {
+    fn new(rule: &Detector) -> Compiled {
         let anchored = |expression: &str| match compile(&format!("^(?:{expression})")) {
             Ok(compiled) => compiled,
             Err(error) => unreachable!("a test compiles every rule, {} too: {error}", rule.id),
