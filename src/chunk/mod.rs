@@ -10,12 +10,14 @@
 //!
 //! Invalid UTF-8 becomes U+FFFD, which is all that JSON can carry; every other byte is kept.
 
+mod compressor;
 mod pieces;
 mod text;
 
 use std::io::{self, Read, Write};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -24,11 +26,17 @@ use crate::tail::{Held, Line, Piece, Position, Tail, TooLarge};
 use crate::transcript::{self, News, OutlineFacts};
 use crate::wire::{self, ChunkMetadata};
 
+pub use compressor::Compressor;
 use pieces::{Queue, SHARED_BYTES_MIN, Workshop};
 use text::Texts;
 
 /// Size that a request is filled to.
 pub const REQUEST_BYTES_TARGET: usize = 4 << 20;
+/// Size that a request is filled to on a quick way: between two of them, threads wait.
+const REQUEST_BYTES_QUICK: usize = 8 << 20;
+/// A way is quick on which a request of at least half the usual size takes no longer, far from what
+/// the backend allows.
+const QUICK_TIME_MAX: Duration = Duration::from_secs(3);
 /// Size that a request is never filled to less than, after timeouts.
 pub const REQUEST_BYTES_MIN: usize = 64 << 10;
 /// Bytes of a piece that the next one is begun behind before it is done: as many as are worth a
@@ -43,8 +51,13 @@ const ENVELOPE_BYTES_MAX: usize = 160 << 10;
 /// How much of the end of a stand-in's head is not shown: a secret that is cut in two there is no
 /// longer recognised by its rule.
 const HEAD_MARGIN_BYTES: usize = 4 << 10;
-/// zstd's fastest ordinary level: 743 MB/s, a quarter of the size.
-const COMPRESSION_LEVEL: i32 = 1;
+
+/// Size that the next request is filled to, behind one of this size that took so long: requests
+/// become larger again, and larger than usual on a quick way.
+pub fn next_request_bytes(bytes_target: usize, bytes: usize, took: Duration) -> usize {
+    let is_quick = bytes >= REQUEST_BYTES_TARGET / 2 && took <= QUICK_TIME_MAX;
+    (bytes_target * 2).min(if is_quick { REQUEST_BYTES_QUICK } else { REQUEST_BYTES_TARGET })
+}
 
 /// What stands before the lines of a request.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -89,7 +102,7 @@ pub struct Contents {
 /// A request that is being filled.
 pub struct Builder<'a> {
     redactor: &'a Redactor,
-    encoder: zstd::stream::write::Encoder<'static, Vec<u8>>,
+    encoder: zstd::stream::write::Encoder<'a, Vec<u8>>,
     /// Bytes of JSON text so far.
     size: usize,
     size_target: usize,
@@ -101,9 +114,14 @@ impl<'a> Builder<'a> {
     /// A request without lines, to be filled to `size_target` bytes.
     ///
     /// # Errors
-    /// When the compressor cannot be set up.
-    pub fn new(header: Header<'_>, redactor: &'a Redactor, size_target: usize) -> io::Result<Self> {
-        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), COMPRESSION_LEVEL)?;
+    /// As the compressor.
+    pub fn new(
+        header: Header<'_>,
+        redactor: &'a Redactor,
+        compressor: &'a mut Compressor,
+        size_target: usize,
+    ) -> io::Result<Self> {
+        let mut encoder = compressor.begin();
         let mut text = serde_json::to_vec(&header)?;
         text.pop();
         text.extend_from_slice(b",\"lines\":[");
@@ -440,6 +458,25 @@ mod tests {
     use super::*;
     use crate::redact::Settings;
 
+    /// A slow link never meets a request that it could not carry in time.
+    #[test]
+    fn requests_are_large_on_a_quick_way_alone() {
+        let (quick, slow) = (Duration::from_millis(40), Duration::from_secs(9));
+        let target = REQUEST_BYTES_TARGET;
+        for (before, bytes, took, after) in [
+            (target, target, quick, 2 * target),
+            (2 * target, 2 * target, quick, 2 * target),
+            (target, 1000, quick, target),
+            (target, target, slow, target),
+            (2 * target, 2 * target, slow, target),
+            (2 * target, 1000, quick, target),
+            (100_000, 100_000, slow, 200_000),
+            (1, 700, quick, 2),
+        ] {
+            assert_eq!(next_request_bytes(before, bytes, took), after, "{before} {bytes} {took:?}");
+        }
+    }
+
     /// Once branch and first message are known, lines are looked at for what is left to be known;
     /// and wherever a request ends, the next one goes on behind it.
     #[test]
@@ -456,8 +493,11 @@ mod tests {
                 Header { session_id: "s", file_name: "f", file_type: "transcript", first_line: 1 };
             let mut tail = Tail::new(text.as_bytes(), Position::default(), 1 << 20);
             let (mut lines, mut last) = (String::new(), Contents::default());
+            let mut compressor = Compressor::default();
             loop {
-                let mut builder = Builder::new(header, &redactor, size).unwrap();
+                // One that is given up leaves nothing behind.
+                Builder::new(header, &redactor, &mut compressor, size).unwrap();
+                let mut builder = Builder::new(header, &redactor, &mut compressor, size).unwrap();
                 builder.fill(&mut tail, false).unwrap();
                 let (body, contents) = builder.finish(None).unwrap();
                 if contents.n_lines == 0 {
@@ -491,7 +531,9 @@ mod tests {
         let (redactor, _) = Redactor::new(&Settings::default());
         let header =
             Header { session_id: "s", file_name: "f", file_type: "transcript", first_line: 7 };
-        let mut builder = Builder::new(header, &redactor, REQUEST_BYTES_TARGET).unwrap();
+        let mut compressor = Compressor::default();
+        let mut builder =
+            Builder::new(header, &redactor, &mut compressor, REQUEST_BYTES_TARGET).unwrap();
         let whole = br#"{"type":"user","uuid":"u1","message":{"role":"user","content":"hello"}}"#;
         let failed = br#"{"type":"user","uuid":"u2","message":{"content":"private words"},"x":1}"#;
         let disguised = br#"{"type":"Private-Words 42","content":"private words"}"#;

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::chunk::{self, Contents};
+use crate::chunk::{self, Compressor, Contents};
 use crate::error::{Error, Result};
 use crate::files::{Paths, Stamp};
 use crate::redact::Redactor;
@@ -47,7 +47,7 @@ const LINE_TIME_MAX: Duration = Duration::from_secs(480);
 const REQUEST_TIME_MIN: Duration = Duration::from_millis(50);
 /// Rounds of discovery in one pass.
 const ROUNDS_MAX: usize = 10;
-/// Refused requests for one file in one pass: enough to halve 4 MiB down to one line.
+/// Refused requests for one file in one pass: enough to halve 8 MiB down to one line.
 const REFUSALS_MAX: usize = 40;
 /// Refusals of one line alone, two in a pass, behind which a stand-in takes its place: one line
 /// must not keep all that follow it from being sent.
@@ -484,6 +484,7 @@ impl Engine {
     ) -> Result<Result<()>, Failure> {
         let source = sending.source;
         let mut checkpoint_at = tools.clock.now() + CHECKPOINT_INTERVAL;
+        let mut compressor = Compressor::default();
         let mut prepared = None;
         loop {
             let progress = self.files.entry(source.name.clone()).or_default();
@@ -494,10 +495,9 @@ impl Engine {
                 request_bytes: self.request_bytes,
                 sending,
             };
-            let chunk = match prepared.take() {
-                Some(chunk) => Ok(chunk),
-                None => preparing.prepare(acknowledged, tail, tools.redactor),
-            };
+            let chunk = prepared.take().unwrap_or_else(|| {
+                preparing.prepare(acknowledged, tail, &mut compressor, tools.redactor)
+            });
             let mut chunk = match chunk {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return Ok(Ok(())),
@@ -510,7 +510,10 @@ impl Engine {
             chunk.report = self.standing.report(source, chunk.contents.end.offset, withheld);
             let time_max = time_left_of(self.request_time_max, tools)?;
             let expected = acknowledged + chunk.contents.n_lines;
-            let (answer, ahead) = preparing.exchange(&chunk, expected, tail, tools, time_max);
+            let started = tools.clock.now();
+            let answer;
+            (answer, prepared) =
+                preparing.exchange(&chunk, expected, tail, &mut compressor, tools, time_max);
             if answer?.last_synced_line != expected {
                 let what = format!("{}: the backend acknowledged another line", source.name);
                 let error = Error::new(what);
@@ -520,7 +523,9 @@ impl Engine {
             progress.acknowledge(&chunk.contents);
             self.standing.was_heard();
             report.n_lines += chunk.contents.n_lines;
-            self.request_bytes = (self.request_bytes * 2).min(chunk::REQUEST_BYTES_TARGET);
+            let took = tools.clock.now() - started;
+            self.request_bytes =
+                chunk::next_request_bytes(self.request_bytes, chunk.contents.bytes, took);
             self.request_time_max = REQUEST_TIME_MAX;
             sending.stand_in = false;
             self.after_chunk(source, chunk.contents, tools);
@@ -531,12 +536,6 @@ impl Engine {
             if (tools.interrupted)() {
                 report.interrupted = true;
                 return Ok(Ok(()));
-            }
-            match ahead {
-                Some(Err(error)) => return Ok(Err(error)),
-                Some(Ok(None)) => return Ok(Ok(())),
-                Some(Ok(chunk)) => prepared = Some(chunk),
-                None => {}
             }
         }
     }

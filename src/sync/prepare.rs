@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::Duration;
 
-use crate::chunk::{Builder, Contents, Header};
+use crate::chunk::{Builder, Compressor, Contents, Header};
 use crate::error::{Context, Error, Result};
 use crate::redact::Redactor;
 use crate::remote::Failure;
@@ -66,6 +66,7 @@ impl Preparing<'_> {
         &self,
         acknowledged: u64,
         tail: &mut Tail<File>,
+        compressor: &mut Compressor,
         redactor: &Redactor,
     ) -> Result<Option<Chunk>> {
         let Sending { source, last, stand_in, .. } = self.sending;
@@ -80,7 +81,8 @@ impl Preparing<'_> {
             // The next pass will find out how far the file is what it was.
             return Ok(None);
         }
-        let mut builder = Builder::new(header, redactor, self.request_bytes).context(what)?;
+        let mut builder =
+            Builder::new(header, redactor, compressor, self.request_bytes).context(what)?;
         builder.fill(tail, *stand_in).context(what)?;
         if *last && builder.contents().n_lines == 0 {
             builder.fill_unterminated(tail).context(what)?;
@@ -101,6 +103,7 @@ impl Preparing<'_> {
         chunk: &Chunk,
         expected: u64,
         tail: &mut Tail<File>,
+        compressor: &mut Compressor,
         tools: &mut Tools<'_>,
         time_max: Duration,
     ) -> (Result<ChunkAnswer, Failure>, Option<Result<Option<Chunk>>>) {
@@ -123,7 +126,7 @@ impl Preparing<'_> {
                     return (Err(Failure::retry(error)), None);
                 }
             };
-            let ahead = self.prepare(expected, tail, redactor);
+            let ahead = self.prepare(expected, tail, compressor, redactor);
             let answer = sending.join().unwrap_or_else(|_| {
                 Err(Failure::retry(Error::new("the thread that sends has failed")))
             });
