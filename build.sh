@@ -105,7 +105,7 @@ bench() {
     if [ -n "$(way_to "$arch")" ]; then
         say "building the static client"
         [ "$(way_to "$arch")" != source ] || make_unwinder "$arch"
-        dist_cargo "$arch" "$ZSTD_CLIENT" build --release --locked --bin confab \
+        dist_cargo "$arch" client build --release --locked --bin confab \
             --target "$arch-unknown-linux-musl"
         client=("client=$PWD/target/$arch-unknown-linux-musl/release/confab")
     else
