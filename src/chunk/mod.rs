@@ -12,12 +12,12 @@
 
 mod compressor;
 mod pieces;
+mod request_size;
 mod text;
 
 use std::io::{self, Read, Write};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -28,17 +28,9 @@ use crate::wire::{self, ChunkMetadata};
 
 pub use compressor::Compressor;
 use pieces::{Queue, SHARED_BYTES_MIN, Workshop};
+pub use request_size::{REQUEST_BYTES_TARGET, RequestSize};
 use text::Texts;
 
-/// Size that a request is filled to.
-pub const REQUEST_BYTES_TARGET: usize = 4 << 20;
-/// Size that a request is filled to on a quick way: between two of them, threads wait.
-const REQUEST_BYTES_QUICK: usize = 8 << 20;
-/// A way is quick on which a request of at least half the usual size takes no longer, far from what
-/// the backend allows.
-const QUICK_TIME_MAX: Duration = Duration::from_secs(3);
-/// Size that a request is never filled to less than, after timeouts.
-pub const REQUEST_BYTES_MIN: usize = 64 << 10;
 /// Bytes of a piece that the next one is begun behind before it is done: as many as are worth a
 /// thread, and none of the long lines, whose memory is not needed twice then.
 const AHEAD_OF_BYTES: RangeInclusive<usize> = SHARED_BYTES_MIN..=1 << 20;
@@ -51,13 +43,6 @@ const ENVELOPE_BYTES_MAX: usize = 160 << 10;
 /// How much of the end of a stand-in's head is not shown: a secret that is cut in two there is no
 /// longer recognised by its rule.
 const HEAD_MARGIN_BYTES: usize = 4 << 10;
-
-/// Size that the next request is filled to, behind one of this size that took so long: requests
-/// become larger again, and larger than usual on a quick way.
-pub fn next_request_bytes(bytes_target: usize, bytes: usize, took: Duration) -> usize {
-    let is_quick = bytes >= REQUEST_BYTES_TARGET / 2 && took <= QUICK_TIME_MAX;
-    (bytes_target * 2).min(if is_quick { REQUEST_BYTES_QUICK } else { REQUEST_BYTES_TARGET })
-}
 
 /// What stands before the lines of a request.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -457,25 +442,6 @@ fn is_name(kind: &str) -> bool {
 mod tests {
     use super::*;
     use crate::redact::Settings;
-
-    /// A slow link never meets a request that it could not carry in time.
-    #[test]
-    fn requests_are_large_on_a_quick_way_alone() {
-        let (quick, slow) = (Duration::from_millis(40), Duration::from_secs(9));
-        let target = REQUEST_BYTES_TARGET;
-        for (before, bytes, took, after) in [
-            (target, target, quick, 2 * target),
-            (2 * target, 2 * target, quick, 2 * target),
-            (target, 1000, quick, target),
-            (target, target, slow, target),
-            (2 * target, 2 * target, slow, target),
-            (2 * target, 1000, quick, target),
-            (100_000, 100_000, slow, 200_000),
-            (1, 700, quick, 2),
-        ] {
-            assert_eq!(next_request_bytes(before, bytes, took), after, "{before} {bytes} {took:?}");
-        }
-    }
 
     /// Once branch and first message are known, lines are looked at for what is left to be known;
     /// and wherever a request ends, the next one goes on behind it.

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
-use crate::chunk::{self, Compressor, Contents};
+use crate::chunk::{Compressor, Contents, RequestSize};
 use crate::error::{Error, Result};
 use crate::files::{Paths, Stamp};
 use crate::redact::Redactor;
@@ -100,7 +100,7 @@ pub struct Engine {
     files: BTreeMap<String, Progress>,
     /// The last look for news found a file.
     has_seen_files: bool,
-    request_bytes: usize,
+    request_size: RequestSize,
     /// Time for a request with lines.
     request_time_max: Duration,
     standing: Standing,
@@ -124,7 +124,7 @@ impl Engine {
             workflows: None,
             files: files.collect(),
             has_seen_files: false,
-            request_bytes: chunk::REQUEST_BYTES_TARGET,
+            request_size: RequestSize::default(),
             request_time_max: REQUEST_TIME_MAX,
             standing: Standing::default(),
         }
@@ -401,11 +401,13 @@ impl Engine {
     /// Smaller requests are made after a timeout; a single line, which cannot be made smaller, gets
     /// more time.
     fn after_timeout(&mut self, source: &Source) {
-        let n_lines = self.files.get(&source.name).map_or(0, |progress| progress.n_lines_tried);
+        let tried = self.files.get(&source.name);
+        let (n_lines, bytes) =
+            tried.map_or((0, 0), |progress| (progress.n_lines_tried, progress.n_bytes_tried));
         if n_lines == 1 {
             self.request_time_max = (self.request_time_max * 2).min(LINE_TIME_MAX);
         }
-        self.request_bytes = (self.request_bytes / 2).max(chunk::REQUEST_BYTES_MIN);
+        self.request_size.was_late(bytes);
     }
 
     /// A request was refused. Either the backend stands elsewhere than we thought: then we go on
@@ -430,7 +432,7 @@ impl Engine {
             return Ok(false);
         }
         if n_lines > 1 {
-            self.request_bytes = (progress.n_bytes_tried / 2).max(1);
+            self.request_size.was_refused(progress.n_bytes_tried);
             return Ok(true);
         }
         if sending.stand_in {
@@ -492,7 +494,7 @@ impl Engine {
             let preparing = Preparing {
                 session_id,
                 surroundings: &self.surroundings,
-                request_bytes: self.request_bytes,
+                request_bytes: self.request_size.bytes(),
                 sending,
             };
             let chunk = prepared.take().unwrap_or_else(|| {
@@ -524,8 +526,7 @@ impl Engine {
             self.standing.was_heard();
             report.n_lines += chunk.contents.n_lines;
             let took = tools.clock.now() - started;
-            self.request_bytes =
-                chunk::next_request_bytes(self.request_bytes, chunk.contents.bytes, took);
+            self.request_size.was_acknowledged(chunk.contents.bytes, took);
             self.request_time_max = REQUEST_TIME_MAX;
             sending.stand_in = false;
             self.after_chunk(source, chunk.contents, tools);
