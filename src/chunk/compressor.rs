@@ -6,8 +6,8 @@ use zstd::zstd_safe::{CCtx, CParameter};
 /// zstd's fastest ordinary level: 743 MB/s, a quarter of the size.
 const COMPRESSION_LEVEL: i32 = 1;
 
-/// Compresses one request after the other with the same memory, 1.4 MB: to get it anew for each one
-/// were most of the page faults of a first sync.
+/// Compresses one request after the other with the same memory, 1.4 MB: getting it anew for each
+/// one was most of the page faults of a first sync.
 pub struct Compressor(CCtx<'static>);
 
 impl Default for Compressor {

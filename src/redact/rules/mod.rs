@@ -215,7 +215,7 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'_' | b'-')
 }
 
-/// All built-in rules, with their samples: for tests, and for whoever lists them.
+/// All built-in rules with their samples: for tests alone, the program has [`DETECTORS`].
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     FAMILIES.into_iter().flatten()
 }
